@@ -1,0 +1,42 @@
+"""Every self-check rejects its typical wrong answers; names and blanks are handled kindly."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+import ecomlib.exercises as exercises
+
+MODULES = [m.name for m in pkgutil.iter_modules(exercises.__path__) if m.name.startswith("nb")]
+for _name in MODULES:
+    importlib.import_module(f"ecomlib.exercises.{_name}")
+NAMES = sorted(exercises._EXERCISES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_answers_are_rejected(name):
+    for wrong in exercises.exercise(name).wrong:
+        assert exercises.hint(name, wrong()), f"{name} accepts a wrong answer"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if exercises._EXERCISES[n].right])
+def test_right_answer_is_accepted(name):
+    assert exercises.hint(name, exercises.exercise(name).right()) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blank_is_not_yet(name, capsys):
+    exercises.check(name, ...)
+    assert capsys.readouterr().out.startswith("not yet")
+
+
+def test_unknown_exercise_is_named():
+    with pytest.raises(KeyError, match="there is no exercise '99.9'"):
+        exercises.check("99.9", 1)
+    with pytest.raises(KeyError, match="named like"):
+        exercises.check("two", 1)
+
+
+def test_a_checker_needs_two_wrong_answers():
+    with pytest.raises(ValueError, match="two typical wrong answers"):
+        exercises.checker("99.9", wrong=[lambda: 1])
