@@ -22,9 +22,7 @@ _LAZY = {
     "read_shop": "datasets",
     "clean": "cleaning",
     "setup": "runtime",
-    "check": "exercises",
 }
-__all__ = [*_LAZY, "__version__"]
 
 
 def __getattr__(name: str):

@@ -5,7 +5,7 @@ import pkgutil
 
 import pytest
 
-import ecomlib.exercises as exercises
+from ecomlib import exercises
 
 MODULES = [m.name for m in pkgutil.iter_modules(exercises.__path__) if m.name.startswith("nb")]
 for _name in MODULES:
