@@ -20,7 +20,8 @@ import sys
 import threading
 import time
 
-WANTED = f"Python {'3.11, 3.12 or 3.13'}"  # IS THIS LINE AN ERROR? Your Python is too old: the course needs Python 3.11 to 3.13.
+TO = "to"
+WANTED = f"Python 3.11 {TO} 3.13"  # IS THIS LINE AN ERROR? Then your Python is too old for the course.
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
@@ -55,17 +56,23 @@ def check_python(version=None, system=None, machine=None):
     version = tuple(version or sys.version_info[:2])
     if not (3, 11) <= version < (3, 14):
         raise CourseError(
-            f"The course needs {WANTED}, but this is Python {version[0]}.{version[1]}. Install one of them from "
-            "https://www.python.org/downloads/ (or with uv, conda or your system's packages) and start again with it, "
+            f"The course needs {WANTED}, but this is Python {version[0]}.{version[1]}. Install one of "
+            f"them from "
+            "https://www.python.org/downloads/ (or with uv, conda or your system's packages) and start "
+            "again with it, "
             "for example: python3.12 course.py"
         )
     if (system or platform.system()) == "Darwin" and (machine or platform.machine()) == "x86_64":
         raise CourseError(
-            "TensorFlow is no longer built for Macs with an Intel processor (or your Python is an Intel one running on "
-            "Apple silicon: then install an arm64 Python). Use the course in a container (.devcontainer) or on another machine."
+            "TensorFlow is no longer built for Macs with an Intel processor (or your Python is an Intel "
+            "one running on "
+            "Apple silicon: then install an arm64 Python). Use the course in a container (.devcontainer) "
+            "or on another machine."
         )
     if sys.maxsize < 2**32:
-        raise CourseError("TensorFlow needs a 64-bit Python; this one is 32-bit. Install the 64-bit build and start again.")
+        raise CourseError(
+            "TensorFlow needs a 64-bit Python; this one is 32-bit. Install the 64-bit build and start again."
+        )
 
 
 def check_disk(free_bytes=None):
@@ -90,10 +97,10 @@ def child_env():
     What could make a notebook behave differently on one machine is taken out; proxies,
     certificates and package indexes stay as they are.
     """
-    unwanted = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "MPLBACKEND")
+    unwanted = ("PYTHONHOME", "PYTHONSTARTUP", "MPLBACKEND")
     unwanted += ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")
     env = {name: value for name, value in os.environ.items() if name not in unwanted}
-    env.update(PYTHONNOUSERSITE="1", JUPYTER_PREFER_ENV_PATH="1", PYTHONUNBUFFERED="1")
+    env.update(PYTHONPATH=ROOT, PYTHONNOUSERSITE="1", JUPYTER_PREFER_ENV_PATH="1", PYTHONUNBUFFERED="1")
     return env
 
 
@@ -146,7 +153,9 @@ def only_one_setup():
                 break
             except OSError:
                 if not said:
-                    print("Another set-up of this folder is running; waiting for it to finish ...", flush=True)
+                    print(
+                        "Another set-up of this folder is running; waiting for it to finish ...", flush=True
+                    )
                 said = True
                 time.sleep(0.5)
         yield
@@ -169,7 +178,9 @@ def setup():
             os.remove(os.path.join(VENV, STAMP))
         else:
             if os.path.lexists(VENV):
-                print("The .venv here is unfinished or belongs to another Python: making it afresh.", flush=True)
+                print(
+                    "The .venv here is unfinished or belongs to another Python: making it afresh.", flush=True
+                )
                 remove_venv()
             print(f"Setting up the course in {VENV} (about 2.5 GB, once; one to five minutes).", flush=True)
         install()
@@ -201,9 +212,18 @@ def install():
     if uv:
         try:
             if not os.path.exists(venv_python()):
-                step("creating .venv with uv", [uv, "venv", "--quiet", "--no-project", "--python", base, VENV], uv_env())
+                step(
+                    "creating .venv with uv",
+                    [uv, "venv", "--quiet", "--no-project", "--python", base, VENV],
+                    uv_env(),
+                )
             sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--only-binary", ":all:"]
-            step("installing the packages with uv", [*sync, "--python", venv_python(), LOCK], uv_env(), count=locked_count())
+            step(
+                "installing the packages with uv",
+                [*sync, "--python", venv_python(), LOCK],
+                uv_env(),
+                count=locked_count(),
+            )
             done = True
         except CourseError as error:
             print(f"{error}\nTrying again with pip.", flush=True)
@@ -215,13 +235,24 @@ def install():
                     __import__(module)
                 except ImportError:
                     raise CourseError(
-                        f"This Python has no module '{module}', which makes virtual environments. On Debian and Ubuntu: "
+                        f"This Python has no module '{module}', which makes virtual environments. On "
+                        f"Debian and Ubuntu: "
                         f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. "
-                        "Elsewhere install Python from https://www.python.org/downloads/ or uv, and start again."
+                        "Elsewhere install Python from https://www.python.org/downloads/ or uv, and start "
+                        "again."
                     ) from None
             step("creating .venv", [base, "-m", "venv", VENV], child_env())
         # No resolver is needed (the lock is complete), nothing may be built, every hash must match.
-        pip = [venv_python(), "-m", "pip", "install", "--require-hashes", "--no-deps", "--only-binary", ":all:"]
+        pip = [
+            venv_python(),
+            "-m",
+            "pip",
+            "install",
+            "--require-hashes",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ]
         pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"]
         step("installing the packages with pip", [*pip, "-r", LOCK], pip_env(), count=locked_count())
     # A relative line: the folder may be moved, and no letter of its path can be a problem.
@@ -231,8 +262,8 @@ def install():
         file.write(os.path.relpath(ROOT, os.path.realpath(where) if os.name != "nt" else where) + "\n")
 
 
-PIP_KEEP = "index-url extra-index-url find-links no-index proxy cert client-cert trusted-host timeout retries cache-dir"
-PIP_KEEP += " keyring-provider use-feature use-deprecated"
+PIP_KEEP = "index-url extra-index-url find-links no-index proxy cert client-cert trusted-host timeout retries"
+PIP_KEEP += " cache-dir keyring-provider use-feature use-deprecated"
 
 
 def pip_env(listing=None):
@@ -256,7 +287,9 @@ def pip_env(listing=None):
         del env[name]
     for name, values in kept.items():
         # The order in which pip lets one setting win over another.
-        env["PIP_" + name.upper().replace("-", "_")] = values.get(":env:") or values.get("install") or values["global"]
+        env["PIP_" + name.upper().replace("-", "_")] = (
+            values.get(":env:") or values.get("install") or values["global"]
+        )
     env["PIP_CONFIG_FILE"] = os.devnull
     return env
 
@@ -264,7 +297,14 @@ def pip_env(listing=None):
 def uv_env():
     """Environment for uv, without constraints and overrides of other projects."""
     env = child_env()
-    for name in ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV_PROJECT_ENVIRONMENT", "UV_NO_BINARY", "VIRTUAL_ENV"):
+    for name in (
+        "UV_CONSTRAINT",
+        "UV_OVERRIDE",
+        "UV_EXCLUDE_NEWER",
+        "UV_PROJECT_ENVIRONMENT",
+        "UV_NO_BINARY",
+        "VIRTUAL_ENV",
+    ):
         env.pop(name, None)
     return env
 
@@ -281,7 +321,9 @@ def step(what, command, env, count=0):
     os.makedirs(BUILD, exist_ok=True)
     start, shown = time.time(), 0.0
     with open(log_path, "wb") as log:
-        process = subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
         try:
             while process.poll() is None:
                 time.sleep(0.2)
@@ -327,19 +369,25 @@ def explain(what, text):
         (r"No space left|not enough space|Errno 28", "The disk is full. Free about 4 GB and start again."),
         (
             r"DO NOT MATCH THE HASHES|Hash mismatch|hash mismatch",
-            "A downloaded file is not the one the course was made with, so it was not installed. Try once more (a download "
-            "may have been cut off); if it stays, your package index or proxy changes files: use another network.",
+            "A downloaded file is not the one the course was made with, so it was not installed. Try once "
+            "more (a download "
+            "may have been cut off); if it stays, your package index or proxy changes files: use another "
+            "network.",
         ),
         (
             r"CERTIFICATE_VERIFY_FAILED|SSLError|invalid peer certificate",
-            "The secure connection was refused: this network replaces certificates. Ask for its certificate file and name it "
+            "The secure connection was refused: this network replaces certificates. Ask for its "
+            "certificate file and name it "
             "in the environment variables PIP_CERT and SSL_CERT_FILE.",
         ),
         (
-            r"NewConnectionError|NameResolutionError|name resolution|Failed to establish|ConnectTimeout|ReadTimeout|"
-            r"Connection refused|Network is unreachable|dns error|error sending request|timed out|ProxyError|tunnel",
-            "No package index can be reached. Check the network (and the proxy: environment variable HTTPS_PROXY) and start "
-            "again. Without any network, copy the folder .venv from a finished set-up on the same system (see README.md).",
+            r"NewConnectionError|NameResolutionError|name resolution|Failed to establish|ConnectTimeout|"
+            r"ReadTimeout|Connection refused|Network is unreachable|dns error|error sending request|timed out|"
+            r"ProxyError|tunnel",
+            "No package index can be reached. Check the network (and the proxy: environment variable "
+            "HTTPS_PROXY) and start "
+            "again. Without any network, copy the folder .venv from a finished set-up on the same system "
+            "(see README.md).",
         ),
         (
             r"No matching distribution|Could not find a version|no wheels with a matching",
@@ -348,11 +396,17 @@ def explain(what, text):
         ),
         (
             r"ensurepip is not available|ensurepip",
-            f"On Debian and Ubuntu install python{sys.version_info[0]}.{sys.version_info[1]}-venv and start again.",
+            f"On Debian and Ubuntu install python{sys.version_info[0]}.{sys.version_info[1]}-venv and "
+            f"start again.",
         ),
-        (r"Permission denied|PermissionError", "This folder may not be written to. Copy the course to a folder of your own."),
+        (
+            r"Permission denied|PermissionError",
+            "This folder may not be written to. Copy the course to a folder of your own.",
+        ),
     )
-    cause = next((sentence for pattern, sentence in causes if re.search(pattern, text)), "See its output below.")
+    cause = next(
+        (sentence for pattern, sentence in causes if re.search(pattern, text)), "See its output below."
+    )
     return f"Failed while {what}. {cause}\n{tail}\n    (all of it: {os.path.join('build', 'setup.log')})"
 
 
@@ -364,9 +418,11 @@ def find_notebooks(prefixes=()):
     paths = []
     for folder in (NOTEBOOKS, os.path.join(NOTEBOOKS, "solutions")):
         if os.path.isdir(folder):
-            paths += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".ipynb")]
+            paths += [
+                os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".ipynb")
+            ]
     names = [re.sub(r"\.ipynb$", "", os.path.basename(prefix)) for prefix in prefixes]
-    for given, name in zip(prefixes, names):
+    for given, name in zip(prefixes, names, strict=True):
         if not any(os.path.basename(path).startswith(name) for path in paths):
             known = sorted({os.path.basename(path)[:2] for path in paths})
             raise CourseError(f"There is no notebook '{given}'. There are: {', '.join(known) or 'none yet'}.")
@@ -463,7 +519,10 @@ def run_tasks(tasks, jobs):
             time.sleep(0.1)
             if time.time() - last > 20:
                 last = time.time()
-                say("        running: " + ", ".join(f"{task.name} {last - task.start:.0f} s" for task in list(running)))
+                say(
+                    "        running: "
+                    + ", ".join(f"{task.name} {last - task.start:.0f} s" for task in list(running))
+                )
     except KeyboardInterrupt:
         stop.set()
         for task in list(running):
@@ -476,12 +535,17 @@ def closing(tasks, started, what, jobs):
     """Print the table of minutes and one closing line; return the exit code."""
     width = max(len(task.name) for task in tasks)
     print(f"\n{'what'.ljust(width)}  minutes  result    ({jobs} at a time)")
-    for task in sorted(tasks, key=lambda task: (task.name[:2].isdigit() or task.name.startswith("sol"), task.name)):
+    for task in sorted(
+        tasks, key=lambda task: (task.name[:2].isdigit() or task.name.startswith("sol"), task.name)
+    ):
         print(f"{task.name.ljust(width)}  {task.seconds / 60:7.2f}  {'ok' if task.code == 0 else 'FAILED'}")
     failed = [task.name for task in tasks if task.code != 0]
     minutes = (time.time() - started) / 60
     if failed:
-        print(f"\n{what}: FAILED in {minutes:.1f} minutes: {', '.join(failed)} (logs in build/logs).", flush=True)
+        print(
+            f"\n{what}: FAILED in {minutes:.1f} minutes: {', '.join(failed)} (logs in build/logs).",
+            flush=True,
+        )
         return 1
     print(f"\n{what}: all {len(tasks)} parts passed in {minutes:.1f} minutes.", flush=True)
     return 0
@@ -538,11 +602,20 @@ def command_test(options):
     form = Task("form of the notebooks", [*pytest, "-p", "no:nbval", "tests/test_notebooks.py"])
     tasks = [form]
     if not options.notebooks:
-        unit = [*pytest, "-p", "no:nbval", "--doctest-modules", "--ignore=tests/test_notebooks.py", "--durations=5"]
+        unit = [
+            *pytest,
+            "-p",
+            "no:nbval",
+            "--doctest-modules",
+            "--ignore=tests/test_notebooks.py",
+            "--durations=5",
+        ]
         where = ["tests", "ecomlib"]
         tasks = [
             Task("machine", [python, "-m", "ecomlib.check"]),
-            Task("lint", [python, "-m", "ruff", "check", "."], [python, "-m", "ruff", "format", "--check", "."]),
+            Task(
+                "lint", [python, "-m", "ruff", "check", "."], [python, "-m", "ruff", "format", "--check", "."]
+            ),
             form,
             Task("unit tests and doctests", [*unit, "-m", "not slow and not browser", *where]),
         ]
@@ -623,7 +696,13 @@ def execute(path):
 def book_command():
     """Return the command that builds the web book; a warning is an error."""
     sphinx = [venv_python(), "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html"]
-    return [*sphinx, "-d", os.path.join(BUILD, "doctrees"), os.path.join(ROOT, "book"), os.path.join(BUILD, "book")]
+    return [
+        *sphinx,
+        "-d",
+        os.path.join(BUILD, "doctrees"),
+        os.path.join(ROOT, "book"),
+        os.path.join(BUILD, "book"),
+    ]
 
 
 def command_book(options):
@@ -653,16 +732,32 @@ def parse(arguments):
         hint = f" Did you mean '{near[0]}'?" if near else ""
         listing = "\n".join(f"    python course.py {name:6s} {text}" for name, text in COMMANDS.items())
         raise CourseError(f"There is no command '{arguments[0]}'.{hint} There are:\n{listing}")
-    parser = argparse.ArgumentParser(prog="course.py", description="Set up, open, test and rebuild the course.")
+    parser = argparse.ArgumentParser(
+        prog="course.py", description="Set up, open, test and rebuild the course."
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
-    parsers["open"].add_argument("--no-browser", action="store_true", help="only start the server and print its address")
-    parsers["open"].add_argument("--port", type=int, help="port of the server (default: the first free one from 8888)")
-    parsers["test"].add_argument("--quick", action="store_true", help="everything but the notebooks and the book")
+    parsers = {
+        name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()
+    }
+    parsers["open"].add_argument(
+        "--no-browser", action="store_true", help="only start the server and print its address"
+    )
+    parsers["open"].add_argument(
+        "--port", type=int, help="port of the server (default: the first free one from 8888)"
+    )
+    parsers["test"].add_argument(
+        "--quick", action="store_true", help="everything but the notebooks and the book"
+    )
     for name in ("test", "run"):
-        parsers[name].add_argument("notebooks", nargs="*", metavar="NN", help="first letters of notebooks: 21, 2, 21_sales")
-        parsers[name].add_argument("--jobs", type=int, help="how many notebooks at once (default: by processors and memory)")
-    parsers["bench"].add_argument("rest", nargs=argparse.REMAINDER, help="use case and options of benchmarks/quality.py")
+        parsers[name].add_argument(
+            "notebooks", nargs="*", metavar="NN", help="first letters of notebooks: 21, 2, 21_sales"
+        )
+        parsers[name].add_argument(
+            "--jobs", type=int, help="how many notebooks at once (default: by processors and memory)"
+        )
+    parsers["bench"].add_argument(
+        "rest", nargs=argparse.REMAINDER, help="use case and options of benchmarks/quality.py"
+    )
     return parser.parse_args(arguments)
 
 
@@ -678,7 +773,10 @@ def main(arguments):
         print(f"\n{error}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. Start the same command again; what was left half-done is made afresh.", file=sys.stderr)
+        print(
+            "\nInterrupted. Start the same command again; what was left half-done is made afresh.",
+            file=sys.stderr,
+        )
         return 130
 
 
