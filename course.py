@@ -382,8 +382,8 @@ def explain(what, text):
         ),
         (
             r"NewConnectionError|NameResolutionError|name resolution|Failed to establish|ConnectTimeout|"
-            r"ReadTimeout|Connection refused|Network is unreachable|dns error|error sending request|timed out|"
-            r"ProxyError|tunnel",
+            r"ReadTimeout|Connection refused|Network is unreachable|dns error|error sending request|"
+            r"timed out|ProxyError|tunnel",
             "No package index can be reached. Check the network (and the proxy: environment variable "
             "HTTPS_PROXY) and start "
             "again. Without any network, copy the folder .venv from a finished set-up on the same system "
@@ -626,7 +626,7 @@ def command_test(options):
     nbval += ["--nbval-sanitize-with", os.path.join("tests", "sanitize.cfg")]
     notebooks = []
     for path in sorted(chosen, key=minutes_hint, reverse=True):
-        also = [] if "solutions" in label(path) else ["tests/test_take_with_you.py", "--only", label(path)]
+        also = [] if "solutions" in label(path) else ["tests/test_take_with_you.py", "--only=" + label(path)]
         notebooks.append(Task(label(path), [*nbval, os.path.relpath(path, ROOT), *also]))
     jobs = options.jobs or jobs_default()
     print(f"Testing: {len(tasks)} parts and {len(notebooks)} notebooks, {jobs} at a time.", flush=True)

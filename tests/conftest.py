@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,3 +38,8 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+# Examples are drawn the same way in every run, and a slow machine is no failure.
+settings.register_profile("course", deadline=None, derandomize=True, database=None)
+settings.load_profile("course")
