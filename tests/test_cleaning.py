@@ -74,4 +74,4 @@ def test_fuel_can_be_kept():
 
 def test_nothing_left_is_said():
     with pytest.raises(TooShort, match="no line is left"):
-        clean(make_shop([(1, "ghost", 0, 0, 0.0)]))
+        clean(make_shop([(1, "tea", 0, 0, 0.0)]))
