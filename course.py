@@ -617,11 +617,10 @@ def command_test(options):
                 "lint", [python, "-m", "ruff", "check", "."], [python, "-m", "ruff", "format", "--check", "."]
             ),
             form,
-            Task("unit tests and doctests", [*unit, "-m", "not slow and not browser", *where]),
+            Task("unit tests and doctests", [*unit, "-m", "not slow and not browser and not book", *where]),
         ]
         if not options.quick:
-            tasks.append(Task("book", book_command()))
-            tasks.append(Task("browser tests", [*unit, "-m", "browser", "-rs", *where]))
+            tasks.append(Task("book and browser", [*unit, "-m", "browser or book", "-rs", *where]))
     nbval = [*pytest, "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
     nbval += ["--nbval-sanitize-with", os.path.join("tests", "sanitize.cfg")]
     notebooks = []
@@ -630,10 +629,7 @@ def command_test(options):
         notebooks.append(Task(label(path), [*nbval, os.path.relpath(path, ROOT), *also]))
     jobs = options.jobs or jobs_default()
     print(f"Testing: {len(tasks)} parts and {len(notebooks)} notebooks, {jobs} at a time.", flush=True)
-    # The browser tests look at the book, so the book comes before them, and both after the short parts.
-    run_tasks([*tasks[:4], *notebooks], jobs)
-    for task in tasks[4:]:
-        run_tasks([task], 1)
+    run_tasks([*tasks, *notebooks], jobs)
     return closing([*tasks, *notebooks], started, "course test", jobs)
 
 
@@ -695,14 +691,7 @@ def execute(path):
 
 def book_command():
     """Return the command that builds the web book; a warning is an error."""
-    sphinx = [venv_python(), "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html"]
-    return [
-        *sphinx,
-        "-d",
-        os.path.join(BUILD, "doctrees"),
-        os.path.join(ROOT, "book"),
-        os.path.join(BUILD, "book"),
-    ]
+    return [venv_python(), os.path.join(ROOT, "book", "build.py")]
 
 
 def command_book(options):
@@ -711,7 +700,7 @@ def command_book(options):
     code = subprocess.call(book_command(), cwd=ROOT, env=child_env())
     if code:
         raise CourseError("The book has problems; the lines above name them.")
-    print(f"The book is in {os.path.join('build', 'book', 'index.html')}.")
+    print(f"Open it in a browser: {os.path.join('build', 'book', 'index.html')}.")
     return 0
 
 
