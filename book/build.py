@@ -77,6 +77,10 @@ def adapt(path: Path) -> str:
         tags = cell["metadata"].setdefault("tags", [])
         if "solution" in tags:
             tags.append("hide-cell")
+            cell["metadata"]["mystnb"] = {
+                "code_prompt_show": "Show the solution",
+                "code_prompt_hide": "Hide it",
+            }
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if data.pop(WIDGET, None) is not None:
@@ -106,7 +110,7 @@ def linked(notebooks: list[Path]) -> None:
 
 
 def contents(notebooks: list[Path]) -> str:
-    """Return one table of contents a part, and one for the solutions."""
+    """Return a list and a table of contents for each part, and one for the solutions."""
     groups = {caption: [] for caption in [*PARTS.values(), "Solutions"]}
     for notebook in notebooks:
         solved = notebook.parent.name == "solutions"
@@ -114,9 +118,19 @@ def contents(notebooks: list[Path]) -> str:
     blocks = []
     for caption, pages in groups.items():
         if pages:
+            if caption != "Solutions":
+                lines = [f"- [{title(page)}]({page.as_posix()})" for page in pages]
+                blocks.append("\n".join([f"**{caption}**\n", *lines, ""]))
             names = "\n".join(page.with_suffix("").as_posix() for page in pages)
             blocks.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{names}\n```\n")
     return "\n".join(blocks)
+
+
+def title(page: Path) -> str:
+    """Title of a staged notebook: its first heading."""
+    first = json.loads((SOURCE / page).read_text(encoding="utf-8"))["cells"][0]
+    found = re.search(r"^# (.+)$", "".join(first["source"]), re.MULTILINE)
+    return found[1].strip() if found else page.stem
 
 
 def main(arguments: list[str]) -> int:

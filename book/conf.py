@@ -16,7 +16,7 @@ nb_render_markdown_format = "myst"
 
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
-# `# 2 · Title` may be followed by a small heading in an exercise or a quiz.
+# A heading may skip a level inside an exercise or a quiz.
 suppress_warnings = ["myst.header"]
 
 html_theme = "sphinx_book_theme"
@@ -33,6 +33,7 @@ html_theme_options = {
     "home_page_in_toc": True,
     "show_navbar_depth": 1,
     "show_toc_level": 2,
+    "navbar_persistent": [],
     "article_header_start": ["toggle-primary-sidebar.html"],
 }
 html_css_files = ["course.css"]

@@ -103,6 +103,19 @@ def test_pages_ask_nothing_of_another_server_and_show_formulas(site, chromium):
     assert formulas or not pages()
 
 
+@pytest.mark.browser
+def test_a_request_to_another_server_would_be_seen(chromium):
+    seen = []
+    page = chromium.new_page()
+    page.on(
+        "request", lambda request: seen.append(request.url) if not_ours(request.url, "http://x") else None
+    )
+    page.route("**", lambda route: route.abort())
+    page.set_content('<script src="https://example.org/mathjax.js"></script>')
+    page.close()
+    assert seen == ["https://example.org/mathjax.js"]
+
+
 def not_ours(url: str, site: str) -> bool:
     """Whether a request leaves this machine."""
     return not url.startswith((site, "data:", "blob:"))
