@@ -28,6 +28,7 @@ VENV = os.path.join(ROOT, ".venv")
 LOCK = os.path.join(ROOT, "requirements.lock")
 BUILD = os.path.join(ROOT, "build")
 NOTEBOOKS = os.path.join(ROOT, "notebooks")
+WHEELS = os.path.join(ROOT, "wheels")  # filled by `course.py download`; used first when it is there
 STAMP = "course-stamp.txt"  # inside .venv, written last: without it .venv is not trusted
 DISK_GB = 3.5  # free disk a set-up needs: 2.5 GB installed, the rest for downloads and caches
 JOB_GB = 3.0  # memory one running notebook may need
@@ -40,6 +41,7 @@ COMMANDS = {
     "test": "lint, unit tests, the notebooks' form, then every notebook and solution against its outputs",
     "run": "run notebooks and their solutions again and refresh their outputs",
     "book": "build the web book in build/book",
+    "download": "fetch every package into wheels/, to set up other machines without a network",
     "bench": "measure model quality for one use case (minutes)",
 }
 
@@ -206,55 +208,22 @@ def remove_venv():
 
 def install():
     """Create .venv if it is missing, install the lock into it, put the project on its path."""
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    uv = shutil.which("uv")
-    done = False
-    if uv:
+    local = [["--no-index", "--find-links", WHEELS]] if os.path.isdir(WHEELS) else []
+    attempts = [
+        (tool, source)
+        for tool in ([install_with_uv] if shutil.which("uv") else [])
+        for source in [*local, []]
+    ]
+    attempts += [(install_with_pip, source) for source in [*local, []]]
+    for attempt, (tool, source) in enumerate(attempts, 1):
         try:
-            if not os.path.exists(venv_python()):
-                step(
-                    "creating .venv with uv",
-                    [uv, "venv", "--quiet", "--no-project", "--python", base, VENV],
-                    uv_env(),
-                )
-            sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--only-binary", ":all:"]
-            step(
-                "installing the packages with uv",
-                [*sync, "--python", venv_python(), LOCK],
-                uv_env(),
-                count=locked_count(),
-            )
-            done = True
+            tool(source)
+            break
         except CourseError as error:
-            print(f"{error}\nTrying again with pip.", flush=True)
+            if attempt == len(attempts):
+                raise
+            print(f"{error}\nTrying another way.", flush=True)
             remove_venv()
-    if not done:
-        if not os.path.exists(venv_python()):
-            for module in ("venv", "ensurepip"):
-                try:
-                    __import__(module)
-                except ImportError:
-                    raise CourseError(
-                        f"This Python has no module '{module}', which makes virtual environments. On "
-                        f"Debian and Ubuntu: "
-                        f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. "
-                        "Elsewhere install Python from https://www.python.org/downloads/ or uv, and start "
-                        "again."
-                    ) from None
-            step("creating .venv", [base, "-m", "venv", VENV], child_env())
-        # No resolver is needed (the lock is complete), nothing may be built, every hash must match.
-        pip = [
-            venv_python(),
-            "-m",
-            "pip",
-            "install",
-            "--require-hashes",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-        ]
-        pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"]
-        step("installing the packages with pip", [*pip, "-r", LOCK], pip_env(), count=locked_count())
     # A relative line: the folder may be moved, and no letter of its path can be a problem.
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     where = subprocess.check_output([venv_python(), "-c", code], env=child_env()).decode().strip()
@@ -262,11 +231,61 @@ def install():
         file.write(os.path.relpath(ROOT, os.path.realpath(where) if os.name != "nt" else where) + "\n")
 
 
+def install_with_uv(source):
+    """Create .venv and install the lock with uv."""
+    uv, base = shutil.which("uv"), base_python()
+    if not os.path.exists(venv_python()):
+        step(
+            "creating .venv with uv",
+            [uv, "venv", "--quiet", "--no-project", "--python", base, VENV],
+            uv_env(),
+        )
+    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--only-binary", ":all:", *source]
+    step(
+        "installing the packages with uv", [*sync, "--python", venv_python(), LOCK], uv_env(), locked_count()
+    )
+
+
+def install_with_pip(source):
+    """Create .venv and install the lock with Python's own tools."""
+    if not os.path.exists(venv_python()):
+        for module in ("venv", "ensurepip"):
+            try:
+                __import__(module)
+            except ImportError:
+                raise CourseError(
+                    f"This Python has no module '{module}', which makes virtual environments. On Debian "
+                    f"and Ubuntu: "
+                    f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. "
+                    "Elsewhere install Python from https://www.python.org/downloads/ or uv, and start again."
+                ) from None
+        step("creating .venv", [base_python(), "-m", "venv", VENV], child_env())
+    # No resolver is needed (the lock is complete), nothing may be built, every hash must match.
+    pip = [
+        venv_python(),
+        "-m",
+        "pip",
+        "install",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        *source,
+    ]
+    pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", "-r", LOCK]
+    step("installing the packages with pip", pip, pip_env(venv_python()), locked_count())
+
+
+def base_python():
+    """Return the interpreter outside any virtual environment."""
+    return getattr(sys, "_base_executable", None) or sys.executable
+
+
 PIP_KEEP = "index-url extra-index-url find-links no-index proxy cert client-cert trusted-host timeout retries"
 PIP_KEEP += " cache-dir keyring-provider use-feature use-deprecated"
 
 
-def pip_env(listing=None):
+def pip_env(python, listing=None):
     """Environment for pip: the user's proxy, certificates and indexes, none of his other settings.
 
     A constraint file, `--user`, `--target` or `--no-binary` set for the whole machine would break a
@@ -274,7 +293,7 @@ def pip_env(listing=None):
     """
     env = child_env()
     if listing is None:
-        ask = [venv_python(), "-m", "pip", "config", "list"]
+        ask = [python, "-m", "pip", "config", "list"]
         found = subprocess.run(ask, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         listing = found.stdout.decode("utf-8", "replace")
     kept = {}
@@ -385,9 +404,8 @@ def explain(what, text):
             r"ReadTimeout|Connection refused|Network is unreachable|dns error|error sending request|"
             r"timed out|ProxyError|tunnel",
             "No package index can be reached. Check the network (and the proxy: environment variable "
-            "HTTPS_PROXY) and start "
-            "again. Without any network, copy the folder .venv from a finished set-up on the same system "
-            "(see README.md).",
+            "HTTPS_PROXY) and start again. Without any network: on a machine that has one, run "
+            "`python course.py download` and bring its folder wheels/ here.",
         ),
         (
             r"No matching distribution|Could not find a version|no wheels with a matching",
@@ -701,6 +719,41 @@ def command_book(options):
     if code:
         raise CourseError("The book has problems; the lines above name them.")
     print(f"Open it in a browser: {os.path.join('build', 'book', 'index.html')}.")
+    return 0
+
+
+def command_download(options):
+    """Fetch every package of the lock for this system and this Python."""
+    check_disk()
+    for python in (venv_python(), base_python()):
+        if os.path.exists(python) and not subprocess.call(
+            [python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ):
+            break
+    else:
+        raise CourseError(
+            "This Python has no pip. Install it (Debian and Ubuntu: sudo apt install python3-pip)."
+        )
+    pip = [
+        python,
+        "-m",
+        "pip",
+        "download",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "-d",
+        WHEELS,
+    ]
+    pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", "-r", LOCK]
+    step("downloading the packages", pip, pip_env(python), locked_count())
+    size = sum(entry.stat().st_size for entry in os.scandir(WHEELS)) / 1e9
+    print(
+        f"{size:.1f} GB in {WHEELS}, for {platform.system()} {platform.machine()} with Python "
+        f"{sys.version_info[0]}.{sys.version_info[1]}. Copy this folder to a machine of that kind, "
+        "without .venv, and start it there: python course.py"
+    )
     return 0
 
 

@@ -335,7 +335,7 @@ def test_pip_keeps_the_network_settings_and_nothing_else(monkeypatch):
         "global.extra-index-url='\\nhttps://a.example\\nhttps://b.example'\nglobal.timeout='9'\n:env:.timeout='60'\n"
         "install.user='true'\nglobal.proxy='http://proxy.example:3128'\n"
     )
-    env = course.pip_env(listing)
+    env = course.pip_env("python", listing)
     mine = {name: value for name, value in env.items() if name.startswith("PIP_")}
     assert mine == {
         "PIP_INDEX_URL": "https://mirror.example/simple",
