@@ -480,3 +480,28 @@ SOLUTION_RULES = [*ALWAYS, solution_in_step]
 def rules_for(lesson: Lesson) -> list:
     """Return the rules a file has to keep."""
     return SOLUTION_RULES if lesson.is_solution else LESSON_RULES
+
+
+# --------------------------------------------------------------------------------------------------
+# The table of lessons in README.md
+# --------------------------------------------------------------------------------------------------
+README = NOTEBOOKS.parent / "README.md"
+BETWEEN = re.compile(r"(<!-- lessons: .*? -->\n)(.*?)(<!-- end of lessons -->)", re.DOTALL)
+
+
+def table_of_lessons() -> str:
+    """Markdown table of all lessons, from their own headers."""
+    rows = ["| lesson | level | read | run | exercises |", "| --- | --- | ---: | ---: | ---: |"]
+    for lesson in find_lessons():
+        first = lesson.notebook.cells[0].source
+        title, found = HEADER.search(first), MINUTES.search(first)
+        if not lesson.is_solution and title and found:
+            link = f"[{title[0].removeprefix('# ')}](notebooks/{lesson.path.name})"
+            minutes = " | ".join(f"{found[name]} min" for name in ("read", "run", "exercises"))
+            rows.append(f"| {link} | {found['level']} | {minutes} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    text = README.read_text(encoding="utf-8")
+    README.write_text(BETWEEN.sub(lambda m: m[1] + table_of_lessons() + m[3], text), encoding="utf-8")
