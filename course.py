@@ -8,6 +8,7 @@ file's hash checked. Delete .venv and nothing of it is left.
 """
 
 import argparse
+import ast
 import contextlib
 import difflib
 import hashlib
@@ -30,6 +31,7 @@ BUILD = os.path.join(ROOT, "build")
 NOTEBOOKS = os.path.join(ROOT, "notebooks")
 WHEELS = os.path.join(ROOT, "wheels")  # filled by `course.py download`; used first when it is there
 STAMP = "course-stamp.txt"  # inside .venv, written last: without it .venv is not trusted
+CHECKED = "course-checked.txt"  # beside it: the whole check of the machine has passed once
 DISK_GB = 3.5  # free disk a set-up needs: 2.5 GB installed, the rest for downloads and caches
 JOB_GB = 3.0  # memory one running notebook may need
 CELL_SECONDS = 300
@@ -116,20 +118,20 @@ def expected_stamp():
     return f"{digest} {sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def read_stamp():
+def read_stamp(name=STAMP):
     """Content of the stamp, or an empty text when .venv is missing or was not finished."""
     if not os.path.exists(venv_python()):
         return ""
     try:
-        with open(os.path.join(VENV, STAMP), encoding="utf-8") as file:
+        with open(os.path.join(VENV, name), encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return ""
 
 
-def write_stamp():
+def write_stamp(name=STAMP):
     """Write the stamp, whole or not at all."""
-    path = os.path.join(VENV, STAMP)
+    path = os.path.join(VENV, name)
     with open(path + ".part", "w", encoding="utf-8") as file:
         file.write(expected_stamp() + "\n")
     os.replace(path + ".part", path)
@@ -225,10 +227,16 @@ def install():
             print(f"{error}\nTrying another way.", flush=True)
             remove_venv()
     # A relative line: the folder may be moved, and no letter of its path can be a problem.
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    where = subprocess.check_output([venv_python(), "-c", code], env=child_env()).decode().strip()
+    where = site_packages()
     with open(os.path.join(where, "course.pth"), "w", encoding="ascii") as file:
-        file.write(os.path.relpath(ROOT, os.path.realpath(where) if os.name != "nt" else where) + "\n")
+        file.write(os.path.relpath(os.path.realpath(ROOT), os.path.realpath(where)) + "\n")
+
+
+def site_packages():
+    """Folder of .venv that holds the packages."""
+    code = "import sysconfig; print(ascii(sysconfig.get_path('purelib')))"
+    found = subprocess.check_output([venv_python(), "-c", code], env=child_env())
+    return ast.literal_eval(found.decode("ascii").strip())
 
 
 def install_with_uv(source):
@@ -272,8 +280,11 @@ def install_with_pip(source):
         ":all:",
         *source,
     ]
-    pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", "-r", LOCK]
+    pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", "--no-compile", "-r", LOCK]
     step("installing the packages with pip", pip, pip_env(venv_python()), locked_count())
+    # pip would compile file by file on one processor. Files that do not compile are examples and templates.
+    compile_all = [venv_python(), "-m", "compileall", "-q", "-q", "-j", "0", site_packages()]
+    step("compiling the packages, so that lessons start faster", compile_all, child_env(), must=False)
 
 
 def base_python():
@@ -334,7 +345,7 @@ def locked_count():
         return len(re.findall(r"^[\w.-]+==", file.read(), re.MULTILINE))
 
 
-def step(what, command, env, count=0):
+def step(what, command, env, count=0, must=True):
     """Run one step of the set-up, show that it is alive, explain it when it fails."""
     log_path = os.path.join(BUILD, "setup.log")
     os.makedirs(BUILD, exist_ok=True)
@@ -355,7 +366,7 @@ def step(what, command, env, count=0):
             process.wait()
             raise
     alive(f"{what}: done in {time.time() - start:.0f} s", last=True)
-    if process.returncode:
+    if process.returncode and must:
         with open(log_path, encoding="utf-8", errors="replace") as file:
             text = file.read()
         raise CourseError(explain(what, text))
@@ -588,8 +599,10 @@ def command_check(options):
 def command_open(options):
     """Check the machine and become JupyterLab."""
     setup()
-    if subprocess.call([venv_python(), "-m", "ecomlib.check"], cwd=ROOT, env=child_env()):
+    quick = ["--quick"] if read_stamp(CHECKED) == expected_stamp() else []
+    if subprocess.call([venv_python(), "-m", "ecomlib.check", *quick], cwd=ROOT, env=child_env()):
         raise CourseError("This machine is not ready; the lines marked FAIL say what to mend.")
+    write_stamp(CHECKED)
     first = os.path.join("notebooks", "00_start_here.ipynb")
     # No news, no update check, no extension list: the course asks nothing of the network.
     lab = [venv_python(), "-m", "jupyterlab", *([first] if os.path.exists(os.path.join(ROOT, first)) else [])]

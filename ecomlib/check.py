@@ -1,7 +1,7 @@
 """Is this machine ready for the course? Run it with `python -m ecomlib.check`.
 
-One line a question: `ok`, or `FAIL` and how to mend it. Nothing but the standard library is imported
-at the top, so that it can also say what is missing.
+One line a question: `ok`, or `FAIL` and how to mend it; `--quick` leaves out the two slow ones. Nothing but
+the standard library is imported at the top, so that it can also say what is missing.
 """
 
 import os
@@ -261,8 +261,16 @@ QUESTIONS: dict[str, Callable[[], str]] = {
 }
 
 
-def main() -> int:
+SLOW = ("kernel", "TensorFlow")  # a few seconds each
+
+
+def main(quick: bool = False) -> int:
     """Ask every question and print a line for each.
+
+    Parameters
+    ----------
+    quick : bool
+        Leave out the questions that start another process.
 
     Returns
     -------
@@ -271,6 +279,8 @@ def main() -> int:
     """
     failed = 0
     for name, question in QUESTIONS.items():
+        if quick and name in SLOW:
+            continue
         try:
             print(f"ok    {name:11s} {question()}", flush=True)
         except NotReady as error:
@@ -288,4 +298,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(quick="--quick" in sys.argv[1:]))
