@@ -223,3 +223,108 @@ class Scaler:
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Scale values (..., n_features) to mean 0 and standard deviation 1 of the training rows."""
         return (values - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class WeeklyPanel:
+    """One row of weeks a customer, silent weeks included.
+
+    Attributes
+    ----------
+    values : array (n_customers, n_weeks, n_channels)
+        Sums a week; 0 in a week without a trip.
+    channels : list of str
+        "spend" (currency), "baskets", "lines", in this order.
+    customers : array (n_customers,)
+        Their ids, sorted.
+    weeks : DatetimeIndex (n_weeks,)
+        The Mondays, without gaps.
+    first : array of int (n_customers,)
+        The week of a customer's first order; n_weeks if it lies after the panel. Before it nothing is
+        known of this customer: it is not the same as silence.
+    """
+
+    values: np.ndarray
+    channels: list[str]
+    customers: np.ndarray
+    weeks: pd.DatetimeIndex
+    first: np.ndarray
+
+    def __getitem__(self, channel: str) -> np.ndarray:
+        """One channel, (n_customers, n_weeks)."""
+        return self.values[:, :, self.channels.index(channel)]
+
+    def index_of(self, day: str | pd.Timestamp) -> int:
+        """Position of the week that holds a day."""
+        return (pd.Timestamp(day) - self.weeks[0]).days // 7
+
+    @property
+    def known(self) -> np.ndarray:
+        """Weeks since the first order, that week included: int (n_customers, n_weeks), 0 before it."""
+        return np.clip(np.arange(len(self.weeks)) - self.first[:, None] + 1, 0, None)
+
+
+def weekly_panel(
+    orders: pd.DataFrame, start: str | pd.Timestamp | None = None, end: str | pd.Timestamp | None = None
+) -> WeeklyPanel:
+    """Sum order lines to one row of weeks (Monday to Sunday) a customer.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        A shop's orders: customer_id, order_id, timestamp, revenue.
+    start, end : date, optional
+        Any day of the first and of the last week. Default: the first and the last week that the
+        orders cover from Monday to Sunday.
+
+    Returns
+    -------
+    WeeklyPanel
+        values float32; every customer of the orders has a row.
+
+    Raises
+    ------
+    TooShort
+        When no whole week is left.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"customer_id": [7, 7, 8], "order_id": [1, 2, 3], "revenue": [5.0, 2.0, 9.0],
+    ...     "timestamp": pd.to_datetime(["2024-05-06 09:00", "2024-05-08 18:00", "2024-05-19 12:00"])})
+    >>> panel = weekly_panel(orders)
+    >>> panel["spend"]
+    array([[7., 0.],
+           [0., 9.]], dtype=float32)
+    >>> panel.known
+    array([[1, 2],
+           [0, 1]])
+    """
+    if len(orders) == 0:
+        raise TooShort("the panel has no lines; give at least one sale.")
+    day = orders["timestamp"].to_numpy().astype("datetime64[D]")
+    first = _monday(day.min() + np.timedelta64(6, "D") if start is None else start)
+    last = _monday(day.max() - np.timedelta64(6, "D") if end is None else end)
+    n_weeks = (last - first).days // 7 + 1
+    if n_weeks < 1:
+        raise TooShort("the orders cover no whole week from Monday to Sunday; give a longer history.")
+    week = (day - first.to_datetime64().astype("datetime64[D]")).astype(np.int64) // 7
+    customer, ids = pd.factorize(orders["customer_id"], sort=True)
+    inside = (week >= 0) & (week < n_weeks)
+    cell = np.where(inside, customer * n_weeks + week, 0)
+    a_trip = inside & ~orders.duplicated(["customer_id", "order_id"]).to_numpy()
+    weights = (orders["revenue"].to_numpy(dtype=float) * inside, a_trip.astype(float), inside.astype(float))
+    values = [np.bincount(cell, w, len(ids) * n_weeks).reshape(len(ids), n_weeks) for w in weights]
+    first_week = np.full(len(ids), n_weeks)
+    np.minimum.at(first_week, customer, np.clip(week, 0, n_weeks))
+    return WeeklyPanel(
+        np.stack(values, axis=-1).astype(np.float32),
+        ["spend", "baskets", "lines"],
+        np.asarray(ids),
+        pd.date_range(first, periods=n_weeks, freq="7D"),
+        first_week,
+    )
+
+
+def _monday(day) -> pd.Timestamp:
+    day = pd.Timestamp(day).normalize()
+    return day - pd.Timedelta(days=day.day_of_week)
