@@ -85,7 +85,7 @@ def calendar_features(days: pd.DatetimeIndex, holidays: bool = True) -> pd.DataF
            [0, 0, 1, 0],
            [0, 0, 0, 1]])
     """
-    table = pd.DataFrame({day: np.asarray(days.dayofweek == i) for i, day in enumerate(WEEKDAYS)})
+    table = pd.DataFrame({day: np.asarray(days.day_of_week == i) for i, day in enumerate(WEEKDAYS)})
     table["month start"] = np.clip(1 - (np.asarray(days.day) - 1) / 10, 0, 1)
     if holidays:
         near = pd.Timedelta(days=7)
@@ -123,7 +123,7 @@ def promotion_features(shop: Shop, panel: Panel, level: str, horizon: int) -> np
     -------
     array float32 (n_series, n_days, 3)
     """
-    monday = panel.days[0] - pd.Timedelta(days=panel.days[0].dayofweek)
+    monday = panel.days[0] - pd.Timedelta(days=panel.days[0].day_of_week)
     week_of_day = np.asarray((panel.days - monday).days) // 7
     n_weeks = int(week_of_day[-1]) + 1
     lag = (horizon + 5) // 7 + 1
@@ -186,7 +186,8 @@ class Windows:
     past : array (n, window)
         Sales of the window, divided by `scale`.
     past_known : array (n, window, n_known)
-    future_known : array (n, horizon, n_known)
+    future_known : array (n, horizon, n_known + n_promotion)
+        The same columns, then the promotions once more as their difference from the window's mean.
     series : array of int (n,)
     scale : array (n, 1)
         Mean sales a day of the window, in the shop's currency.
@@ -203,6 +204,37 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.past)
+
+    def weekday_mean(self, weeks: int = 8) -> np.ndarray:
+        """Mean of the last `weeks` same weekdays for each day to forecast; (n, horizon), scaled.
+
+        Examples
+        --------
+        >>> past = np.arange(14.0)[None]
+        >>> w = Windows(past, None, None, None, None, target=np.zeros((1, 7)))
+        >>> w.weekday_mean(2)
+        array([[3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]])
+        """
+        n, horizon = self.target.shape
+        week = self.past.reshape(n, -1, 7)[:, -weeks:].mean(axis=1)
+        return np.tile(week, (1, -(-horizon // 7)))[:, :horizon]
+
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What the networks and the trees read: the same arrays for both.
+
+        Returns
+        -------
+        dict
+            "past" (n, window, 1 + n_known): sales and known covariates; "future" (n, horizon, 3 +
+            n_known + n_promotion): weekday means of 8, 4 and 1 weeks, then the known covariates;
+            "series" (n,).
+        """
+        means = np.stack([self.weekday_mean(k) for k in (8, 4, 1)], axis=-1)
+        return {
+            "past": np.concatenate([self.past[..., None], self.past_known], axis=-1),
+            "future": np.concatenate([means, self.future_known], axis=-1),
+            "series": self.series,
+        }
 
 
 @dataclass(frozen=True)
@@ -264,14 +296,15 @@ class SalesTask:
         scale = window_scale(past, floor=0.5)
         target = future_windows(values, origins, self.horizon) / scale
         n_origins = len(origins)
-        known = (
-            past_windows(self.known, origins, self.window),
-            future_windows(self.known, origins, self.horizon),
-        )
+        past_known = past_windows(self.known, origins, self.window)
+        future_known = future_windows(self.known, origins, self.horizon)
+        promoted = [i for i, name in enumerate(self.known_names) if name in PROMOTION_NAMES]
+        change = future_known[..., promoted] - past_known[..., promoted].mean(axis=2, keepdims=True)
+        future_known = np.concatenate([future_known, change], axis=-1)
         return Windows(
             past=(past / scale).reshape(-1, self.window),
-            past_known=known[0].reshape(-1, *known[0].shape[2:]),
-            future_known=known[1].reshape(-1, *known[1].shape[2:]),
+            past_known=past_known.reshape(-1, *past_known.shape[2:]),
+            future_known=future_known.reshape(-1, *future_known.shape[2:]),
             series=np.tile(np.arange(self.n_series, dtype=np.int32), n_origins),
             scale=scale.reshape(-1, 1),
             target=target.reshape(-1, self.horizon),
