@@ -16,6 +16,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -162,7 +163,14 @@ def only_one_setup():
                     )
                 said = True
                 time.sleep(0.5)
-        yield
+        _held.append(file.fileno())
+        try:
+            yield
+        finally:
+            _held.clear()
+
+
+_held = []  # the lock, handed to pip and uv: should this process be killed, a next one waits until they end
 
 
 def setup():
@@ -351,8 +359,9 @@ def step(what, command, env, count=0, must=True):
     os.makedirs(BUILD, exist_ok=True)
     start, shown = time.time(), 0.0
     with open(log_path, "wb") as log:
+        more = {"pass_fds": _held} if os.name != "nt" else {}
         process = subprocess.Popen(
-            command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more
         )
         try:
             while process.poll() is None:
@@ -816,12 +825,19 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
+def stop(number, frame):
+    """Treat a request to end like Ctrl+C."""
+    raise KeyboardInterrupt
+
+
 def main(arguments):
     """Run one command; a problem the user can mend is one sentence, never a traceback."""
     if arguments[:1] == ["_execute"]:
         return execute(os.path.abspath(arguments[1]))
     try:
         check_python()
+        with contextlib.suppress(ValueError):  # outside the main thread
+            signal.signal(signal.SIGTERM, stop)  # ended by another program: stop what was started, too
         options = parse(arguments)
         return globals()["command_" + options.command](options)
     except CourseError as error:

@@ -234,6 +234,26 @@ def test_a_set_up_waits_for_another_one(home, monkeypatch):
     assert len(installs) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends the children of a console by itself")
+def test_a_killed_set_up_leaves_nothing_that_writes_into_the_next_one(home):
+    """The installer that outlives a killed course.py holds the lock until it ends."""
+    folder, _ = home
+    program = (
+        "import course, sys; course.BUILD = course.ROOT = sys.argv[1]\n"
+        "with course.only_one_setup():\n"
+        "    course.step('installing', ['sleep', '1.2'], course.child_env())"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder / "build")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    first.stdout.readline()
+    first.kill()
+    first.wait()
+    start = course.time.time()
+    with course.only_one_setup():
+        assert course.time.time() - start > 0.4
+
+
 # --------------------------------------------------------------------------------------------------
 # course.py: one sentence for everything that can go wrong
 # --------------------------------------------------------------------------------------------------
