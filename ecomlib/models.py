@@ -66,7 +66,7 @@ def pinball_loss(target, forecast):
 
     Returns
     -------
-    tensor (n, horizon)
+    tensor (n,)
 
     Notes
     -----
@@ -74,7 +74,7 @@ def pinball_loss(target, forecast):
     """
     quantile = ops.convert_to_tensor(QUANTILES, forecast.dtype)
     error = ops.expand_dims(target, -1) - forecast
-    return ops.mean(ops.maximum(quantile * error, (quantile - 1) * error), axis=-1)
+    return ops.mean(ops.maximum(quantile * error, (quantile - 1) * error), axis=(-2, -1))
 
 
 def sales_forecaster(
