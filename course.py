@@ -217,12 +217,8 @@ def remove_venv():
 def install():
     """Create .venv if it is missing, install the lock into it, put the project on its path."""
     local = [["--no-index", "--find-links", WHEELS]] if os.path.isdir(WHEELS) else []
-    attempts = [
-        (tool, source)
-        for tool in ([install_with_uv] if shutil.which("uv") else [])
-        for source in [*local, []]
-    ]
-    attempts += [(install_with_pip, source) for source in [*local, []]]
+    tools = [install_with_uv, install_with_pip] if shutil.which("uv") else [install_with_pip]
+    attempts = [(tool, source) for tool in tools for source in [*local, []]]
     for attempt, (tool, source) in enumerate(attempts, 1):
         try:
             tool(source)
@@ -247,17 +243,12 @@ def site_packages():
 
 def install_with_uv(source):
     """Create .venv and install the lock with uv."""
-    uv, base = shutil.which("uv"), base_python()
+    uv, env = shutil.which("uv"), uv_env()
     if not os.path.exists(venv_python()):
-        step(
-            "creating .venv with uv",
-            [uv, "venv", "--quiet", "--no-project", "--python", base, VENV],
-            uv_env(),
-        )
+        make = [uv, "venv", "--quiet", "--no-project", "--python", base_python(), VENV]
+        step("creating .venv with uv", make, env)
     sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--only-binary", ":all:", *source]
-    step(
-        "installing the packages with uv", [*sync, "--python", venv_python(), LOCK], uv_env(), locked_count()
-    )
+    step("installing the packages with uv", [*sync, "--python", venv_python(), LOCK], env, locked_count())
 
 
 def install_with_pip(source):
@@ -315,9 +306,8 @@ def pip_env(python, listing=None):
         del env[name]
     for name, values in kept.items():
         # The order in which pip lets one setting win over another.
-        env["PIP_" + name.upper().replace("-", "_")] = (
-            values.get(":env:") or values.get("install") or values["global"]
-        )
+        winner = next(where for where in (":env:", "install", "global") if where in values)
+        env["PIP_" + name.upper().replace("-", "_")] = values[winner]
     env["PIP_CONFIG_FILE"] = os.devnull
     return env
 
@@ -398,8 +388,9 @@ CAUSES = (
         "file and name it in the environment variables PIP_CERT and SSL_CERT_FILE.",
     ),
     (
-        r"NewConnectionError|NameResolutionError|name resolution|Failed to establish|ConnectTimeout"
-        r"|ReadTimeout|Connection refused|Network is unreachable|dns err|error sending request|timed out|Proxy",
+        r"NewConnectionError|NameResolutionError|name resolution|Failed to establish|ConnectTimeout|"
+        r"ReadTimeout|Connection refused|Network is unreachable|dns error|error sending request|"
+        r"timed out|Proxy",
         "No package index can be reached. Check the network (and the proxy: environment variable "
         "HTTPS_PROXY) and start again. Without any network: on a machine that has one, run `python "
         "course.py download` and bring its folder wheels/ here.",

@@ -351,7 +351,7 @@ def test_pip_keeps_the_network_settings_and_nothing_else(monkeypatch):
     monkeypatch.setenv("PIP_CONSTRAINT", "other.txt")
     monkeypatch.setenv("PIP_TARGET", "elsewhere")
     listing = (
-        "global.index-url='https://mirror.example/simple'\nglobal.constraint='/etc/c.txt'\n"
+        "global.index-url='https://mirror.example/simple'\n:env:.find-links=''\nglobal.constraint='/etc/c.txt'\n"
         "global.extra-index-url='\\nhttps://a.example\\nhttps://b.example'\nglobal.timeout='9'\n:env:.timeout='60'\n"
         "install.user='true'\nglobal.proxy='http://proxy.example:3128'\n"
     )
@@ -360,6 +360,7 @@ def test_pip_keeps_the_network_settings_and_nothing_else(monkeypatch):
     assert mine == {
         "PIP_INDEX_URL": "https://mirror.example/simple",
         "PIP_EXTRA_INDEX_URL": "https://a.example https://b.example",
+        "PIP_FIND_LINKS": "",
         "PIP_TIMEOUT": "60",
         "PIP_PROXY": "http://proxy.example:3128",
         "PIP_CONFIG_FILE": course.os.devnull,
