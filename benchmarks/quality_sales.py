@@ -4,6 +4,7 @@ Protocol. Test period: the last 56 days, eight weekly origins. Every choice (fea
 epochs) was made on the 28 days before it, with an origin every day. The calm period is the eight weeks before
 the test: all is trained and calibrated on what came before it, with the settings chosen above; those were
 chosen on four of its eight weeks, so it checks that the ordering holds, it is not a second unseen test.
+One LSTM is three small networks trained in one fit, and forecasts their mean; a seed is one such fit.
 Each learner is fitted twice: on the training days, to forecast the validation days and calibrate the band
 there; then on training and validation days, to forecast the test.
 """
@@ -17,42 +18,48 @@ from ecomlib.sales import sales_task
 
 SEEDS = (0, 1, 2)
 PERIODS = {"test": None, "calm": "2017-09-11"}
+PLACES = [
+    {"dataset": dataset, "period": period, "horizon": horizon, "without": without}
+    for dataset in ("departments", "categories")
+    for period, horizon, without in (
+        ("test", 7, ("promotions", "holidays")),
+        ("calm", 7, ("promotions",)),
+        ("test", 28, ()),
+    )
+]
 
 
 def rows(quick: bool, log) -> list[dict]:
-    from ecomlib.models import LSTMForecaster
-
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
     log("shop loaded")
+    return [row for place in PLACES for row in study(shop, place, quick, log)]
+
+
+def study(shop, place: dict, quick: bool, log) -> list[dict]:
+    """All models in one place."""
+    from ecomlib.models import LSTMForecaster
+
+    level = {"departments": "department", "categories": "category"}[place["dataset"]]
+    task = sales_task(shop, level, horizon=place["horizon"], test_start=PERIODS[place["period"]])
     seeds = SEEDS[:1] if quick else SEEDS
     options = {"epochs": 1} if quick else {}
-    out: list[dict] = []
-    for dataset, level in (("departments", "department"), ("categories", "category")):
-        for period, start in PERIODS.items():
-            for horizon in (7, 28):
-                if horizon == 28 and period == "calm":
-                    continue
-                task = sales_task(shop, level, horizon=horizon, test_start=start)
-                study = Study(task, {"dataset": dataset, "period": period, "horizon": horizon}, log)
-                study.classical(quick)
-                study.learner("LightGBM", [LightGBM(seed) for seed in seeds])
-                study.learner("LSTM", [LSTMForecaster(seed, **options) for seed in seeds])
-                if horizon == 7:
-                    for word in ("promotions", "holidays"):
-                        if word == "holidays" and period == "calm":
-                            continue
-                        study.learner(f"LightGBM without {word}", [LightGBM(seeds[0])], task.without(word))
-                        lstm = [LSTMForecaster(seed, **options) for seed in seeds]
-                        study.learner(f"LSTM without {word}", lstm, task.without(word))
-                out += study.rows()
-    return out
+    own = Study(task, place, log)
+    own.classical(quick)
+    own.learner("LightGBM", [LightGBM(seed) for seed in seeds])
+    own.learner("LSTM", [LSTMForecaster(seed, **options) for seed in seeds])
+    for word in place.get("without", ()):
+        own.learner(f"LightGBM without {word}", [LightGBM(seed) for seed in seeds], task.without(word))
+        lstm = [LSTMForecaster(seed, **options) for seed in seeds]
+        own.learner(f"LSTM without {word}", lstm, task.without(word))
+    return own.rows()
 
 
 class Study:
     """All forecasts of one task, and the table made of them."""
 
     def __init__(self, task, place: dict, log):
-        self.task, self.place, self.log = task, place, log
+        self.task, self.log = task, log
+        self.place = {name: place[name] for name in ("dataset", "period", "horizon")}
         self.origins = task.origins("test")
         self.actual, self.is_open = task.actual(self.origins), task.is_open(self.origins)
         self.scale = naive_scale(task.panel.values[:, : task.test_start])
@@ -65,19 +72,26 @@ class Study:
             self._say(model.name)
 
     def learner(self, name: str, models: list, task=None) -> None:
-        """Fit on train, calibrate on valid, fit again on both, forecast the test; once for each seed."""
+        """Fit on train, calibrate on valid, fit again on both, forecast the test; once for each seed.
+
+        A variant without some inputs is fitted once only, on both: its band stays as it is.
+        """
+        variant = task is not None
         task = task or self.task
         valid = task.origins("valid")
         known, is_open = task.actual(valid), task.is_open(valid)
         raw, calibrated = [], []
         for model in models:
-            factors = calibrate_band(known, model.fit(task, "train").predict(task, valid), is_open)
+            factors = np.ones(2)
+            if not variant:
+                factors = calibrate_band(known, model.fit(task, "train").predict(task, valid), is_open)
             forecast = model.fit(task, "refit").predict(task, self.origins)
             raw.append(forecast)
             calibrated.append(stretch_band(forecast, factors))
-        self.forecasts[f"{name}, not calibrated"] = np.stack(raw)
+        if not variant:
+            self.forecasts[f"{name}, not calibrated"] = np.stack(raw)
         self.forecasts[name] = np.stack(calibrated)
-        if len(models) > 1:
+        if len(models) > 1 and not variant:
             self.forecasts[f"{name}, mean of {len(models)}"] = np.stack(calibrated).mean(axis=0)[None]
         self._say(name)
 

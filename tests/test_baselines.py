@@ -20,7 +20,13 @@ def make_task(noise: float = 0.0) -> SalesTask:
     return SalesTask(panel, known, list(calendar_features(DAYS).columns), 98, 112, 140, 28, 7)
 
 
-MODELS = [WeekdayMean(1), WeekdayMean(4), ETS(), Theta(), LightGBM(n_estimators=20, min_child_samples=5)]
+MODELS = [
+    WeekdayMean(1),
+    WeekdayMean(4),
+    ETS(),
+    Theta(),
+    LightGBM(n_estimators=200, learning_rate=0.1, min_child_samples=5, subsample=1.0),
+]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
