@@ -88,7 +88,7 @@ def main() -> None:
         windows = n_series * len(origins)
         rows.append((name, windows, seconds, peak, windows / seconds))
         print(
-            f"{name:32s} {windows:9,} windows  {seconds:8.3f} s  {peak:7.0f} MB  {windows / seconds:12,.0f} a second"
+            f"{name:32s} {windows:9,} windows {seconds:.3f} s {peak:5.0f} MB {windows / seconds:12,.0f} per s"
         )
     result = pd.DataFrame(rows, columns=["method", "windows", "seconds", "peak_mb", "windows_per_s"])
     speed, seconds, peak = (result[c].to_numpy() for c in ("windows_per_s", "seconds", "peak_mb"))
