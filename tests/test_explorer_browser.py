@@ -38,7 +38,7 @@ def move_sliders(page, explorer):
     def last():
         return float(explorer.get_attribute("data-last"))
 
-    explorer.wait_for(timeout=20_000)
+    explorer.wait_for()
     explorer.scroll_into_view_if_needed()
     before = shown("f"), last()
     slider = explorer.locator('[data-name="f2"]')  # the forget gate's bias, moved by the keyboard
@@ -123,11 +123,12 @@ def lab(tmp_path_factory):
 
 def test_in_jupyterlab(chromium, lab):
     page = chromium.new_page(viewport={"width": 1200, "height": 1300})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(90_000)  # a first kernel on a busy machine compiles what it imports
     try:
         page.goto(f"{lab}/lab/tree/tiny.ipynb")
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=30_000)
-        page.get_by_text("Python 3", exact=False).first.wait_for()
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+        # A cell that is run before the kernel answers is dropped by JupyterLab.
+        page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
         page.locator(".jp-CodeCell .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         page.locator(".jp-CodeCell").nth(1).wait_for()  # JupyterLab adds a cell below and goes there
