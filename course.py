@@ -33,7 +33,7 @@ NOTEBOOKS = os.path.join(ROOT, "notebooks")
 WHEELS = os.path.join(ROOT, "wheels")  # filled by `course.py download`; used first when it is there
 STAMP = "course-stamp.txt"  # inside .venv, written last: without it .venv is not trusted
 CHECKED = "course-checked.txt"  # beside it: the whole check of the machine has passed once
-DISK_GB = 3.5  # free disk a set-up needs: 2.5 GB installed, the rest for downloads and caches
+DISK_GB = 3.5  # free disk a set-up needs: 2.8 GB installed, the rest for downloads and caches
 JOB_GB = 3.0  # memory one running notebook may need
 CELL_SECONDS = 300  # a cell that takes longer has lost its kernel
 TASK_SECONDS = 1800
@@ -192,7 +192,7 @@ def setup():
                     "The .venv here is unfinished or belongs to another Python: making it afresh.", flush=True
                 )
                 remove_venv()
-            print(f"Setting up the course in {VENV} (about 2.5 GB, once; one to five minutes).", flush=True)
+            print(f"Setting up the course in {VENV} (about 2.8 GB, once; one to five minutes).", flush=True)
         install()
         write_stamp()
         print(f"Set-up finished in {time.time() - start:.0f} s.", flush=True)

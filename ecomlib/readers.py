@@ -58,8 +58,8 @@ def read_shop(
     --------
     >>> from ecomlib.runtime import ROOT
     >>> shop = read_shop(ROOT / "data" / "sample_shop")
-    >>> list(shop.orders.columns[:4])
-    ['customer_id', 'order_id', 'product_id', 'timestamp']
+    >>> shop.name, len(shop.products)
+    ('sample_shop', 24)
     """
     if unknown not in ("error", "keep"):
         raise BadValue(f"unknown must be 'error' or 'keep', not {unknown!r}; 'keep' leaves such lines in.")
