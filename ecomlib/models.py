@@ -259,7 +259,9 @@ class PurchaseLSTM:
         x = task.inputs(y.shape[1] - 1, self.without)
         keep = weight.any(axis=1)
         x = {name: values[keep] for name, values in x.items()}
-        self.model = purchase_network(x["weeks"].shape[2], len(task.categories), x["who"].shape[1], self.units)
+        self.model = purchase_network(
+            x["weeks"].shape[2], len(task.categories), x["who"].shape[1], self.units
+        )
         steps = self.epochs * math.ceil(int(keep.sum()) / self.batch_size)
         rate = keras.optimizers.schedules.CosineDecay(
             self.learning_rate / 5, steps, warmup_target=self.learning_rate, warmup_steps=steps // 20
@@ -299,3 +301,101 @@ def week_loss(target, p):
     p = ops.clip(p, 1e-6, 1 - 1e-6)
     loss = -(y * ops.log(p) + (1 - y) * ops.log(1 - p)) * weight
     return ops.sum(loss) / ops.maximum(ops.sum(weight), 1.0)
+
+
+class MultiHotLSTM:
+    """The obvious design, which loses: one sequence a customer, all categories side by side, k outputs.
+
+    The same information as `PurchaseLSTM` reads, 128 units; but what it learns of milk it must
+    learn again for bread.
+    """
+
+    name = "multi-hot LSTM"
+
+    def __init__(self, seed=0, epochs=15, batch_size=64, learning_rate=0.003, units=128):
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.learning_rate, self.units = learning_rate, units
+
+    @staticmethod
+    def inputs(task, last: int) -> np.ndarray:
+        """Bought, lines, household (5), coupons held, mailers next: (n, last + 1, 4k + 5)."""
+        mailers = np.broadcast_to(task.promotion[None, ..., 0], task.bought.shape)
+        parts = [task.bought, task.category[..., 1], task.household, task.marketing[..., 0], mailers]
+        return np.concatenate([part[:, : last + 1] for part in parts], axis=-1).astype(np.float32)
+
+    def fit(self, task, callbacks=()) -> "MultiHotLSTM":
+        """Train on the training part's origins."""
+        keras.utils.set_random_seed(self.seed)
+        origins = task.origins["train"]
+        x, k = self.inputs(task, int(origins.max())), len(task.categories)
+        y = task.target(origins)
+        weight = np.repeat(task.use(origins)[..., None], k, axis=2)
+        self.model = keras.Sequential(
+            [
+                keras.Input((None, x.shape[2])),
+                layers.LSTM(self.units, return_sequences=True),
+                layers.Dropout(0.2),
+                layers.Dense(k, activation="sigmoid", bias_initializer=keras.initializers.Constant(-2.0)),
+            ]
+        )
+        self.model.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=1.0), week_loss)
+        self.history = self.model.fit(
+            x,
+            np.stack([y, weight], axis=-1).astype(np.float32),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            callbacks=list(callbacks),
+            verbose=0,
+        ).history
+        return self
+
+    def predict(self, task, part: str) -> np.ndarray:
+        """Probabilities (n, n_origins, k) at a part's origins."""
+        origins = task.origins[part]
+        return self.model.predict(self.inputs(task, int(origins.max())), batch_size=512, verbose=0)[
+            :, origins
+        ]
+
+
+class SilenceLSTM:
+    """One LSTM a customer: the probability that the next four weeks have no trip.
+
+    Reads the household channels, campaigns, redemptions and coupons in hand of every week.
+    """
+
+    def __init__(self, seed=0, epochs=12, batch_size=128, learning_rate=0.004, units=32):
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.learning_rate, self.units = learning_rate, units
+
+    @staticmethod
+    def inputs(task) -> np.ndarray:
+        """Household (5), campaigns, redeemed, coupons held: (n, w, 8)."""
+        held = np.log1p(task.marketing[..., 0].sum(axis=2, keepdims=True)) / 3
+        return np.concatenate([task.household, task.marketing[:, :, 0, 1:], held], axis=-1).astype(np.float32)
+
+    def fit(self, task, y: np.ndarray, origins: np.ndarray) -> "SilenceLSTM":
+        """Train on targets y (n, w) at the origins."""
+        keras.utils.set_random_seed(self.seed)
+        last = int(origins.max())
+        x, weight = self.inputs(task)[:, : last + 1], np.zeros((len(y), last + 1), np.float32)
+        weight[:, origins] = task.use(origins)
+        self.model = keras.Sequential(
+            [
+                keras.Input((None, x.shape[2])),
+                layers.LSTM(self.units, return_sequences=True),
+                layers.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(-1.5)),
+                layers.Reshape((-1,)),
+            ]
+        )
+        steps = self.epochs * math.ceil(len(x) / self.batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
+        self.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
+        target = np.stack([np.maximum(y[:, : last + 1], 0), weight], axis=-1).astype(np.float32)
+        self.history = self.model.fit(
+            x, target, batch_size=self.batch_size, epochs=self.epochs, verbose=0
+        ).history
+        return self
+
+    def predict(self, task, origins: np.ndarray) -> np.ndarray:
+        """Probability of silence at the origins: (n, n_origins)."""
+        return self.model.predict(self.inputs(task), batch_size=1024, verbose=0)[:, origins]

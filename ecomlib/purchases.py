@@ -97,7 +97,9 @@ class Purchases:
     def inputs(self, last: int, without=()) -> dict[str, np.ndarray]:
         """What the network reads: "weeks" (n * k, last + 1, 14), "product" (n * k,), "who" (n * k, d)."""
         n, k = len(self.who), len(self.categories)
-        product = np.zeros(n * k, np.int32) if "product" in without else np.tile(np.arange(k, dtype=np.int32), n)
+        product = (
+            np.zeros(n * k, np.int32) if "product" in without else np.tile(np.arange(k, dtype=np.int32), n)
+        )
         who = np.zeros_like(self.who) if "who" in without else self.who
         weeks = self.sequences(last, without)
         return {"weeks": weeks, "product": product, "who": np.repeat(who, k, axis=0)}
@@ -262,7 +264,10 @@ def _marketing(shop, panel, category_of, shape):
                 on = active[:, week]
                 np.add.at(held[:, week], who[on], coupon_count[on])
     if shop.redemptions is not None:
-        cell = (customers.get_indexer(shop.redemptions["customer_id"]), _week(panel, shop.redemptions["date"]))
+        cell = (
+            customers.get_indexer(shop.redemptions["customer_id"]),
+            _week(panel, shop.redemptions["date"]),
+        )
         used = _grid(cell, (n, w))
     wide = [np.broadcast_to(a[..., None], shape) for a in (running, np.log1p(used))]
     return np.stack([np.log1p(held), *wide], axis=-1).astype(np.float32)
@@ -384,7 +389,9 @@ def features(task: Purchases, origins) -> tuple[np.ndarray, list[str]]:
         for i, name in enumerate(("lines", "discount"), start=1):
             columns[f"faded {h:.0f}: {name}"] = faded_sum(task.category[..., i], h) / np.maximum(weeks, 1)
         for i, name in enumerate(("shopped", "spend")):
-            columns[f"faded {h:.0f}: {name}"] = faded_sum(task.household[..., i], h)[..., None] / np.maximum(weeks, 1)
+            columns[f"faded {h:.0f}: {name}"] = faded_sum(task.household[..., i], h)[..., None] / np.maximum(
+                weeks, 1
+            )
     columns["redeemed so far"] = task.marketing[..., 2].cumsum(axis=1)
     for i, name in enumerate(("coupons held", "campaigns", "redeemed")):
         columns[name] = task.marketing[..., i]
@@ -443,7 +450,9 @@ def evaluate(p: np.ndarray, y: np.ndarray, customer: np.ndarray, n: int = 200, s
     p = np.asarray(p, float)
     ids, unit = np.unique(customer, return_inverse=True)
     rng = np.random.default_rng(seed)
-    draws = np.concatenate([np.ones((1, len(ids))), rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), n)])
+    draws = np.concatenate(
+        [np.ones((1, len(ids))), rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), n)]
+    )
     rows = draws @ np.bincount(unit)
     out = {
         "log-loss": draws @ np.bincount(unit, log_loss(p, y)) / rows,
@@ -474,7 +483,7 @@ def interval(draws: np.ndarray) -> tuple[float, float, float]:
 
 
 def kinds(task: Purchases, part: str = "test") -> np.ndarray:
-    """Kind of customer of every row: "new" (known 10 weeks or less), "lapsing" (4 silent weeks), "regular"."""
+    """Kind of customer of every row: "new" (known 10 weeks), "lapsing" (4 silent weeks), "regular"."""
     origins = task.origins[part]
     recent = faded_sum(task.household[..., 0], np.inf)
     before = np.pad(recent, ((0, 0), (4, 0)))[:, : recent.shape[1]]
