@@ -226,12 +226,13 @@ def purchase_network(
     product = keras.Input((), dtype="int32", name="product")
     who = keras.Input((n_who,), name="who")
     vector = layers.Concatenate()([layers.Embedding(n_products, embedding)(product), layers.Dense(3)(who)])
-    vector = ops.expand_dims(vector, 1) + 0 * weeks[:, :, :1]  # the same vector beside every week
+    ones = ops.mean(ops.ones_like(weeks), axis=-1, keepdims=True)  # (batch, n_weeks, 1)
+    vector = ops.matmul(ones, ops.expand_dims(vector, 1))  # the same vector beside every week
     both = layers.Concatenate()([weeks, vector])
     state = layers.LSTM(units, return_sequences=True)(both)
     hidden = layers.Dense(head, activation="relu")(layers.Concatenate()([state, both]))
     p = layers.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(-2.0))(hidden)
-    return keras.Model([weeks, product, who], p[:, :, 0])
+    return keras.Model([weeks, product, who], layers.Reshape((-1,))(p))
 
 
 class PurchaseLSTM:
