@@ -47,7 +47,7 @@ class Study:
         self.task, self.log = task, log
         self.y, self.customer = task.rows("test")
         self.kind = pu.kinds(task)
-        self.scores, self.flat, self.seeds, self.table = {}, {}, {}, []
+        self.scores, self.flat, self.seeds, self.table, self.first = {}, {}, {}, [], None
 
     def add(self, name: str, forecasts: list, flat: bool = False) -> None:
         p = [f if flat else self.task.flat(f, "test") for f in forecasts]
@@ -55,7 +55,10 @@ class Study:
         self.scores[name] = pu.evaluate(self.flat[name], self.y, self.customer, 100)
         self.put(name, "", self.scores[name], len(p))
         for seed, one in enumerate(p if len(p) > 1 else ()):
-            self.put(name, f"seed {seed}", pu.evaluate(one, self.y, self.customer, 100), 1)
+            scores = pu.evaluate(one, self.y, self.customer, 100)
+            self.put(name, f"seed {seed}", scores, 1)
+            if (name, seed) == ("shared LSTM", 0):
+                self.first = scores
         self.log(f"{name}: log-loss {self.scores[name]['log-loss'][0]:.5f}")
 
     def put(self, name, where, scores, seeds):
@@ -118,6 +121,12 @@ class Study:
     def rows(self) -> list[dict]:
         ours = "shared LSTM"
         for other in self.flat:
+            if (
+                other.startswith(f"{ours} without") and self.first is not None
+            ):  # one seed, so it is paired with the same seed
+                draws = self.scores[other]["log-loss"] - self.first["log-loss"]
+                self.put(f"{other} minus {ours}, seed 0", "paired", {"log-loss": draws}, 1)
+                continue
             if other != ours:
                 for metric in ("log-loss", "average precision"):
                     pair = self.scores[other][metric], self.scores[ours][metric]
