@@ -202,3 +202,201 @@ class LSTMForecaster:
             flat.append(np.mean([np.asarray(member) for member in members], axis=0))
         sales = np.maximum(np.concatenate(flat) * windows.scale[:, :, None], 0)
         return close_days(by_origin(sales, task), task, origins)
+
+
+def purchase_network(
+    n_channels: int, n_products: int, n_who: int, units: int = 32, embedding: int = 6, head: int = 32
+) -> keras.Model:
+    """One small LSTM shared by all categories: a probability of purchase after every week.
+
+    Parameters
+    ----------
+    n_channels, n_products, n_who : int
+        Of `Purchases.inputs`: channels a week, categories, facts of a customer.
+    units, embedding, head : int
+        Sizes of the state, of a category's vector and of the layer before the answer.
+
+    Returns
+    -------
+    keras.Model
+        Inputs "weeks" (batch, n_weeks, n_channels), "product" (batch,), "who" (batch, n_who); output
+        (batch, n_weeks), the probability that week t + 1 has a purchase, from weeks 0 to t.
+    """
+    weeks = keras.Input((None, n_channels), name="weeks")
+    product = keras.Input((), dtype="int32", name="product")
+    who = keras.Input((n_who,), name="who")
+    vector = layers.Concatenate()([layers.Embedding(n_products, embedding)(product), layers.Dense(3)(who)])
+    ones = ops.mean(ops.ones_like(weeks), axis=-1, keepdims=True)  # (batch, n_weeks, 1)
+    vector = ops.matmul(ones, ops.expand_dims(vector, 1))  # the same vector beside every week
+    both = layers.Concatenate()([weeks, vector])
+    state = layers.LSTM(units, return_sequences=True)(both)
+    hidden = layers.Dense(head, activation="relu")(layers.Concatenate()([state, both]))
+    p = layers.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(-2.0))(hidden)
+    return keras.Model([weeks, product, who], layers.Reshape((-1,))(p))
+
+
+class PurchaseLSTM:
+    """`purchase_network` behind fit(task) and predict(task, part).
+
+    Parameters
+    ----------
+    seed, epochs, batch_size, units : int
+    learning_rate : float
+        Start of a cosine that ends at 0.
+    without : names of input groups
+        "category", "household", "marketing", "product", "who": left out (all zero).
+    """
+
+    name = "shared LSTM"
+
+    def __init__(self, seed=0, epochs=6, batch_size=512, learning_rate=0.01, units=32, without=()):
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.learning_rate, self.units, self.without = learning_rate, units, without
+
+    def fit(self, task, callbacks=(), watch: bool = False) -> "PurchaseLSTM":
+        """Train on the training part's origins; `watch` adds the validation loss of each epoch."""
+        keras.utils.set_random_seed(self.seed)
+        y, weight = task.labels("train")
+        x = task.inputs(y.shape[1] - 1, self.without)
+        keep = weight.any(axis=1)
+        x = {name: values[keep] for name, values in x.items()}
+        self.model = purchase_network(
+            x["weeks"].shape[2], len(task.categories), x["who"].shape[1], self.units
+        )
+        steps = self.epochs * math.ceil(int(keep.sum()) / self.batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(
+            self.learning_rate / 5, steps, warmup_target=self.learning_rate, warmup_steps=steps // 20
+        )
+        self.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
+        valid = None
+        if watch:
+            y_valid, w_valid = task.labels("valid")
+            valid = (task.inputs(y_valid.shape[1] - 1, self.without), np.stack([y_valid, w_valid], -1))
+        self.history = self.model.fit(
+            x,
+            np.stack([y, weight], axis=-1)[keep],
+            validation_data=valid,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            callbacks=list(callbacks),
+            verbose=0,
+        ).history
+        return self
+
+    def predict(self, task, part: str) -> np.ndarray:
+        """Probabilities (n, n_origins, k) at a part's origins."""
+        origins = task.origins[part]
+        return self.every_week(task, int(origins.max()))[:, origins]
+
+    def every_week(self, task, last: int) -> np.ndarray:
+        """Probabilities after every week from 0 to `last`: (n, last + 1, k)."""
+        x = task.inputs(last, self.without)
+        p = self.model.predict(x, batch_size=4096, verbose=0)
+        return p.reshape(len(task.who), len(task.categories), last + 1).swapaxes(1, 2)
+
+
+@keras.saving.register_keras_serializable("ecomlib")
+def week_loss(target, p):
+    """Log-loss over the weeks that count; target (batch, n_weeks, 2) holds the answer and its weight."""
+    y, weight = target[..., 0], target[..., 1]
+    p = ops.clip(p, 1e-6, 1 - 1e-6)
+    loss = -(y * ops.log(p) + (1 - y) * ops.log(1 - p)) * weight
+    return ops.sum(loss) / ops.maximum(ops.sum(weight), 1.0)
+
+
+class MultiHotLSTM:
+    """The obvious design, which loses: one sequence a customer, all categories side by side, k outputs.
+
+    The same information as `PurchaseLSTM` reads, 128 units; but what it learns of milk it must
+    learn again for bread.
+    """
+
+    name = "multi-hot LSTM"
+
+    def __init__(self, seed=0, epochs=15, batch_size=64, learning_rate=0.003, units=128):
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.learning_rate, self.units = learning_rate, units
+
+    @staticmethod
+    def inputs(task, last: int) -> np.ndarray:
+        """Bought, lines, household (5), coupons held, mailers next: (n, last + 1, 4k + 5)."""
+        mailers = np.broadcast_to(task.promotion[None, ..., 0], task.bought.shape)
+        parts = [task.bought, task.category[..., 1], task.household, task.marketing[..., 0], mailers]
+        return np.concatenate([part[:, : last + 1] for part in parts], axis=-1).astype(np.float32)
+
+    def fit(self, task, callbacks=()) -> "MultiHotLSTM":
+        """Train on the training part's origins."""
+        keras.utils.set_random_seed(self.seed)
+        origins = task.origins["train"]
+        x, k = self.inputs(task, int(origins.max())), len(task.categories)
+        y = task.target(origins)
+        weight = np.repeat(task.use(origins)[..., None], k, axis=2)
+        self.model = keras.Sequential(
+            [
+                keras.Input((None, x.shape[2])),
+                layers.LSTM(self.units, return_sequences=True),
+                layers.Dropout(0.2),
+                layers.Dense(k, activation="sigmoid", bias_initializer=keras.initializers.Constant(-2.0)),
+            ]
+        )
+        self.model.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=1.0), week_loss)
+        self.history = self.model.fit(
+            x,
+            np.stack([y, weight], axis=-1).astype(np.float32),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            callbacks=list(callbacks),
+            verbose=0,
+        ).history
+        return self
+
+    def predict(self, task, part: str) -> np.ndarray:
+        """Probabilities (n, n_origins, k) at a part's origins."""
+        origins = task.origins[part]
+        return self.model.predict(self.inputs(task, int(origins.max())), batch_size=512, verbose=0)[
+            :, origins
+        ]
+
+
+class SilenceLSTM:
+    """One LSTM a customer: the probability that the next four weeks have no trip.
+
+    Reads the household channels, campaigns, redemptions and coupons in hand of every week.
+    """
+
+    def __init__(self, seed=0, epochs=12, batch_size=128, learning_rate=0.004, units=32):
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.learning_rate, self.units = learning_rate, units
+
+    @staticmethod
+    def inputs(task) -> np.ndarray:
+        """Household (5), campaigns, redeemed, coupons held: (n, w, 8)."""
+        held = np.log1p(task.marketing[..., 0].sum(axis=2, keepdims=True)) / 3
+        return np.concatenate([task.household, task.marketing[:, :, 0, 1:], held], axis=-1).astype(np.float32)
+
+    def fit(self, task, y: np.ndarray, origins: np.ndarray) -> "SilenceLSTM":
+        """Train on targets y (n, w) at the origins."""
+        keras.utils.set_random_seed(self.seed)
+        last = int(origins.max())
+        x, weight = self.inputs(task)[:, : last + 1], np.zeros((len(y), last + 1), np.float32)
+        weight[:, origins] = task.use(origins)
+        self.model = keras.Sequential(
+            [
+                keras.Input((None, x.shape[2])),
+                layers.LSTM(self.units, return_sequences=True),
+                layers.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(-1.5)),
+                layers.Reshape((-1,)),
+            ]
+        )
+        steps = self.epochs * math.ceil(len(x) / self.batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
+        self.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
+        target = np.stack([np.maximum(y[:, : last + 1], 0), weight], axis=-1).astype(np.float32)
+        self.history = self.model.fit(
+            x, target, batch_size=self.batch_size, epochs=self.epochs, verbose=0
+        ).history
+        return self
+
+    def predict(self, task, origins: np.ndarray) -> np.ndarray:
+        """Probability of silence at the origins: (n, n_origins)."""
+        return self.model.predict(self.inputs(task), batch_size=1024, verbose=0)[:, origins]

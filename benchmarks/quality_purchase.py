@@ -1,0 +1,219 @@
+"""Purchase prediction: the shared LSTM against simple rules, a line, trees and the obvious network.
+
+Protocol. Local weeks 2 to 52. Targets of weeks up to 40 train, 41 to 44 choose, 45 to 52 test. Every
+household known by the origin counts, silent ones included; 30 categories. Half-life and shrinkage of the
+frequency and the number of trees are chosen on weeks 41 to 44. An interval is a bootstrap over
+whole households of the mean of the seeds' probabilities or, in rows "seed", of one seed.
+"""
+
+import numpy as np
+
+import ecomlib
+from ecomlib import purchases as pu
+
+WEEKS = {"start": "2017-01-02", "end": "2017-12-24"}
+GROUPS = ("household", "marketing", "product", "who")
+
+
+def rows(quick: bool, log) -> list[dict]:
+    from ecomlib.models import MultiHotLSTM, PurchaseLSTM
+
+    shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
+    task = pu.prepare(shop, **WEEKS)
+    log(f"task: {len(task.who)} households, {len(task.categories)} categories")
+    study, seeds = Study(task, log), (0,) if quick else (0, 1, 2)
+    options = {"epochs": 1} if quick else {}
+    origins = task.origins["test"]
+    study.add("base rate", [np.broadcast_to(pu.base_rate(task), task.target(origins).shape)])
+    best = pu.tune_frequency(task)
+    study.add("own frequency", [pu.weighted_frequency(task, origins, np.inf, 5.0)])
+    study.add("recency-weighted frequency", [pu.weighted_frequency(task, origins, *best)])
+    log("frequency done")
+    study.add("shared LSTM", [PurchaseLSTM(s, **options).fit(task).predict(task, "test") for s in seeds])
+    study.table_learners(quick)
+    study.add("multi-hot LSTM", [MultiHotLSTM(s, **options).fit(task).predict(task, "test") for s in seeds])
+    for group in () if quick else GROUPS:
+        study.add(
+            f"shared LSTM without {group}",
+            [PurchaseLSTM(0, without=(group,)).fit(task).predict(task, "test")],
+        )
+    return study.rows() + silence(task, quick, log)
+
+
+class Study:
+    """All forecasts of the test part and the table made of them."""
+
+    def __init__(self, task, log):
+        self.task, self.log = task, log
+        self.y, self.customer = task.rows("test")
+        self.kind = pu.kinds(task)
+        self.scores, self.flat, self.seeds, self.table, self.first = {}, {}, {}, [], None
+
+    def add(self, name: str, forecasts: list, flat: bool = False) -> None:
+        p = [f if flat else self.task.flat(f, "test") for f in forecasts]
+        self.flat[name], self.seeds[name] = np.mean(p, axis=0), len(p)
+        self.scores[name] = pu.evaluate(self.flat[name], self.y, self.customer, 100)
+        self.put(name, "", self.scores[name], len(p))
+        for seed, one in enumerate(p if len(p) > 1 else ()):
+            scores = pu.evaluate(one, self.y, self.customer, 100)
+            self.put(name, f"seed {seed}", scores, 1)
+            if (name, seed) == ("shared LSTM", 0):
+                self.first = scores
+        self.log(f"{name}: log-loss {self.scores[name]['log-loss'][0]:.5f}")
+
+    def put(self, name, where, scores, seeds):
+        for metric, draws in scores.items():
+            value, low, high = pu.interval(draws)
+            self.table.append(
+                {
+                    "model": name,
+                    "metric": metric,
+                    "value": value,
+                    "low": low,
+                    "high": high,
+                    "seeds": seeds,
+                    "where": where,
+                }
+            )
+
+    def table_learners(self, quick: bool) -> None:
+        """Logistic regression and LightGBM on the hand-made features."""
+        from lightgbm import LGBMClassifier, early_stopping
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        task = self.task
+        late = task.origins["train"][-4:] if quick else task.origins["train"][4:]
+        x, names = pu.features(task, late)
+        y = task.target(late)[task.use(late)].ravel()
+        x_test, _ = pu.features(task, task.origins["test"])
+        self.log(f"features: {x.shape}")
+        scaler = StandardScaler().fit(x)
+
+        def scaled(table):
+            return np.clip(scaler.transform(table), -6, 6)  # a few extreme rows must not bend the line
+
+        line = LogisticRegression(max_iter=200).fit(scaled(x[::3]), y[::3])
+        self.add("logistic regression", [line.predict_proba(scaled(x_test))[:, 1]], flat=True)
+        x_valid, _ = pu.features(task, task.origins["valid"])
+        y_valid, _ = task.rows("valid")
+        trees = LGBMClassifier(
+            n_estimators=20 if quick else 600,
+            learning_rate=0.06,
+            num_leaves=63,
+            min_child_samples=200,
+            colsample_bytree=0.7,
+            n_jobs=2,
+            random_state=0,
+            verbose=-1,
+        ).fit(
+            x,
+            y,
+            eval_X=(x_valid,),
+            eval_y=(y_valid,),
+            categorical_feature=[names.index("category")],
+            feature_name=[f"f{i}" for i in range(len(names))],
+            callbacks=[early_stopping(25, verbose=False)],
+        )
+        self.log(f"LightGBM: {trees.best_iteration_} trees")
+        self.add("LightGBM", [trees.predict_proba(x_test)[:, 1]], flat=True)
+
+    def rows(self) -> list[dict]:
+        ours = "shared LSTM"
+        for other in self.flat:
+            if (
+                other.startswith(f"{ours} without") and self.first is not None
+            ):  # one seed, so it is paired with the same seed
+                draws = self.scores[other]["log-loss"] - self.first["log-loss"]
+                self.put(f"{other} minus {ours}, seed 0", "paired", {"log-loss": draws}, 1)
+                continue
+            if other != ours:
+                for metric in ("log-loss", "average precision"):
+                    pair = self.scores[other][metric], self.scores[ours][metric]
+                    draws = pair[0] - pair[1] if metric == "log-loss" else pair[1] / pair[0]
+                    word = "minus" if metric == "log-loss" else "to"
+                    name = f"{other} {word} {ours}" if word == "minus" else f"{ours} {word} {other}"
+                    self.put(name, "paired", {metric: draws}, self.seeds[ours])
+        for kind in ("new", "regular", "lapsing"):
+            here = self.kind == kind
+            for name in ("recency-weighted frequency", "LightGBM", ours):
+                self.put(
+                    name,
+                    kind,
+                    pu.evaluate(self.flat[name][here], self.y[here], self.customer[here], 50),
+                    self.seeds[name],
+                )
+        position = np.arange(len(self.y)) % len(self.task.categories)
+        for k, category in enumerate(self.task.categories):
+            here = position == k
+            for name in ("recency-weighted frequency", ours):
+                scores = pu.evaluate(self.flat[name][here], self.y[here], self.customer[here], 50)
+                self.put(name, category, {m: scores[m] for m in ("log-loss", "AUC")}, self.seeds[name])
+        return self.table
+
+
+def silence(task, quick: bool, log) -> list[dict]:
+    """Silent for the next four weeks: one LSTM a household against trees; origins of weeks 44 to 48."""
+    from lightgbm import LGBMClassifier
+
+    from ecomlib import visits
+    from ecomlib.models import SilenceLSTM
+
+    y = pu.silent_ahead(task.panel)
+    first = int(task.origins["test"][0])
+    train, test = np.arange(4, first - 8), np.arange(first, len(task.panel.weeks) - 4)
+    use = task.panel.known > 0
+    x, _ = visits.features(task.panel)
+    x = np.concatenate(
+        [x, task.marketing[:, :, 0, 1:], np.log1p(task.marketing[..., 0].sum(2, keepdims=True))], axis=2
+    )
+    pick = use[:, test]
+    answer, customer = y[:, test][pick], np.nonzero(pick)[0]
+    trees = LGBMClassifier(
+        n_estimators=150,
+        learning_rate=0.04,
+        num_leaves=15,
+        min_child_samples=100,
+        n_jobs=2,
+        random_state=0,
+        verbose=-1,
+    ).fit(x[:, train][use[:, train]], y[:, train][use[:, train]])
+    forecasts = {"LightGBM": [trees.predict_proba(x[:, test][pick])[:, 1]]}
+    nets = [
+        SilenceLSTM(seed, **({"epochs": 1} if quick else {})).fit(task, y, train)
+        for seed in range(1 if quick else 3)
+    ]
+    forecasts["LSTM a household"] = [net.predict(task, test)[pick] for net in nets]
+    recent = pu.faded_sum(task.household[..., 0], 8.0) / np.maximum(
+        pu.faded_sum(use.astype(float), 8.0), 1e-9
+    )
+    forecasts["recency-weighted frequency"] = [1 - recent[:, test][pick]]
+    scores, table = {}, []
+    for name, p in forecasts.items():
+        scores[name] = pu.evaluate(np.mean(p, axis=0), answer, customer, 300)
+        values = {"AUC": scores[name]["AUC"], "log-loss": scores[name]["log-loss"]}
+        if name == "recency-weighted frequency":
+            del values["log-loss"]
+        table += _rows(name, "silent 4 weeks", values, len(p))
+    draws = scores["LSTM a household"]["AUC"] - scores["LightGBM"]["AUC"]
+    table += _rows("LSTM a household minus LightGBM", "silent 4 weeks, paired", {"AUC": draws}, len(nets))
+    log(f"silent 4 weeks: AUC { {n: round(float(s['AUC'][0]), 4) for n, s in scores.items()} }")
+    return table
+
+
+def _rows(name, where, scores, seeds):
+    out = []
+    for metric, draws in scores.items():
+        value, low, high = pu.interval(draws)
+        out.append(
+            {
+                "model": name,
+                "metric": metric,
+                "value": value,
+                "low": low,
+                "high": high,
+                "seeds": seeds,
+                "where": where,
+            }
+        )
+    return out

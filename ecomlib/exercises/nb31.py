@@ -1,0 +1,59 @@
+"""Self-checks of 31_purchase_prepare."""
+
+import numpy as np
+
+from ecomlib.exercises import checker, close
+
+HALF_LIFE, BACK = 4, 12
+LEAKS = {"coupon of a campaign that starts next week", "redemption in next week", "mean of the whole year"}
+FAIR = {"mailer of next week", "category chosen on training weeks"}
+
+
+@checker(
+    "31.1", wrong=[lambda: 1 / (BACK / HALF_LIFE), lambda: 0.5**BACK], right=lambda: 0.5 ** (BACK / HALF_LIFE)
+)
+def weight(answer):
+    """Three half-lives."""
+    if close(answer, 0.5 ** (BACK / HALF_LIFE)):
+        return None
+    return "count the half-lives that fit into twelve weeks; each one halves the weight."
+
+
+def _frequency(bought, half_life, prior, strength):
+    fade = 0.5 ** (np.arange(bought.shape[1])[::-1] / half_life)
+    return (bought @ fade + strength * prior) / (fade.sum() + strength)
+
+
+def _plain(bought, half_life, prior, strength):
+    return (bought.sum(axis=1) + strength * prior) / (bought.shape[1] + strength)
+
+
+def _reversed(bought, half_life, prior, strength):
+    return _frequency(bought[:, ::-1], half_life, prior, strength)
+
+
+@checker("31.2", wrong=[lambda: _plain, lambda: _reversed], right=lambda: _frequency)
+def frequency(answer):
+    """Compare on random weeks."""
+    bought = (np.random.default_rng(0).random((6, 15)) < 0.3).astype(float)
+    found, arguments = answer(bought, 5.0, 0.1, 2.0), (bought, 5.0, 0.1, 2.0)
+    if close(found, _frequency(*arguments)):
+        return None
+    if close(found, _reversed(*arguments)):
+        return "the newest week is the last column and must count most."
+    if close(found, _plain(*arguments)):
+        return "all weeks count alike; let the weights fade."
+    return "divide the weighted purchases plus strength times prior by the sum of the weights plus strength."
+
+
+@checker("31.3", wrong=[lambda: LEAKS | FAIR, lambda: FAIR], right=lambda: LEAKS)
+def leaks(answer):
+    """Judge by when a number is known."""
+    answer = set(answer)
+    if answer - LEAKS - FAIR:
+        return "use the names given in the text."
+    if answer & FAIR:
+        return "something in your set was known at the origin; ask when, not about which week."
+    return (
+        None if answer == LEAKS else "something is missing: what was not yet decided or done at the origin?"
+    )
