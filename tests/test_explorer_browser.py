@@ -143,7 +143,6 @@ def test_in_jupyterlab(chromium, lab):
         explorer = page.locator(".ge").first
         run_first_cell(page)
         explorer.wait_for()
-        page.locator(".jp-CodeCell").nth(1).locator(".cm-focused").wait_for()
         move_sliders(page, explorer)
         picture(page, "lab")
         # The sliders' values reach the kernel.
