@@ -205,7 +205,13 @@ class LSTMForecaster:
 
 
 def purchase_network(
-    n_channels: int, n_products: int, n_who: int, units: int = 32, embedding: int = 6, head: int = 32
+    n_channels: int,
+    n_products: int,
+    n_who: int,
+    units: int = 32,
+    embedding: int = 6,
+    head: int = 32,
+    dropout: float = 0.1,
 ) -> keras.Model:
     """One small LSTM shared by all categories: a probability of purchase after every week.
 
@@ -215,6 +221,9 @@ def purchase_network(
         Of `Purchases.inputs`: channels a week, categories, facts of a customer.
     units, embedding, head : int
         Sizes of the state, of a category's vector and of the layer before the answer.
+    dropout : float
+        Before and after that layer. Facts of a customer drop out half of the time: many columns and few
+        customers that fill them would otherwise be learnt by heart.
 
     Returns
     -------
@@ -225,12 +234,14 @@ def purchase_network(
     weeks = keras.Input((None, n_channels), name="weeks")
     product = keras.Input((), dtype="int32", name="product")
     who = keras.Input((n_who,), name="who")
-    vector = layers.Concatenate()([layers.Embedding(n_products, embedding)(product), layers.Dense(3)(who)])
+    facts = layers.Dense(3)(layers.Dropout(0.5)(who))
+    vector = layers.Concatenate()([layers.Embedding(n_products, embedding)(product), facts])
     ones = ops.mean(ops.ones_like(weeks), axis=-1, keepdims=True)  # (batch, n_weeks, 1)
     vector = ops.matmul(ones, ops.expand_dims(vector, 1))  # the same vector beside every week
     both = layers.Concatenate()([weeks, vector])
     state = layers.LSTM(units, return_sequences=True)(both)
-    hidden = layers.Dense(head, activation="relu")(layers.Concatenate()([state, both]))
+    seen = layers.Dropout(dropout)(layers.Concatenate()([state, both]))
+    hidden = layers.Dropout(dropout)(layers.Dense(head, activation="relu")(seen))
     p = layers.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(-2.0))(hidden)
     return keras.Model([weeks, product, who], layers.Reshape((-1,))(p))
 
@@ -358,45 +369,66 @@ class MultiHotLSTM:
         ]
 
 
-class SilenceLSTM:
-    """One LSTM a customer: the probability that the next four weeks have no trip.
+class CountLSTM:
+    """An LSTM that counts: it learns the purchases of the next week, then walks on, fed with its own draws.
 
-    Reads the household channels, campaigns, redemptions and coupons in hand of every week.
+    Parameters
+    ----------
+    seed, epochs, batch_size, units : int
+    most : int
+        Counts above it are read, and drawn, as this many.
     """
 
-    def __init__(self, seed=0, epochs=12, batch_size=128, learning_rate=0.004, units=32):
+    name = "LSTM"
+
+    def __init__(self, seed=0, epochs=6, batch_size=256, learning_rate=0.005, units=32, most=3):
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
-        self.learning_rate, self.units = learning_rate, units
+        self.learning_rate, self.units, self.most = learning_rate, units, most
 
-    @staticmethod
-    def inputs(task) -> np.ndarray:
-        """Household (5), campaigns, redeemed, coupons held: (n, w, 8)."""
-        held = np.log1p(task.marketing[..., 0].sum(axis=2, keepdims=True)) / 3
-        return np.concatenate([task.household, task.marketing[:, :, 0, 1:], held], axis=-1).astype(np.float32)
+    def inputs(self, counts: np.ndarray) -> np.ndarray:
+        """Count, known (0 before the first purchase), age, log(1 + purchases so far): float32 (n, w, 4)."""
+        known = (counts.cumsum(axis=1) > 0).astype(np.float32)
+        age = known.cumsum(axis=1) / counts.shape[1]
+        read = [np.minimum(counts, self.most), known, age, np.log1p(counts.cumsum(axis=1))]
+        return np.stack(read, axis=-1).astype(np.float32)
 
-    def fit(self, task, y: np.ndarray, origins: np.ndarray) -> "SilenceLSTM":
-        """Train on targets y (n, w) at the origins."""
+    def fit(self, counts: np.ndarray) -> "CountLSTM":
+        """Train on counts (n, w): how many come in the week after each one."""
         keras.utils.set_random_seed(self.seed)
-        last = int(origins.max())
-        x, weight = self.inputs(task)[:, : last + 1], np.zeros((len(y), last + 1), np.float32)
-        weight[:, origins] = task.use(origins)
+        x = self.inputs(counts)
         self.model = keras.Sequential(
             [
-                keras.Input((None, x.shape[2])),
+                keras.Input((None, 4)),
                 layers.LSTM(self.units, return_sequences=True),
-                layers.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(-1.5)),
-                layers.Reshape((-1,)),
+                layers.Dense(self.most + 1, activation="softmax"),
             ]
         )
-        steps = self.epochs * math.ceil(len(x) / self.batch_size)
-        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
-        self.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
-        target = np.stack([np.maximum(y[:, : last + 1], 0), weight], axis=-1).astype(np.float32)
+        loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+        self.model.compile(keras.optimizers.Adam(self.learning_rate), loss)
         self.history = self.model.fit(
-            x, target, batch_size=self.batch_size, epochs=self.epochs, verbose=0
+            x[:, :-1],
+            x[:, 1:, 0].astype(int),
+            sample_weight=x[:, :-1, 1],
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            verbose=0,
         ).history
         return self
 
-    def predict(self, task, origins: np.ndarray) -> np.ndarray:
-        """Probability of silence at the origins: (n, n_origins)."""
-        return self.model.predict(self.inputs(task), batch_size=1024, verbose=0)[:, origins]
+    def simulate(self, counts: np.ndarray, weeks: int, walks: int = 8) -> np.ndarray:
+        """Mean number of purchases in the `weeks` weeks after counts (n, w), over random walks: (n,)."""
+        cell, answer = self.model.layers[0].cell, self.model.layers[1]
+        rng = np.random.default_rng(self.seed)
+        _, *start = keras.layers.RNN(cell, return_state=True)(self.inputs(counts))
+        state = [ops.repeat(part, walks, axis=0) for part in start]
+        step = np.repeat(self.inputs(counts)[:, -1], walks, axis=0)
+        before = np.repeat(counts.sum(axis=1), walks)
+        total = np.zeros(len(step))
+        for _ in range(weeks):
+            share = np.asarray(answer(state[0])).cumsum(axis=1)
+            step[:, 0] = (rng.random((len(step), 1)) > share[:, :-1]).sum(axis=1)
+            total += step[:, 0]
+            step[:, 2] += 1 / counts.shape[1]  # older than any customer it was trained on
+            step[:, 3] = np.log1p(before + total)
+            _, state = cell(step, state)
+        return total.reshape(len(counts), walks).mean(axis=1)

@@ -323,9 +323,11 @@ def base_rate(task: Purchases) -> np.ndarray:
 
 
 def weighted_frequency(
-    task: Purchases, origins, half_life: float = 20.0, strength: float = 5.0
+    task: Purchases, origins, half_life: float = 12.0, strength: float = 3.0
 ) -> np.ndarray:
     """Forecast a customer's own faded frequency, drawn to the category's base rate: (n, n_origins, k).
+
+    The defaults are what `tune_frequency` finds in the course's shop.
 
     Parameters
     ----------
@@ -339,7 +341,7 @@ def weighted_frequency(
     return (times + strength * base_rate(task)) / (weeks + strength)
 
 
-def tune_frequency(task: Purchases, half_lives=(8, 12, 16, 20, 26, 40), strengths=(1, 2, 4, 8)) -> tuple:
+def tune_frequency(task: Purchases, half_lives=(6, 8, 10, 12, 14, 16, 20, 26), strengths=(1, 2, 3, 4)) -> tuple:
     """Choose half-life and strength by log-loss on the validation part: (half_life, strength)."""
     y, _ = task.rows("valid")
 
@@ -491,11 +493,3 @@ def kinds(task: Purchases, part: str = "test") -> np.ndarray:
     known = task.panel.known[:, origins]
     kind = np.where(known <= 10, "new", np.where(silent, "lapsing", "regular"))
     return task.flat(np.repeat(kind[..., None], len(task.categories), axis=2), part)
-
-
-def silent_ahead(panel: WeeklyPanel, weeks: int = 4) -> np.ndarray:
-    """1 where none of the next `weeks` weeks has a trip, else 0; -1 at the end: int (n, w)."""
-    total = (panel["baskets"] > 0).cumsum(axis=1)
-    out = np.full(total.shape, -1)
-    out[:, :-weeks] = total[:, weeks:] == total[:, :-weeks]
-    return out

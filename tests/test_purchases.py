@@ -147,13 +147,6 @@ def test_frequency_with_infinite_half_life_is_a_plain_mean(task):
     assert np.allclose(p[known > 0], expected[known > 0])
 
 
-def test_silence_needs_four_weeks_without_a_trip(task):
-    y = pu.silent_ahead(task.panel, 4)
-    shopped = task.panel["baskets"] > 0
-    assert (y[:, -4:] == -1).all()
-    assert np.array_equal(y[:, 3] == 1, ~shopped[:, 4:8].any(axis=1))
-
-
 @pytest.mark.parametrize(
     ("change", "error", "word"),
     [
@@ -185,6 +178,29 @@ def test_bgnbd_finds_the_published_parameters():
     assert parameters == pytest.approx([0.243, 4.414, 0.793, 2.426], rel=0.2)
 
 
+@pytest.mark.parametrize("parameters", [(0.6, 10.0, 0.7, 12.0), (0.6, 14.0, 0.7, 9.0)])
+def test_pareto_likelihood_equals_the_integral_over_rates_and_lives(parameters):
+    from scipy.special import gamma, roots_genlaguerre
+
+    r, alpha, s, beta = parameters
+    x, t, age = 2, 9.0, 30.0
+    rate, rate_weight = roots_genlaguerre(100, r - 1)
+    leave, leave_weight = roots_genlaguerre(100, s - 1)
+    rate, leave = rate[:, None] / alpha, leave / beta
+    total = rate + leave
+    given = leave * rate**x / total * np.exp(-total * t) + rate ** (x + 1) / total * np.exp(-total * age)
+    whole = (rate_weight[:, None] * leave_weight * given).sum() / gamma(r) / gamma(s)
+    found = cdnow.pareto_log_likelihood(parameters, [x], [t], [age])[0]
+    assert found == pytest.approx(np.log(whole), abs=1e-3)
+
+
+def test_pareto_forecast_of_a_fit_meets_the_total():
+    table = cdnow.summarise(cdnow.load_cdnow()).iloc[::10]
+    seen = table["repeats"], table["last"], table["age"]
+    expected = cdnow.pareto_expected(cdnow.fit_pareto(*seen), *seen, 39)
+    assert expected.sum() == pytest.approx(table["later"].sum(), rel=0.2)
+
+
 def test_cdnow_is_whole():
     purchases = cdnow.load_cdnow()
     table = cdnow.summarise(purchases)
@@ -192,11 +208,23 @@ def test_cdnow_is_whole():
     assert cdnow.weekly_counts(purchases).sum() == (purchases["day"] < 546).sum()
 
 
-def test_network_ignores_later_weeks_and_learns(task):
+def test_network_ignores_later_weeks_and_learns(shop, task):
     from ecomlib.models import PurchaseLSTM
 
     net = PurchaseLSTM(epochs=2, batch_size=32, units=8).fit(task)
     assert net.history["loss"][-1] < net.history["loss"][0]
-    whole, short = net.every_week(task, 15), net.every_week(task, 10)
-    assert np.allclose(whole[:, :11], short, atol=1e-6)
-    assert ((whole > 0) & (whole < 1)).all()
+    origin = int(task.origins["test"][0])
+    other = pu.prepare(change_after(shop, task.panel.weeks[origin + 1]), **DATES)
+    here, there = (net.every_week(each, origin + 2) for each in (task, other))
+    assert_identical(here[:, : origin + 1], there[:, : origin + 1])
+    assert not np.array_equal(here[:, origin + 1 :], there[:, origin + 1 :])
+    assert ((here > 0) & (here < 1)).all()
+
+
+def test_counting_network_walks_on():
+    from ecomlib.models import CountLSTM
+
+    counts = np.tile([0, 1, 0, 1], (64, 4)).astype(np.float32)
+    net = CountLSTM(epochs=30, batch_size=16, units=8, learning_rate=0.02).fit(counts)
+    walked = net.simulate(counts, weeks=10, walks=4)
+    assert walked.shape == (64,) and abs(walked.mean() - 5) < 1.5
