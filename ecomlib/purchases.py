@@ -341,7 +341,9 @@ def weighted_frequency(
     return (times + strength * base_rate(task)) / (weeks + strength)
 
 
-def tune_frequency(task: Purchases, half_lives=(6, 8, 10, 12, 14, 16, 20, 26), strengths=(1, 2, 3, 4)) -> tuple:
+def tune_frequency(
+    task: Purchases, half_lives=(6, 8, 10, 12, 14, 16, 20, 26), strengths=(1, 2, 3, 4)
+) -> tuple:
     """Choose half-life and strength by log-loss on the validation part: (half_life, strength)."""
     y, _ = task.rows("valid")
 
