@@ -119,14 +119,12 @@ class Study:
         loss = {}
         for leaves in (31,) if quick else (15, 31, 63):
             model = grow(leaves, 20 if quick else 600, **watch)
-            loss[leaves, model.best_iteration_] = pu.log_loss(
-                model.predict_proba(x_valid)[:, 1], y_valid
-            ).mean()
+            loss[leaves, model.best_iteration_] = pu.log_loss(model.booster_.predict(x_valid), y_valid).mean()
         best = min(loss, key=loss.get)
         self.log(f"LightGBM: leaves, trees {best}; valid {loss[best]:.5f}")
         # What the network gains by averaging fits, the trees may have too.
         fits = [grow(*best, seed) for seed in range(1 if quick else 3)]
-        self.add("LightGBM", [fit.predict_proba(x_test)[:, 1] for fit in fits], flat=True)
+        self.add("LightGBM", [fit.booster_.predict(x_test) for fit in fits], flat=True)
 
     def rows(self) -> list[dict]:
         ours = "shared LSTM"
