@@ -1,0 +1,317 @@
+"""Click files: read them, cut them into sessions, and score a next-item LSTM against session-kNN.
+
+    python -m ecomlib.events train FILE --format diginetica
+
+Four layouts are read, all by path; nothing is ever downloaded:
+
+============  ==============================================================================================
+retailrocket  `events.csv`: timestamp (ms), visitorid, event, itemid, transactionid; visits are cut after
+              30 idle minutes
+yoochoose     `yoochoose-clicks.dat`, no header: session, timestamp (ISO, Z), item, category
+diginetica    `train-item-views.csv`, semicolons: sessionId;userId;itemId;timeframe (ms in session);eventdate
+course        `events.csv`: session_id, timestamp, product_id, and any further columns; without session_id a
+              customer_id, whose visits are cut after 30 idle minutes
+============  ==============================================================================================
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ecomlib.recommend import (
+    HISTORY,
+    TEST,
+    TRAIN,
+    SequenceTask,
+    build_task,
+    keep_largest,
+)
+from ecomlib.shop import BadValue, MissingColumn, ShopError, TooShort
+
+FORMATS = ("retailrocket", "yoochoose", "diginetica", "course")
+IDLE = pd.Timedelta(minutes=30)
+
+
+def read_events(path: str | Path, format: str | None = None, kinds: tuple[str, ...] = ("view",)) -> pd.DataFrame:
+    """Read a click file.
+
+    Parameters
+    ----------
+    path : path
+    format : one of FORMATS, optional
+        Guessed from the first line when left out.
+    kinds : tuple of str
+        RetailRocket and course files only: which events count as a step.
+
+    Returns
+    -------
+    DataFrame
+        Columns session, timestamp (naive, as in the file), item; sorted by session and time.
+
+    Raises
+    ------
+    ShopError
+        One sentence naming what is wrong with the file and how to mend it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadValue(f"{path}: there is no such file; give the path of a click file.")
+    format = format or guess_format(path)
+    if format not in FORMATS:
+        raise BadValue(f"format {format!r} is unknown; use one of {', '.join(FORMATS)}.")
+    try:
+        events = _READERS[format](path, kinds)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise BadValue(f"{path.name}: this is not a {format} file ({error}); check --format.") from None
+    if events.empty:
+        raise TooShort(f"{path.name}: no event of kind {', '.join(kinds)} is in the file.")
+    return events.sort_values(["session", "timestamp"], kind="stable", ignore_index=True)
+
+
+def guess_format(path: Path) -> str:
+    """Tell the layout of a click file by its first line."""
+    with open(path, encoding="utf-8") as file:
+        first = file.readline()
+    for format, sign in (("retailrocket", "visitorid"), ("diginetica", "sessionId;"), ("course", "product_id")):
+        if sign in first:
+            return format
+    if first.count(",") == 3 and first.strip()[:1].isdigit():
+        return "yoochoose"
+    raise BadValue(f"{path.name}: the first line {first.strip()[:60]!r} fits no known layout; give --format.")
+
+
+def _table(path: Path, columns: list[str], **options) -> pd.DataFrame:
+    head = pd.read_csv(path, nrows=0, sep=options.get("sep", ","))
+    missing = [c for c in columns if c not in head.columns]
+    if missing:
+        raise MissingColumn(
+            f"{path.name}: column {missing[0]!r} is missing; found {', '.join(head.columns)}. Check --format."
+        )
+    return pd.read_csv(path, usecols=columns, **options)
+
+
+def _retailrocket(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
+    table = _table(path, ["timestamp", "visitorid", "event", "itemid"])
+    table = table[table["event"].isin(kinds)]
+    stamp = pd.to_datetime(_numbers(table["timestamp"], path), unit="ms")
+    return cut_visits(pd.DataFrame({"visitor": table["visitorid"], "timestamp": stamp, "item": table["itemid"]}))
+
+
+def _yoochoose(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
+    table = pd.read_csv(path, header=None, usecols=[0, 1, 2], names=["session", "timestamp", "item"])
+    return table.assign(timestamp=_moments(table["timestamp"], path))
+
+
+def _diginetica(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
+    table = _table(path, ["sessionId", "itemId", "timeframe", "eventdate"], sep=";")
+    day = _moments(table["eventdate"], path)
+    stamp = day + pd.to_timedelta(_numbers(table["timeframe"], path), unit="ms")
+    return pd.DataFrame({"session": table["sessionId"], "timestamp": stamp, "item": table["itemId"]})
+
+
+def _course(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    for column in ("timestamp", "product_id"):
+        if column not in table.columns:
+            raise MissingColumn(f"{path.name}: column {column!r} is missing; found {', '.join(table.columns)}.")
+    if "event" in table.columns:
+        table = table[table["event"].isin(kinds)]
+    table = table.assign(timestamp=_moments(table["timestamp"], path)).rename(columns={"product_id": "item"})
+    if "session_id" in table.columns:
+        return table.rename(columns={"session_id": "session"})[["session", "timestamp", "item"]]
+    if "customer_id" not in table.columns:
+        raise MissingColumn(f"{path.name}: give a column 'session_id', or 'customer_id' to cut visits from.")
+    return cut_visits(table.rename(columns={"customer_id": "visitor"})[["visitor", "timestamp", "item"]])
+
+
+_READERS = {"retailrocket": _retailrocket, "yoochoose": _yoochoose, "diginetica": _diginetica, "course": _course}
+
+
+def _numbers(column: pd.Series, path: Path) -> pd.Series:
+    value = pd.to_numeric(column, errors="coerce")
+    if value.isna().any():
+        row = int(value.isna().to_numpy().argmax())
+        raise BadValue(
+            f"{path.name}: column {column.name!r} has {column.iloc[row]!r} in line {column.index[row] + 2}; "
+            f"it must hold milliseconds as a number."
+        )
+    return value
+
+
+def _moments(column: pd.Series, path: Path) -> pd.Series:
+    # A click file has few distinct dates or many distinct moments; parsing the distinct ones serves both.
+    codes, distinct = pd.factorize(column)
+    moments = pd.to_datetime(pd.Series(distinct), errors="coerce", utc=True, format="ISO8601")
+    value = pd.Series(moments.dt.tz_localize(None).to_numpy()[codes], index=column.index)
+    bad = (codes < 0) | value.isna().to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise BadValue(
+            f"{path.name}: {column.iloc[row]!r} (data row {row}) is no date and time; write it as "
+            f"2024-05-01T09:30:00Z or 2024-05-01."
+        )
+    return value
+
+
+def cut_visits(events: pd.DataFrame, idle: pd.Timedelta = IDLE) -> pd.DataFrame:
+    """Cut each visitor's clicks into sessions wherever nothing happened for `idle`.
+
+    Examples
+    --------
+    >>> clicks = pd.DataFrame({"visitor": 7, "item": [1, 2, 3],
+    ...     "timestamp": pd.to_datetime(["2024-05-01 09:00", "2024-05-01 09:10", "2024-05-01 12:00"])})
+    >>> cut_visits(clicks)["session"].tolist()
+    [1, 1, 2]
+    """
+    events = events.sort_values(["visitor", "timestamp"], kind="stable")
+    other = events["visitor"].ne(events["visitor"].shift())
+    late = events["timestamp"].diff() > idle
+    return events.assign(session=(other | late).cumsum())[["session", "timestamp", "item"]]
+
+
+def prepare_sessions(
+    events: pd.DataFrame, test_days: int = 7, min_count: int = 5, max_length: int = 50
+) -> SequenceTask:
+    """Turn clicks into sessions, with the last days as test.
+
+    Clicks on the item just seen are dropped; then items seen fewer than `min_count` times in training and
+    sessions of one click, again and again until nothing changes. Test sessions end in the last
+    `test_days` days; items that training never saw are dropped from them, for they cannot be recommended.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Columns session, timestamp, item.
+    test_days : int
+        The validation part is as long, and lies before it.
+    max_length : int
+        Only the last clicks of longer sessions are kept.
+
+    Raises
+    ------
+    TooShort
+        When no session is left in training or test.
+    """
+    end = events.groupby("session")["timestamp"].transform("max")
+    last = events["timestamp"].max()
+    if events["timestamp"].min() >= last - pd.Timedelta(days=test_days):
+        raise TooShort(
+            f"events: they span {(last - events['timestamp'].min()).days} days, the test alone takes "
+            f"{test_days}; give fewer --test-days."
+        )
+    test = (end > last - pd.Timedelta(days=test_days)).to_numpy()
+    session, names = pd.factorize(events["session"])
+    item, catalogue = pd.factorize(events["item"], sort=True)
+    keep = np.ones(len(events), bool)
+    while True:
+        before = keep.sum()
+        at = np.flatnonzero(keep)
+        keep[at[1:][(session[at[1:]] == session[at[:-1]]) & (item[at[1:]] == item[at[:-1]])]] = False
+        count = np.bincount(item[keep & ~test], minlength=len(catalogue))
+        keep &= count[item] >= min_count
+        length = np.bincount(session[keep], minlength=len(names))
+        keep &= length[session] >= 2
+        if keep.sum() == before:
+            break
+    from_end = np.bincount(session[keep], minlength=len(names))[session[keep]]
+    rank = pd.Series(session[keep]).groupby(session[keep]).cumcount().to_numpy()
+    keep[np.flatnonzero(keep)[rank < from_end - max_length]] = False
+    if not (keep & test).any() or not (keep & ~test).any():
+        raise TooShort(
+            f"events: after cleaning {(keep & ~test).sum()} training and {(keep & test).sum()} test clicks are "
+            f"left; give more events, a lower --min-count or other --test-days."
+        )
+    return _session_task(events[keep], test[keep])
+
+
+def _session_task(events: pd.DataFrame, test: np.ndarray) -> SequenceTask:
+    """Number the sessions by their time, so that training ends with the most recent ones."""
+    stamp = events["timestamp"].to_numpy("datetime64[ns]")
+    opened = pd.Series(stamp).groupby(events["session"].to_numpy(), sort=False).transform("min").to_numpy()
+    order = np.lexsort((np.arange(len(events)), events["session"].to_numpy(), opened))
+    session = events["session"].to_numpy()[order]
+    new = np.r_[True, session[1:] != session[:-1]]
+    item, catalogue = pd.factorize(events["item"].to_numpy()[order], sort=True)
+    n = len(order)
+    bags = sparse.csr_matrix((np.ones(n, np.float32), item, np.arange(n + 1)), (n, len(catalogue)))
+    part = np.where(test[order], TEST, TRAIN).astype(np.int8)
+    monday = np.datetime64("1970-01-05")
+    day = (stamp[order] - monday) / np.timedelta64(1, "D")
+    count = np.bincount(item[part == TRAIN], minlength=len(catalogue))
+    items = pd.DataFrame({"item": catalogue, "count": count})
+    return SequenceTask(bags, np.cumsum(new) - 1, day, part, items, session[new])
+
+
+# ---------------------------------------------------------------------------------------------- scoring
+
+
+@dataclass
+class SessionKNN:
+    """Session-based nearest neighbours: what similar recent sessions looked at.
+
+    The running session's items weigh `fade` less for each step further back; each item brings in its
+    `recent` latest training sessions; the `k` most similar ones vote (cosine).
+
+    Notes
+    -----
+    Ludewig & Jannach (2018), Evaluation of session-based recommendation algorithms, section 3.2.
+    """
+
+    k: int = 100
+    fade: float = 0.8
+    recent: int = 1000
+    idf: bool = False
+
+    def fit(self, task: SequenceTask) -> "SessionKNN":
+        self.task = task
+        rows = np.flatnonzero(task.part == TRAIN)
+        pick = sparse.csr_matrix((np.ones(len(rows), np.float32), (task.who[rows], rows)), (task.who[-1] + 1, len(task.who)))
+        self.sessions = (pick @ task.bags).astype(bool).astype(np.float32).tocsr()
+        length = np.maximum(np.diff(self.sessions.indptr), 1)
+        lately = self.sessions.T.tocsr()
+        lately.data = lately.indices.astype(np.float64) + 1  # sessions are numbered by time
+        lately = keep_largest(lately, self.recent)
+        lately.data = (1 / np.sqrt(length[lately.indices])).astype(np.float32)
+        self.lately = lately
+        if self.idf:
+            weight = np.log(len(task.names) / np.maximum(task.items["count"], 1)).to_numpy(np.float32)
+            self.sessions = self.sessions @ sparse.diags_array(weight).tocsr()
+        return self
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        now = running(self.task, rows, self.fade)
+        near = keep_largest(sparse.csr_matrix(now @ self.lately), self.k)
+        return (near @ self.sessions).toarray()
+
+
+def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_matrix:
+    """The running session before each row: its items, each step further back weighing `fade` less."""
+    from ecomlib.recommend import look_back
+
+    rows = np.asarray(rows)
+    return look_back(task, task.start[rows], rows, task.day[rows], lambda days, steps: fade**steps) @ task.bags
+
+
+def rank_next(model, task: SequenceTask, rows: np.ndarray, block: int = 500) -> np.ndarray:
+    """Place of the true next item among the whole catalogue, 1 is best; (n_rows,).
+
+    The item just seen is left out, since no session holds it twice running. Among equal scores the true
+    item's place is drawn at random (fixed seed), so a model gains nothing from ties.
+    """
+    rng = np.random.default_rng(0)
+    places = []
+    for at in range(0, len(rows), block):
+        some = rows[at : at + block]
+        scores = np.array(model.scores(some), np.float32)
+        row = np.arange(len(some))
+        scores[row, task.bags.indices[task.bags.indptr[some - 1]]] = -np.inf
+        own = scores[row, task.bags.indices[task.bags.indptr[some]]][:, None]
+        better, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+        places.append(1 + better + rng.integers(0, np.maximum(equal, 1)))
+    return np.concatenate(places)
