@@ -1,6 +1,12 @@
 """The course's small Keras models, as the notebooks teach them, and a quiet progress callback."""
 
+import math
+
 import keras
+import numpy as np
+from keras import layers, ops
+
+from ecomlib.sales import QUANTILES, SalesTask, by_origin, close_days
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -11,6 +17,180 @@ class EpochLog(keras.callbacks.Callback):
         self.every = every
 
     def on_epoch_end(self, epoch, logs=None):
+        """Print the epoch's line."""
         if (epoch + 1) % self.every == 0:
             values = "  ".join(f"{name} {value:.3g}" for name, value in (logs or {}).items())
             print(f"epoch {epoch + 1:3d}  {values}")
+
+
+def visits_model(
+    n_channels: int,
+    n_classes: int = 5,
+    units: int = 50,
+    every_week: bool = True,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+) -> keras.Model:
+    """Two LSTM layers and a softmax, as in `16_first_keras_lstm`.
+
+    Parameters
+    ----------
+    every_week : bool
+        True: a forecast after every week, (batch, n_weeks, n_classes). False: after the last week only,
+        (batch, n_classes). The weights are the same arrays in both.
+
+    Returns
+    -------
+    keras.Model
+        Input (batch, n_weeks, n_channels), n_weeks free; not compiled.
+    """
+    drop = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
+    return keras.Sequential(
+        [
+            keras.Input((None, n_channels)),
+            keras.layers.LSTM(units, return_sequences=True, **drop),
+            keras.layers.LSTM(units, return_sequences=every_week, **drop),
+            keras.layers.Dense(n_classes, activation="softmax"),
+        ]
+    )
+
+
+@keras.saving.register_keras_serializable("ecomlib")
+def pinball_loss(target, forecast):
+    """Pinball loss of the 10, 50 and 90 % forecasts, their mean; its minimum is at the true quantiles.
+
+    Parameters
+    ----------
+    target : tensor (n, horizon)
+    forecast : tensor (n, horizon, 3)
+
+    Returns
+    -------
+    tensor (n, horizon)
+
+    Notes
+    -----
+    Koenker & Bassett (1978), Regression Quantiles, Econometrica 46(1).
+    """
+    quantile = ops.convert_to_tensor(QUANTILES, forecast.dtype)
+    error = ops.expand_dims(target, -1) - forecast
+    return ops.mean(ops.maximum(quantile * error, (quantile - 1) * error), axis=-1)
+
+
+def sales_forecaster(
+    task: SalesTask, units: int = 64, embedding: int = 8, dropout: float = 0.1
+) -> keras.Model:
+    """One global encoder-decoder LSTM for many daily series, with three quantiles a day.
+
+    The encoder reads the window folded into weeks (one step holds seven days), the decoder walks
+    through the days to forecast and reads what is known of them. The output is a correction of the
+    mean of the last eight same weekdays, which is the first column of "future".
+
+    Parameters
+    ----------
+    task : SalesTask
+        Gives the shapes; window a multiple of 7.
+    units : int
+        Size of both LSTMs' states.
+    embedding : int
+        Numbers that stand for a series.
+    dropout : float
+        Share of inputs and decoder states blanked in training.
+
+    Returns
+    -------
+    keras.Model
+        Inputs "past" (n, window, 1 + n_known), "future" (n, horizon, 3 + n_known + n_promotion),
+        "series" (n,); output (n, horizon, 3), scaled sales at 10, 50 and 90 %.
+
+    Notes
+    -----
+    Sutskever, Vinyals & Le (2014), Sequence to Sequence Learning, arXiv:1409.3215, section 2; quantile
+    outputs as in Wen et al. (2017), A Multi-Horizon Quantile Recurrent Forecaster, arXiv:1711.11053.
+    """
+    sample = task.windows(task.origins("test")[:1]).inputs()
+    past = keras.Input(sample["past"].shape[1:], name="past")
+    future = keras.Input(sample["future"].shape[1:], name="future")
+    series = keras.Input((), dtype="int32", name="series")
+    who = layers.Embedding(task.n_series, embedding)(series)
+    weeks = layers.Reshape((task.window // 7, -1))(past)
+    weeks = layers.Concatenate()([weeks, layers.RepeatVector(task.window // 7)(who)])
+    _, h, c = layers.LSTM(units, return_state=True)(layers.Dropout(dropout)(weeks))
+    days = layers.Concatenate()([future, layers.RepeatVector(task.horizon)(who)])
+    days = layers.LSTM(units, return_sequences=True)(days, initial_state=[h, c])
+    days = layers.Concatenate()([layers.Dropout(dropout)(days), future])
+    days = layers.Dense(32, activation="relu")(days)
+    change = layers.Dense(3, kernel_initializer="zeros")(days)
+    middle = future[:, :, :1] + change[:, :, :1]
+    low = middle - ops.softplus(change[:, :, 1:2] - 1)  # softplus is positive: quantiles never cross
+    high = middle + ops.softplus(change[:, :, 2:] - 1)
+    return keras.Model([past, future, series], layers.Concatenate()([low, middle, high]))
+
+
+class LSTMForecaster:
+    """`sales_forecaster` behind the shape all forecasters share: fit(task, part), predict(task, origins).
+
+    Parameters
+    ----------
+    seed : int
+    epochs, batch_size : int
+    learning_rate : float
+        Peak of a cosine schedule with warm-up.
+    size_weight : float
+        A window counts in the loss as the series' size to this power.
+    options
+        Passed to `sales_forecaster`.
+    """
+
+    name = "LSTM"
+
+    def __init__(
+        self,
+        seed: int = 0,
+        epochs: int = 8,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        size_weight: float = 0.0,
+        **options,
+    ):
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.learning_rate, self.size_weight, self.options = learning_rate, size_weight, options
+
+    def fit(
+        self, task: SalesTask, part: str = "train", watch: bool = False, callbacks=()
+    ) -> "LSTMForecaster":
+        """Train on a part's origins; `watch` computes the loss on the validation part each epoch."""
+        keras.utils.set_random_seed(self.seed)
+        train = task.windows(task.origins(part))
+        self.model = sales_forecaster(task, **self.options)
+        steps = self.epochs * math.ceil(len(train) / self.batch_size)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            self.learning_rate / 10, steps, warmup_target=self.learning_rate, warmup_steps=steps // 10
+        )
+        self.model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0), pinball_loss)
+        valid = None
+        if watch:
+            windows = task.windows(task.origins("valid"))
+            valid = (windows.inputs(), windows.target, self._weight(windows))
+        self.history = self.model.fit(
+            train.inputs(),
+            train.target,
+            sample_weight=self._weight(train),
+            validation_data=valid,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            callbacks=list(callbacks),
+            verbose=0,
+        ).history
+        return self
+
+    def predict(self, task: SalesTask, origins) -> np.ndarray:
+        """Forecast (n_origins, n_series, horizon, 3), shop's currency; 0 on closed days, never below 0."""
+        windows = task.windows(origins)
+        flat = self.model.predict(windows.inputs(), batch_size=4096, verbose=0)
+        sales = np.maximum(flat * windows.scale[:, :, None], 0)
+        return close_days(by_origin(sales, task), task, origins)
+
+    def _weight(self, windows) -> np.ndarray:
+        weight = windows.scale[:, 0] ** self.size_weight
+        return weight / weight.mean()

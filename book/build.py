@@ -1,0 +1,152 @@
+"""Build the web book: stage the pages in build/book-source, then let Sphinx turn them into HTML.
+
+    python book/build.py [folder for the pages; build/book if none is named]
+
+Called by `python course.py book` with the course's own Python.
+"""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "build" / "book-source"
+PARTS = {
+    "0": "Start",
+    "1": "Foundations",
+    "2": "Sales forecasting",
+    "3": "Purchase prediction",
+    "4": "Recommendation",
+    "5": "Going further",
+    "6": "Your own shop",
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+# Stands where a notebook shows the gate explorer: the JavaScript module of JupyterLab, without a kernel.
+EXPLORER = """<div class="gate-explorer"></div>
+<script type="module">
+import explorer from "{up}_static/gate_explorer.js";
+const place = document.querySelector(".gate-explorer");
+const values = new Map(Object.entries({state}));
+const model = {{
+  get: (name) => values.get(name), set: (name, value) => values.set(name, value),
+  on() {{}}, off() {{}}, save_changes() {{}},
+}};
+explorer.render({{ model, el: place }});
+</script>"""
+
+
+def stage() -> list[Path]:
+    """Copy the lessons, the data's description and the book's own pages to one folder.
+
+    Returns
+    -------
+    list of Path
+        The staged notebooks, relative to the folder.
+    """
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.copytree(ROOT / "book", SOURCE, ignore=shutil.ignore_patterns("build.py", "__pycache__"))
+    notebooks = []
+    for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
+        if ".ipynb_checkpoints" in path.parts:
+            continue
+        target = SOURCE / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(adapt(path), encoding="utf-8")
+        notebooks.append(target.relative_to(SOURCE))
+    linked(notebooks)
+    explorer = ROOT / "ecomlib" / "gate_explorer.js"
+    if explorer.exists():
+        shutil.copy(explorer, SOURCE / "_static")
+    index = SOURCE / "index.md"
+    text = index.read_text(encoding="utf-8").replace("<!-- lessons -->", contents(notebooks))
+    if not (SOURCE / "data" / "README.md").exists():
+        text = re.sub(r"```\{toctree\}\n:hidden:\n:caption: The data\n\ndata/README\n```\n", "", text)
+    index.write_text(text, encoding="utf-8")
+    return notebooks
+
+
+def adapt(path: Path) -> str:
+    """Return a notebook's text for the book: folded solutions, widgets that need no kernel."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["metadata"].pop("widgets", None)
+    up = "../" * len(path.relative_to(ROOT).parent.parts)
+    for cell in notebook["cells"]:
+        tags = cell["metadata"].setdefault("tags", [])
+        if "solution" in tags:
+            tags.append("hide-cell")
+            cell["metadata"]["mystnb"] = {
+                "code_prompt_show": "Show the solution",
+                "code_prompt_hide": "Hide it",
+            }
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if data.pop(WIDGET, None) is not None:
+                state = output.get("metadata", {}).get("explorer", {})
+                data["text/html"] = EXPLORER.format(up=up, state=json.dumps(state))
+    return json.dumps(notebook, ensure_ascii=False)
+
+
+def linked(notebooks: list[Path]) -> None:
+    """Copy what the notebooks link to outside their folder, and data/README.md."""
+    targets = {ROOT / "data" / "README.md"}
+    for notebook in notebooks:
+        for cell in json.loads((SOURCE / notebook).read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "markdown":
+                for target in re.findall(r"\]\(([^)#\s]+)", "".join(cell["source"])):
+                    if "://" not in target:
+                        targets.add((ROOT / notebook.parent / target).resolve())
+    for target in sorted(targets):
+        there = SOURCE / target.relative_to(ROOT)
+        if target.is_file() and not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            text = target.read_text(encoding="utf-8") if target.suffix == ".md" else None
+            if text is None or target.name == "README.md" and target.parent.name == "data":
+                shutil.copy(target, there)
+            else:
+                there.write_text("---\norphan: true\n---\n\n" + text, encoding="utf-8")
+
+
+def contents(notebooks: list[Path]) -> str:
+    """Return a list and a table of contents for each part, and one for the solutions."""
+    groups = {caption: [] for caption in [*PARTS.values(), "Solutions"]}
+    for notebook in notebooks:
+        solved = notebook.parent.name == "solutions"
+        groups["Solutions" if solved else PARTS.get(notebook.name[0], "More")].append(notebook)
+    blocks = []
+    for caption, pages in groups.items():
+        if pages:
+            if caption != "Solutions":
+                lines = [f"- [{title(page)}]({page.as_posix()})" for page in pages]
+                blocks.append("\n".join([f"**{caption}**\n", *lines, ""]))
+            names = "\n".join(page.with_suffix("").as_posix() for page in pages)
+            blocks.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{names}\n```\n")
+    return "\n".join(blocks)
+
+
+def title(page: Path) -> str:
+    """Title of a staged notebook: its first heading."""
+    first = json.loads((SOURCE / page).read_text(encoding="utf-8"))["cells"][0]
+    found = re.search(r"^# (.+)$", "".join(first["source"]), re.MULTILINE)
+    return found[1].strip() if found else page.stem
+
+
+def main(arguments: list[str]) -> int:
+    """Stage and build; a warning of Sphinx is an error."""
+    from sphinx.cmd.build import main as sphinx
+
+    target = Path(arguments[0]).resolve() if arguments else ROOT / "build" / "book"
+    notebooks = stage()
+    shutil.rmtree(target, ignore_errors=True)
+    code = sphinx(
+        ["-W", "--keep-going", "-q", "-E", "-d", str(ROOT / "build" / "doctrees"), str(SOURCE), str(target)]
+    )
+    if code == 0:
+        print(f"{len(notebooks)} notebooks as pages in {target}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""Settings of the web book; `python course.py book` stages the pages and calls Sphinx."""
+
+project = "LSTM networks for the data of a shop"
+author = "the authors of this course"
+project_copyright = "2026, the authors of this course. Lessons CC BY 4.0, code MIT"
+language = "en"
+
+extensions = ["myst_nb", "sphinx-mathjax-offline"]
+exclude_patterns = ["_static"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+
+# The book shows exactly the outputs that the tests have compared.
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_render_markdown_format = "myst"
+
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 4
+# A heading may skip a level inside an exercise or a quiz.
+suppress_warnings = ["myst.header"]
+
+html_theme = "sphinx_book_theme"
+html_title = "LSTM networks for the data of a shop"
+html_static_path = ["_static"]
+html_show_sphinx = False
+html_last_updated_fmt = None
+html_theme_options = {
+    # Nothing may be asked of another server: no launch buttons, no repository links, no outside icons.
+    "launch_buttons": {},
+    "icon_links": [],
+    "use_download_button": True,
+    "use_fullscreen_button": True,
+    "home_page_in_toc": True,
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+    "navbar_persistent": [],
+    "article_header_start": ["toggle-primary-sidebar.html"],
+}
+html_css_files = ["course.css"]

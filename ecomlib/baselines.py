@@ -1,0 +1,191 @@
+"""What the LSTM has to beat, behind the shape it has itself: fit(task, part), predict(task, origins).
+
+Each forecaster returns (n_origins, n_series, horizon, 3): the 10, 50 and 90 % quantiles of the sales of each
+day in the shop's currency, from what was known before the origin.
+"""
+
+import warnings
+
+import numpy as np
+
+from ecomlib.sales import QUANTILES, SalesTask, Windows, by_origin, close_days
+
+Z90 = 1.2815515655446004  # 90 % quantile of the normal distribution
+
+
+class WeekdayMean:
+    """Mean of the last `weeks` same weekdays; with weeks=1 it is the seasonal naive forecast.
+
+    The quantiles are those of the same days (weeks > 1).
+
+    Parameters
+    ----------
+    weeks : int
+        At most window / 7.
+    """
+
+    def __init__(self, weeks: int = 8):
+        self.weeks = weeks
+        self.name = "last week" if weeks == 1 else f"mean of {weeks} weeks"
+
+    def fit(self, task: SalesTask, part: str = "train") -> "WeekdayMean":
+        """Nothing to learn."""
+        return self
+
+    def predict(self, task: SalesTask, origins) -> np.ndarray:
+        """Forecast (n_origins, n_series, horizon, 3), shop's currency."""
+        windows = task.windows(origins)
+        weeks = windows.past.reshape(len(windows), -1, 7)[:, -self.weeks :]
+        days = np.arange(task.horizon) % 7
+        low, high = np.quantile(weeks, [QUANTILES[0], QUANTILES[2]], axis=1)
+        quantiles = np.stack([low, weeks.mean(axis=1), high], axis=-1)[:, days]
+        return close_days(by_origin(quantiles * windows.scale[:, :, None], task), task, origins)
+
+
+class _PerSeries:
+    """A classical model for each series on its own, fitted at each origin to all history before it."""
+
+    def fit(self, task: SalesTask, part: str = "train"):
+        """Nothing to learn ahead: these models are fitted anew at each origin."""
+        return self
+
+    def predict(self, task: SalesTask, origins) -> np.ndarray:
+        """Forecast (n_origins, n_series, horizon, 3), shop's currency."""
+        out = np.zeros((len(origins), task.n_series, task.horizon, 3), np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # optimisers that stop early say so on every series
+            for i, origin in enumerate(origins):
+                for s in range(task.n_series):
+                    history = task.panel.values[s, :origin].astype(float)
+                    out[i, s] = self._one(history, task.horizon)
+        return close_days(np.maximum(out, 0), task, origins)
+
+
+class ETS(_PerSeries):
+    """Exponential smoothing with a weekly season; the trend (none or damped) is chosen by AICc.
+
+    Notes
+    -----
+    Hyndman et al. (2008), Forecasting with Exponential Smoothing; statsmodels' `ETSModel`.
+    """
+
+    name = "ETS"
+
+    def _one(self, history: np.ndarray, horizon: int) -> np.ndarray:
+        from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+
+        fits = []
+        for trend in (None, "add"):
+            model = ETSModel(
+                history,
+                error="add",
+                trend=trend,
+                damped_trend=trend is not None,
+                seasonal="add",
+                seasonal_periods=7,
+            )
+            fits.append(model.fit(disp=False, maxiter=200))
+        best = min(fits, key=lambda fit: fit.aicc)
+        n = len(history)
+        frame = best.get_prediction(start=n, end=n + horizon - 1).summary_frame(alpha=0.2)
+        return frame[["pi_lower", "mean", "pi_upper"]].to_numpy()
+
+
+class Theta(_PerSeries):
+    """The Theta method after removing the weekly season.
+
+    Notes
+    -----
+    Assimakopoulos & Nikolopoulos (2000), International Journal of Forecasting 16(4); statsmodels'
+    `ThetaModel`.
+    """
+
+    name = "Theta"
+
+    def _one(self, history: np.ndarray, horizon: int) -> np.ndarray:
+        from statsmodels.tsa.forecasting.theta import ThetaModel
+
+        fit = ThetaModel(history, period=7, method="additive", use_test=False).fit()
+        mean = np.asarray(fit.forecast(horizon))
+        low, high = np.asarray(fit.prediction_intervals(horizon, alpha=0.2)).T
+        return np.stack([low, mean, high], axis=-1)
+
+
+class LightGBM:
+    """Gradient-boosted trees over all series: scaled lags and the same covariates as the LSTM.
+
+    One model a quantile. Like the LSTM it learns a correction of the mean of the last eight same
+    weekdays and reads that mean, the mean of four, and last week.
+
+    Parameters
+    ----------
+    seed : int
+    options
+        LightGBM's parameters, on top of those chosen on the validation period.
+
+    Notes
+    -----
+    Ke et al. (2017), LightGBM, NeurIPS; the global form with lags as in the M5 competition.
+    """
+
+    name = "LightGBM"
+
+    def __init__(self, seed: int = 0, **options):
+        self.seed = seed
+        self.options = {
+            "n_estimators": 300,
+            "learning_rate": 0.03,
+            "num_leaves": 31,
+            "min_child_samples": 50,
+            "colsample_bytree": 0.7,
+            "subsample": 0.8,
+            "subsample_freq": 1,
+            **options,
+        }
+
+    def fit(self, task: SalesTask, part: str = "train") -> "LightGBM":
+        """Train one model a quantile on a part's origins."""
+        from lightgbm import LGBMRegressor
+
+        windows = task.windows(task.origins(part))
+        table, target = self.table(windows), (windows.target - windows.weekday_mean()).ravel()
+        self.models = [
+            LGBMRegressor(
+                objective="quantile",
+                alpha=q,
+                random_state=self.seed,
+                deterministic=True,
+                verbose=-1,
+                **self.options,
+            ).fit(table, target, categorical_feature=[table.shape[1] - 1])
+            for q in QUANTILES
+        ]
+        return self
+
+    def predict(self, task: SalesTask, origins) -> np.ndarray:
+        """Forecast (n_origins, n_series, horizon, 3), shop's currency."""
+        windows = task.windows(origins)
+        table = self.table(windows)
+        change = np.stack([model.predict(table) for model in self.models], axis=-1)
+        change = np.sort(change.reshape(len(windows), task.horizon, 3), axis=-1)
+        sales = (windows.weekday_mean()[:, :, None] + change) * windows.scale[:, :, None]
+        return close_days(by_origin(np.maximum(sales, 0), task), task, origins)
+
+    @staticmethod
+    def table(windows: Windows) -> np.ndarray:
+        """One row a window and day to forecast; (n * horizon, n_columns), the series last.
+
+        Columns: the eight same weekdays, the last seven days, means of 7, 14 and 28 days, what the
+        LSTM's decoder reads, the day's number, the series.
+        """
+        n, horizon = windows.target.shape
+        days = np.arange(horizon)
+        same_weekday = windows.past.reshape(n, -1, 7)[:, :, days % 7].swapaxes(1, 2)
+        recent = [windows.past[:, -7:]] + [
+            windows.past[:, -k:].mean(axis=1, keepdims=True) for k in (7, 14, 28)
+        ]
+        recent = np.repeat(np.concatenate(recent, axis=1)[:, None], horizon, axis=1)
+        day = np.broadcast_to(days[None, :, None], (n, horizon, 1))
+        series = np.broadcast_to(windows.series[:, None, None], (n, horizon, 1))
+        columns = [same_weekday, recent, windows.inputs()["future"], day, series]
+        return np.concatenate(columns, axis=-1).reshape(n * horizon, -1).astype(np.float32)

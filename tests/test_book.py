@@ -1,0 +1,121 @@
+"""The web book builds without a warning, shows what it should, and asks nothing of another server."""
+
+import functools
+import http.server
+import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "build" / "book"
+
+
+@pytest.fixture(scope="module")
+def book() -> Path:
+    """Build the book from the committed outputs; any warning fails here, with Sphinx's own words."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "book" / "build.py"), str(BOOK)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    return BOOK
+
+
+@pytest.fixture(scope="module")
+def site(book):
+    """Address of a small server on this machine; module scripts do not load from files."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(book))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def pages() -> list[str]:
+    """Return the pages the notebooks should have become."""
+    paths = [path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts]
+    return sorted(path.relative_to(ROOT).with_suffix(".html").as_posix() for path in paths)
+
+
+@pytest.mark.book
+def test_each_notebook_is_a_page_the_index_leads_to(book):
+    index = (book / "index.html").read_text(encoding="utf-8")
+    for page in pages():
+        assert (book / page).exists()
+        assert f'href="{page}"' in index, f"the index does not lead to {page}"
+
+
+@pytest.mark.book
+def test_committed_outputs_are_shown_and_solutions_folded(book):
+    for page in pages():
+        html = (book / page).read_text(encoding="utf-8")
+        cells = json.loads((ROOT / page).with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        pictures = sum("image/png" in output.get("data", {}) for output in outputs)
+        assert html.count('<img alt="') + html.count("<img src=") >= pictures > 0 or not pictures
+        folded = html.count("<details")
+        wanted = sum("".join(cell["source"]).count("<details>") for cell in cells)
+        wanted += sum("solution" in cell["metadata"].get("tags", []) for cell in cells)
+        assert folded >= wanted, f"{page}: {folded} folded parts, {wanted} expected"
+
+
+@pytest.mark.book
+def test_no_page_names_another_server_for_something_it_loads(book):
+    loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//[^"']+""")
+    for path in book.rglob("*.html"):
+        found = [
+            text for text in loads.findall(path.read_text(encoding="utf-8")) if 'rel="canonical"' not in text
+        ]
+        assert not found, f"{path.name}: {found}"
+
+
+@pytest.mark.browser
+@pytest.mark.book
+def test_pages_ask_nothing_of_another_server_and_show_formulas(site, chromium):
+    outside, broken, formulas = [], [], 0
+    context = chromium.new_context()
+    page = context.new_page()
+    page.on("request", lambda request: outside.append(request.url) if not_ours(request.url, site) else None)
+    page.on("response", lambda answer: broken.append(answer.url) if answer.status >= 400 else None)
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    for name in ["index.html", *[name for name in pages() if "solutions" not in name]]:
+        page.goto(f"{site}/{name}", wait_until="load")
+        if page.locator(".math").count():
+            page.wait_for_selector("mjx-container", state="attached", timeout=20_000)
+            formulas += page.locator("mjx-container").count()
+            assert page.locator("mjx-merror").count() == 0, f"{name}: a formula that MathJax cannot read"
+        answers = page.locator("details:has(> summary:text-is('Answer'))")
+        if answers.count():
+            answers.first.locator("summary").click()
+            assert answers.first.locator("p").first.is_visible(), f"{name}: the answer does not unfold"
+    context.close()
+    assert not outside, f"asked of other servers: {sorted(set(outside))}"
+    assert not broken, f"not found or broken: {sorted(set(broken))}"
+    assert formulas or not pages()
+
+
+@pytest.mark.browser
+def test_a_request_to_another_server_would_be_seen(chromium):
+    seen = []
+    page = chromium.new_page()
+    page.on(
+        "request", lambda request: seen.append(request.url) if not_ours(request.url, "http://x") else None
+    )
+    page.route("**", lambda route: route.abort())
+    page.set_content('<script src="https://example.org/mathjax.js"></script>')
+    page.close()
+    assert seen == ["https://example.org/mathjax.js"]
+
+
+def not_ours(url: str, site: str) -> bool:
+    """Whether a request leaves this machine."""
+    return not url.startswith((site, "data:", "blob:"))

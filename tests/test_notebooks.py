@@ -1,0 +1,272 @@
+"""Every notebook keeps the form, and every rule of the form finds the fault it is there for."""
+
+import base64
+import copy
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from notebook_form import (
+    LESSON_RULES,
+    SOLUTION_RULES,
+    Lesson,
+    find_lessons,
+    name_of,
+    rules_for,
+    unbound,
+)
+
+CASES = [
+    pytest.param(lesson, rule, id=f"{name_of(lesson)}-{rule.__name__}")
+    for lesson in find_lessons()
+    for rule in rules_for(lesson)
+]
+
+
+@pytest.mark.parametrize(("lesson", "rule"), CASES)
+def test_notebook_keeps_the_form(lesson, rule):
+    problems = rule(lesson)
+    assert not problems, f"{name_of(lesson)}: " + "; ".join(problems)
+
+
+def test_there_are_notebooks():
+    assert CASES, "no notebook found in notebooks/"
+
+
+# --------------------------------------------------------------------------------------------------
+# The rules themselves, on a small right notebook and on planted faults
+# --------------------------------------------------------------------------------------------------
+def code(source, tags=(), text="", **metadata):
+    """Make a code cell that printed a text."""
+    outputs = [new_output("stream", name="stdout", text=text)] if text else []
+    return new_code_cell(source, outputs=outputs, metadata={"tags": list(tags), **metadata})
+
+
+def make_lesson():
+    """Make a lesson without a fault."""
+    answer = (
+        "<details><summary>Answer</summary>\n"
+        + "b, because a and c forget what was said above. " * 3
+        + "</details>"
+    )
+    cells = [
+        new_markdown_cell(
+            "# 12 · Gates\n\nBeginner · read 20 min · run 1 min · exercises 30 min\n\n"
+            "[11 · Data](11_data.ipynb) · [13 · Training](13_training.ipynb)"
+        ),
+        new_markdown_cell("## You will learn\n\nThree things, see [the data](#the-data)."),
+        code("from ecomlib import check, setup\n\nsetup(1)", ["setup"], "seed 1\n"),
+        code("N = 3", ["parameters"]),
+        new_markdown_cell("## The data"),
+        *[code(f"x{k} = {k}\nprint(x{k})", text=f"{k}\n") for k in range(16)],
+        new_markdown_cell("## The gate\n\n$$f = 1$$"),
+        new_markdown_cell("## Exercises"),
+    ]
+    for k in (1, 2, 3):
+        cells.append(new_markdown_cell(f"### Exercise {k}: try"))
+        cells.append(
+            code(f'answer = ...\ncheck("12.{k}", answer)', ["exercise"], "not yet: replace the dots.\n")
+        )
+    cells += [
+        new_markdown_cell("## Quiz\n\n" + "\n\n".join(f"**{k}.** Why?\n\n{answer}" for k in (1, 2, 3))),
+        new_markdown_cell("## Takeaways\n\nThe same three things."),
+        code("import math\n\nprint(math.floor(2.5))", ["take-with-you"], "2\n"),
+        code("assert N == 3", ["checks"]),
+    ]
+    return finish(cells)
+
+
+def make_solution():
+    """Make the solution of that lesson."""
+    cells = [
+        new_markdown_cell("# 12 · Gates: solutions\n\n[Back](../12_gates.ipynb)"),
+        code("from ecomlib import check", ["setup"]),
+        *[code(f'answer = {k}\ncheck("12.{k}", answer)', ["solution"], "correct\n") for k in (1, 2, 3)],
+    ]
+    return finish(cells)
+
+
+def finish(cells):
+    """Number the cells as a run from top to bottom does."""
+    notebook = new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    )
+    notebook.nbformat_minor = 5
+    for number, cell in enumerate([cell for cell in cells if cell.cell_type == "code"], 1):
+        cell.execution_count = number
+    return notebook
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a folder of three lessons, of which 12 is looked at."""
+    folder = tmp_path / "notebooks"
+    (folder / "solutions").mkdir(parents=True)
+    for name in ("11_data", "13_training"):
+        nbformat.write(finish([new_markdown_cell("# x\n\n## A heading")]), folder / f"{name}.ipynb")
+    nbformat.write(make_lesson(), folder / "12_gates.ipynb")
+    nbformat.write(make_solution(), folder / "solutions" / "12_gates.ipynb")
+    return folder
+
+
+def complaints(path, folder):
+    """Return the names of the rules that complain about a file."""
+    lesson = Lesson(path, folder)
+    return {rule.__name__ for rule in rules_for(lesson) if rule(lesson)}
+
+
+def test_the_right_notebook_and_solution_have_no_fault(folder):
+    assert complaints(folder / "12_gates.ipynb", folder) == set()
+    assert complaints(folder / "solutions" / "12_gates.ipynb", folder) == set()
+
+
+def tagged(notebook, tag):
+    """Return the first cell with a tag."""
+    return next(cell for cell in notebook.cells if tag in cell.metadata.get("tags", []))
+
+
+def setter(at, **changes):
+    """Make a fault: change fields of one cell, found by its number or tag."""
+
+    def fault(notebook):
+        cell = tagged(notebook, at) if isinstance(at, str) else notebook.cells[at]
+        cell.update(copy.deepcopy(changes))
+
+    return fault
+
+
+def replacer(old, new):
+    """Make a fault: replace a text wherever it occurs in the sources."""
+
+    def fault(notebook):
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(old, new)
+
+    return fault
+
+
+def output(**fields):
+    """Make a fault: the first plain code cell shows this output."""
+    return setter(5, outputs=[new_output(**fields)])
+
+
+def move_quiz_first(notebook):
+    quiz = next(cell for cell in notebook.cells if cell.source.startswith("## Quiz"))
+    notebook.cells.remove(quiz)
+    notebook.cells.insert(1, quiz)
+
+
+def drop_tagged(tag):
+    return lambda notebook: notebook.cells.remove(tagged(notebook, tag))
+
+
+def add_tag(tag):
+    return lambda notebook: notebook.cells[5].metadata["tags"].append(tag)
+
+
+def widgets(notebook):
+    notebook.metadata["widgets"] = {}
+
+
+BIG = base64.b64encode(bytes(301 * 1024)).decode()
+FAULTS = [
+    ("valid", widgets),
+    ("valid", lambda notebook: notebook.metadata["kernelspec"].update(name="ir")),
+    ("executed", setter(5, execution_count=None)),
+    ("executed", setter(5, execution_count=99)),
+    ("clean_output", output(output_type="error", ename="E", evalue="", traceback=[])),
+    ("clean_output", output(output_type="stream", name="stderr", text="Warning")),
+    (
+        "clean_output",
+        output(output_type="execute_result", data={"text/plain": "<Axes: >"}, execution_count=3),
+    ),
+    ("plain_python", setter(5, source="!ls")),
+    ("plain_python", setter(5, source="x = 1\n%pip install something")),
+    ("plain_python", setter(5, source="%%bash\nfalse")),
+    ("plain_python", setter(5, source="%nosuchmagic")),
+    ("plain_python", setter(5, source="print?")),
+    ("plain_python", setter(5, source="get_ipython().system('ls')")),
+    ("tags", add_tag("hide-everything")),
+    ("tags", add_tag("nbval-ignore-output")),
+    ("tags", add_tag("raises-exception")),
+    ("tags", setter(5, source="# NBVAL_IGNORE_OUTPUT\nx = 1")),
+    ("cell_length", setter(5, source="x = 1\n" * 26)),
+    ("cell_length", setter("take-with-you", source="x = 1\n" * 31)),
+    ("picture_size", output(output_type="display_data", data={"image/png": BIG})),
+    ("no_absolute_path", setter(5, source='open("/home/me/shop.csv")')),
+    ("no_absolute_path", output(output_type="stream", name="stdout", text="C:\\Users\\me")),
+    ("links", replacer("(#the-data)", "(#the-date)")),
+    ("links", replacer("(#the-data)", "(14_none.ipynb)")),
+    ("links", replacer("(#the-data)", "(11_data.ipynb#no-such-heading)")),
+    ("links", setter(4, source="## The data\n\n![x](https://example.org/x.png)")),
+    ("links", setter(4, source='## The data\n\n<script src="x.js"></script>')),
+    ("first_import", setter("setup", source="import keras\nfrom ecomlib import setup")),
+    ("header", replacer("# 12 · Gates", "# 13 · Gates")),
+    ("header", replacer("read 20 min", "read")),
+    ("chain", replacer("(13_training.ipynb)", "(11_data.ipynb)")),
+    ("blocks", replacer("## You will learn", "## Learn")),
+    ("blocks", replacer("## Takeaways", "## The end")),
+    ("blocks", drop_tagged("parameters")),
+    ("blocks", drop_tagged("take-with-you")),
+    ("blocks", move_quiz_first),
+    ("blocks", setter("checks", source="print(1)")),
+    ("blocks", lambda notebook: notebook.cells.append(new_markdown_cell("The end."))),
+    ("size", lambda notebook: notebook.cells.__delitem__(slice(6, 16))),
+    ("size", lambda notebook: [cell.update(source="x = 1\n" * 9) for cell in notebook.cells[5:21]]),
+    ("quiz", replacer("**2.** Why?\n\n<details>", "**2.** Why?")),
+    ("quiz", replacer("because a and c forget what was said above. ", "")),
+    ("exercises", setter("exercise", outputs=[new_output("stream", text="correct\n")])),
+    ("exercises", replacer('check("12.2"', 'check("12.9"')),
+    ("exercises", lambda notebook: tagged(notebook, "exercise").metadata.update(tags=[])),
+    ("take_with_you", setter("take-with-you", source="print(N)")),
+]
+
+
+@pytest.mark.parametrize(("rule", "fault"), FAULTS, ids=[f"{rule}-{n}" for n, (rule, _) in enumerate(FAULTS)])
+def test_a_planted_fault_is_found(rule, fault, folder):
+    notebook = make_lesson()
+    fault(notebook)
+    path = folder / "12_gates.ipynb"
+    nbformat.write(notebook, path)
+    assert rule in complaints(path, folder)
+
+
+def test_a_lesson_without_solution_is_found(folder):
+    (folder / "solutions" / "12_gates.ipynb").unlink()
+    assert complaints(folder / "12_gates.ipynb", folder) == {"has_solution"}
+
+
+SOLUTION_FAULTS = [
+    setter("solution", outputs=[new_output("stream", text="not yet: no\n")]),
+    replacer('check("12.2"', 'check("12.1"'),
+    drop_tagged("solution"),
+    replacer("(../12_gates.ipynb)", "(../11_data.ipynb)"),
+]
+
+
+@pytest.mark.parametrize(
+    "fault", SOLUTION_FAULTS, ids=["not-correct", "other-exercise", "missing", "no-way-back"]
+)
+def test_a_solution_out_of_step_is_found(fault, folder):
+    notebook = make_solution()
+    fault(notebook)
+    path = folder / "solutions" / "12_gates.ipynb"
+    nbformat.write(finish(notebook.cells), path)
+    assert complaints(path, folder) == {"solution_in_step"}
+
+
+def test_a_solution_without_lesson_is_found(folder):
+    (folder / "12_gates.ipynb").unlink()
+    assert complaints(folder / "solutions" / "12_gates.ipynb", folder) == {"links", "solution_in_step"}
+
+
+def test_every_rule_has_a_planted_fault():
+    planted = {rule for rule, _ in FAULTS} | {"has_solution", "solution_in_step"}
+    assert {rule.__name__ for rule in [*LESSON_RULES, *SOLUTION_RULES]} == planted
+
+
+def test_unbound_knows_what_a_cell_defines():
+    assert (
+        unbound("import a.b\nfor i in [1]:\n    print(i, a, [j for j in 'x'])\ndef f(k):\n    return k") == []
+    )
+    assert unbound("print(shop)") == ["shop"]
