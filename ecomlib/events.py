@@ -315,3 +315,210 @@ def rank_next(model, task: SequenceTask, rows: np.ndarray, block: int = 500) -> 
         better, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
         places.append(1 + better + rng.integers(0, np.maximum(equal, 1)))
     return np.concatenate(places)
+
+
+# ------------------------------------------------------------------------------------- an invented shop
+
+
+def invent_clicks(n_sessions: int = 2000, n_items: int = 300, days: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Invent clicks with a known structure, to try the code without a download.
+
+    Every item has six related items. A visitor goes on to a related item of the current page (half of the
+    clicks) or of an earlier page (a fifth), back to an earlier page (a tenth), or to a popular item of the
+    same shelf. A few shelves are in fashion at any time.
+
+    Returns
+    -------
+    DataFrame
+        Columns session, timestamp, item.
+    """
+    rng = np.random.default_rng(seed)
+    shelf = np.sort(rng.integers(0, max(n_items // 50, 2), n_items))
+    first, size = np.searchsorted(shelf, shelf), np.bincount(shelf)[shelf]
+    weight = 1 / (1 + rng.permutation(n_items)) ** 0.7
+    related = first[:, None] + (rng.random((n_items, 6)) ** 1.5 * size[:, None]).astype(int)
+    length = np.minimum(1 + rng.geometric(0.22, n_sessions), 30)
+    n_steps = int(length.max())
+    opened = np.sort(rng.random(n_sessions)) * days
+    clicks = np.zeros((n_sessions, n_steps), int)
+    share = np.cumsum(weight) / weight.sum()
+    fashion = np.searchsorted(share, (rng.random(n_sessions) * 0.5 + opened / days * 0.5))
+    clicks[:, 0] = np.where(rng.random(n_sessions) < 0.5, fashion, np.searchsorted(share, rng.random(n_sessions)))
+    everyone = np.arange(n_sessions)
+    for step in range(1, n_steps):
+        how, now = rng.random(n_sessions), clicks[:, step - 1]
+        earlier = clicks[everyone, (rng.random(n_sessions) * step).astype(int)]
+        of = np.where(how < 0.5, now, earlier)
+        following = related[of, np.minimum(rng.geometric(0.4, n_sessions) - 1, 5)]
+        popular = first[now] + (rng.random(n_sessions) ** 2 * size[now]).astype(int)
+        clicks[:, step] = np.select([how < 0.7, how < 0.8], [following, earlier], popular)
+    real = np.arange(n_steps) < length[:, None]
+    pause = np.cumsum(rng.exponential(1.0, (n_sessions, n_steps)), axis=1) / 1440
+    stamp = pd.Timestamp("2024-03-04") + pd.to_timedelta((opened[:, None] + pause)[real], unit="D").round("ms")
+    session = np.repeat(everyone + 1, length)
+    return pd.DataFrame({"session": session, "timestamp": stamp, "item": clicks[real] + 1})
+
+
+def write_clicks(events: pd.DataFrame, path: str | Path, format: str) -> None:
+    """Write clicks in one of the four layouts, exactly as their publishers do."""
+    stamp = events["timestamp"].dt
+    milliseconds = (events["timestamp"] - pd.Timestamp(0)) // pd.Timedelta(milliseconds=1)
+    if format == "retailrocket":
+        table = pd.DataFrame({"timestamp": milliseconds, "visitorid": events["session"], "event": "view"})
+        table = table.assign(itemid=events["item"], transactionid="")
+        table.to_csv(path, index=False)
+    elif format == "yoochoose":
+        when = stamp.strftime("%Y-%m-%dT%H:%M:%S.") + stamp.microsecond.floordiv(1000).map("{:03d}Z".format)
+        table = pd.DataFrame({"session": events["session"], "when": when, "item": events["item"], "category": 0})
+        table.to_csv(path, index=False, header=False)
+    elif format == "diginetica":
+        day = stamp.normalize()
+        start = day.groupby(events["session"]).transform("min")
+        frame = ((events["timestamp"] - start) // pd.Timedelta(milliseconds=1)).astype("int64")
+        table = pd.DataFrame({"sessionId": events["session"], "userId": "NA", "itemId": events["item"]})
+        table.assign(timeframe=frame, eventdate=start.dt.strftime("%Y-%m-%d")).to_csv(path, sep=";", index=False)
+    elif format == "course":
+        columns = {"session": "session_id", "item": "product_id"}
+        events.rename(columns=columns).assign(event="view").to_csv(path, index=False)
+    else:
+        raise BadValue(f"format {format!r} is unknown; use one of {', '.join(FORMATS)}.")
+
+
+# --------------------------------------------------------------------------------------------- command
+
+
+KNN_GRID = tuple(SessionKNN(k, fade) for k in (100, 500) for fade in (1.0, 0.7))
+
+
+def choose_knn(task: SequenceTask, grid=KNN_GRID, n: int = 3000) -> SessionKNN:
+    """Choose the neighbours' settings on the latest training sessions, the earlier ones being the memory."""
+    from dataclasses import replace
+
+    trained = task.who[task.part == TRAIN]
+    late = (task.part == TRAIN) & (task.who > np.quantile(trained, 0.95))
+    inner = replace(task, part=np.where(late, TEST, np.where(task.part == TRAIN, TRAIN, HISTORY)).astype(np.int8))
+    rows = inner.targets("test")[-n:]
+    recall = [(rank_next(model.fit(inner), inner, rows) <= 20).mean() for model in grid]
+    best = grid[int(np.argmax(recall))]
+    return SessionKNN(best.k, best.fade, best.recent, best.idf).fit(task)
+
+
+class EqualMix:
+    """Half the LSTM's and half the neighbours' share of each item: no setting to choose."""
+
+    def __init__(self, lstm, knn):
+        self.lstm, self.knn = lstm, knn
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        network = self.lstm.scores(rows)
+        network = np.exp(network - network.max(axis=1, keepdims=True))
+        votes = self.knn.scores(rows)
+        network /= network.sum(axis=1, keepdims=True)
+        return network + votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
+
+
+def train_sessions(task: SequenceTask, epochs: int = 8, minutes: float = 4.0, seed: int = 42, say=print):
+    """Train the next-item LSTM on clicks.
+
+    Parameters
+    ----------
+    epochs : int
+    minutes : float
+        No epoch is begun that would end after this; so a slow machine trains less and stays in time.
+
+    Returns
+    -------
+    NextItems
+    """
+    import keras
+
+    from ecomlib.recommend_lstm import NextItems
+
+    class Clock(keras.callbacks.Callback):
+        begun = time.monotonic()
+
+        def on_epoch_end(self, epoch, logs=None):
+            spent = time.monotonic() - self.begun
+            say(f"  epoch {epoch + 1}: loss {logs['loss']:.3f}, {spent:.0f} s")
+            if spent * (epoch + 2) / (epoch + 1) > 60 * minutes:
+                self.model.stop_training = True
+
+    keras.utils.set_random_seed(seed)
+    many = task.n_items > 5000
+    model = NextItems(
+        task, "next", units=100, size=100, dropout=0.25, scale=16.0, n_sampled=2048 if many else 0, seed=seed
+    )
+    batch_size = int(np.clip(len(task.names) // 100, 32, 512))
+    model.train(task.targets("train"), epochs, batch_size, 2e-3, seed, [Clock()], span=60)
+    return model
+
+
+def score_sessions(models: dict, task: SequenceTask, rows: np.ndarray | None = None) -> pd.DataFrame:
+    """Score next-item models on the test sessions: recall@20 and mrr@20 with intervals over sessions."""
+    from ecomlib.evaluation import bootstrap_ratio, results_table
+
+    rows = task.targets("test") if rows is None else rows
+    _, session = np.unique(task.who[rows], return_inverse=True)
+    table, n = [], np.bincount(session).astype(float)
+    for name, model in models.items():
+        place = rank_next(model, task, rows)
+        for metric, value in (("recall@20", place <= 20), ("mrr@20", (place <= 20) / place)):
+            table.append((name, metric, *bootstrap_ratio(np.bincount(session, value), n, n=200)))
+    return results_table(table)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train and score on a click file; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m ecomlib.events", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train and score on a click file")
+    train.add_argument("file", help="path of the click file")
+    train.add_argument("--format", choices=FORMATS, help="its layout (guessed when left out)")
+    train.add_argument("--test-days", type=int, default=7, help="the last days are the test (default 7)")
+    train.add_argument("--min-count", type=int, default=5, help="leave out rarer items (default 5)")
+    train.add_argument("--epochs", type=int, default=8, help="passes over the training clicks (default 8)")
+    train.add_argument("--minutes", type=float, default=4.0, help="time for training (default 4)")
+    train.add_argument("--seed", type=int, default=42)
+    train.add_argument("--out", help="write the results table to this CSV file")
+    options = parser.parse_args(arguments)
+    try:
+        return _train(options)
+    except ShopError as error:
+        print(f"cannot use this file: {error}", file=sys.stderr)
+        return 1
+
+
+def _train(options) -> int:
+    from ecomlib.recommend import Markov
+
+    begun = time.monotonic()
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    def clock() -> str:
+        return f"{time.monotonic() - begun:.0f} s"
+
+    events = read_events(options.file, options.format)
+    say(f"{len(events):,} clicks in {events['session'].nunique():,} sessions read, {clock()}")
+    task = prepare_sessions(events, options.test_days, options.min_count)
+    tested = len(np.unique(task.who[task.part == TEST]))
+    say(
+        f"prepared, {clock()}: {len(task.names):,} sessions ({tested:,} of them test), {task.n_items:,} items, "
+        f"{len(task.targets('train')):,} clicks to learn from, {len(task.targets('test')):,} to predict"
+    )
+    knn = choose_knn(task)
+    say(f"session-kNN chosen (k {knn.k}, fade {knn.fade}), {clock()}; the LSTM trains:")
+    lstm = train_sessions(task, options.epochs, options.minutes, options.seed, say)
+    models = {"Markov chain": Markov(1.0).fit(task), "session-kNN": knn, "LSTM": lstm}
+    table = score_sessions(models | {"LSTM + session-kNN": EqualMix(lstm, knn)}, task)
+    wide = table.assign(text=table.apply(lambda r: f"{r.value:.4f} [{r.low:.4f}, {r.high:.4f}]", axis=1))
+    say(wide.pivot(index="model", columns="metric", values="text").reindex(table["model"].unique()).to_string())
+    if options.out:
+        table.to_csv(options.out, index=False)
+    say(f"done, {clock()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -83,6 +83,11 @@ class SequenceTask:
         """What is known when the customer arrives, before the basket is: gap and weekday; (n_steps, 8)."""
         return np.delete(self.context, 1, axis=1)
 
+    @cached_property
+    def pause(self) -> np.ndarray:
+        """log(1 + minutes since the step before), for clicks; shape (n_steps, 1)."""
+        return np.log1p(np.expm1(self.context[:, :1].astype(float)) * 1440).astype(np.float32)
+
 
 def prepare(
     shop: Shop,
@@ -245,6 +250,17 @@ def recent_counts(task: SequenceTask, days: int) -> np.ndarray:
     total = np.vstack([np.zeros(task.n_items), np.cumsum((day @ task.bags).toarray(), axis=0)])
     edge = np.arange(last + 1)
     return (total[edge] - total[np.maximum(edge - days, 0)]).astype(np.float32)
+
+
+def trend(task: SequenceTask, days: int, doubt: float = 5.0) -> np.ndarray:
+    """How each item sold in the last `days` days against its usual share; (n_days, n_items).
+
+    log of (sales + doubt) / (expected sales + doubt): 0 is as usual, 0.7 is twice as much.
+    """
+    recent = recent_counts(task, days)
+    usual = (task.items["count"] / task.items["count"].sum()).to_numpy(np.float32)
+    expected = recent.sum(axis=1, keepdims=True) * usual
+    return np.log((recent + doubt) / (expected + doubt)).astype(np.float32)
 
 
 # -------------------------------------------------------------------------------------------- baselines
@@ -459,6 +475,25 @@ class Factors:
         seen = history(self.task, rows, self.half_life)
         seen.data = np.log1p(seen.data)
         return (seen @ self.points) @ self.points.T
+
+
+@dataclass
+class Trended:
+    """Another model's scores (standardised in each row) plus `weight` times the trend of the last days."""
+
+    model: object
+    days: int = 14
+    weight: float = 0.5
+
+    def fit(self, task: SequenceTask) -> "Trended":
+        self.task, self.trend = task, trend(task, self.days)
+        self.model.fit(task)
+        return self
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        scores = self.model.scores(rows)
+        scores = scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+        return scores + self.weight * self.trend[self.task.day[rows].astype(int)]
 
 
 # ------------------------------------------------------------------------------------------- evaluation
