@@ -16,6 +16,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -32,9 +33,10 @@ NOTEBOOKS = os.path.join(ROOT, "notebooks")
 WHEELS = os.path.join(ROOT, "wheels")  # filled by `course.py download`; used first when it is there
 STAMP = "course-stamp.txt"  # inside .venv, written last: without it .venv is not trusted
 CHECKED = "course-checked.txt"  # beside it: the whole check of the machine has passed once
-DISK_GB = 3.5  # free disk a set-up needs: 2.5 GB installed, the rest for downloads and caches
+DISK_GB = 3.5  # free disk a set-up needs: 2.8 GB installed, the rest for downloads and caches
 JOB_GB = 3.0  # memory one running notebook may need
-CELL_SECONDS = 300
+CELL_SECONDS = 300  # a cell that takes longer has lost its kernel
+TASK_SECONDS = 1800
 
 COMMANDS = {
     "open": "set up what is missing, check the machine, open JupyterLab (the default)",
@@ -60,18 +62,15 @@ def check_python(version=None, system=None, machine=None):
     version = tuple(version or sys.version_info[:2])
     if not (3, 11) <= version < (3, 14):
         raise CourseError(
-            f"The course needs {WANTED}, but this is Python {version[0]}.{version[1]}. Install one of "
-            f"them from "
-            "https://www.python.org/downloads/ (or with uv, conda or your system's packages) and start "
-            "again with it, "
-            "for example: python3.12 course.py"
+            f"The course needs {WANTED}, but this is Python {version[0]}.{version[1]}. Install one of them "
+            "from https://www.python.org/downloads/ (or with uv, conda or your system's packages) and "
+            "start again with it, for example: python3.12 course.py"
         )
     if (system or platform.system()) == "Darwin" and (machine or platform.machine()) == "x86_64":
         raise CourseError(
             "TensorFlow is no longer built for Macs with an Intel processor (or your Python is an Intel "
-            "one running on "
-            "Apple silicon: then install an arm64 Python). Use the course in a container (.devcontainer) "
-            "or on another machine."
+            "one on Apple silicon: then install an arm64 Python). Use the course in a container "
+            "(.devcontainer) or on another machine."
         )
     if sys.maxsize < 2**32:
         raise CourseError(
@@ -84,8 +83,8 @@ def check_disk(free_bytes=None):
     free = shutil.disk_usage(ROOT).free if free_bytes is None else free_bytes
     if free < DISK_GB * 1e9:
         raise CourseError(
-            f"The set-up needs {DISK_GB:.1f} GB of free disk and there are {free / 1e9:.1f} GB. "
-            "Free some space, or move this folder to a larger disk, and start again."
+            f"The set-up needs {DISK_GB:.1f} GB of free disk and there are {free / 1e9:.1f} GB. Free some "
+            "space, or move this folder to a larger disk, and start again."
         )
 
 
@@ -162,7 +161,14 @@ def only_one_setup():
                     )
                 said = True
                 time.sleep(0.5)
-        yield
+        _held.append(file.fileno())
+        try:
+            yield
+        finally:
+            _held.clear()
+
+
+_held = []  # the lock, handed to pip and uv: should this process be killed, a next one waits until they end
 
 
 def setup():
@@ -186,7 +192,7 @@ def setup():
                     "The .venv here is unfinished or belongs to another Python: making it afresh.", flush=True
                 )
                 remove_venv()
-            print(f"Setting up the course in {VENV} (about 2.5 GB, once; one to five minutes).", flush=True)
+            print(f"Setting up the course in {VENV} (about 2.8 GB, once; one to five minutes).", flush=True)
         install()
         write_stamp()
         print(f"Set-up finished in {time.time() - start:.0f} s.", flush=True)
@@ -203,20 +209,16 @@ def remove_venv():
             shutil.rmtree(VENV)
     except OSError as error:
         raise CourseError(
-            f"The folder .venv cannot be removed ({error}). Close JupyterLab and every program that uses it, "
-            "delete the folder by hand and start again."
+            f"The folder .venv cannot be removed ({error}). Close JupyterLab and every program that uses "
+            "it, delete the folder by hand and start again."
         ) from None
 
 
 def install():
     """Create .venv if it is missing, install the lock into it, put the project on its path."""
     local = [["--no-index", "--find-links", WHEELS]] if os.path.isdir(WHEELS) else []
-    attempts = [
-        (tool, source)
-        for tool in ([install_with_uv] if shutil.which("uv") else [])
-        for source in [*local, []]
-    ]
-    attempts += [(install_with_pip, source) for source in [*local, []]]
+    tools = [install_with_uv, install_with_pip] if shutil.which("uv") else [install_with_pip]
+    attempts = [(tool, source) for tool in tools for source in [*local, []]]
     for attempt, (tool, source) in enumerate(attempts, 1):
         try:
             tool(source)
@@ -241,17 +243,12 @@ def site_packages():
 
 def install_with_uv(source):
     """Create .venv and install the lock with uv."""
-    uv, base = shutil.which("uv"), base_python()
+    uv, env = shutil.which("uv"), uv_env()
     if not os.path.exists(venv_python()):
-        step(
-            "creating .venv with uv",
-            [uv, "venv", "--quiet", "--no-project", "--python", base, VENV],
-            uv_env(),
-        )
+        make = [uv, "venv", "--quiet", "--no-project", "--python", base_python(), VENV]
+        step("creating .venv with uv", make, env)
     sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--only-binary", ":all:", *source]
-    step(
-        "installing the packages with uv", [*sync, "--python", venv_python(), LOCK], uv_env(), locked_count()
-    )
+    step("installing the packages with uv", [*sync, "--python", venv_python(), LOCK], env, locked_count())
 
 
 def install_with_pip(source):
@@ -262,25 +259,14 @@ def install_with_pip(source):
                 __import__(module)
             except ImportError:
                 raise CourseError(
-                    f"This Python has no module '{module}', which makes virtual environments. On Debian "
-                    f"and Ubuntu: "
-                    f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. "
-                    "Elsewhere install Python from https://www.python.org/downloads/ or uv, and start again."
+                    f"This Python has no module '{module}', which makes virtual environments. On Debian and "
+                    f"Ubuntu: sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. "
+                    "Elsewhere install Python from https://www.python.org/downloads/ or uv, and start "
+                    "again."
                 ) from None
         step("creating .venv", [base_python(), "-m", "venv", VENV], child_env())
     # No resolver is needed (the lock is complete), nothing may be built, every hash must match.
-    pip = [
-        venv_python(),
-        "-m",
-        "pip",
-        "install",
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        *source,
-    ]
-    pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", "--no-compile", "-r", LOCK]
+    pip = [venv_python(), "-m", "pip", "install", *PIP_OPTIONS.split(), "--no-compile", *source, "-r", LOCK]
     step("installing the packages with pip", pip, pip_env(venv_python()), locked_count())
     # pip would compile file by file on one processor. Files that do not compile are examples and templates.
     compile_all = [venv_python(), "-m", "compileall", "-q", "-q", "-j", "0", site_packages()]
@@ -292,8 +278,11 @@ def base_python():
     return getattr(sys, "_base_executable", None) or sys.executable
 
 
+PIP_OPTIONS = "--require-hashes --no-deps --only-binary :all: --no-input --progress-bar off"
+PIP_OPTIONS += " --disable-pip-version-check"
 PIP_KEEP = "index-url extra-index-url find-links no-index proxy cert client-cert trusted-host timeout retries"
 PIP_KEEP += " cache-dir keyring-provider use-feature use-deprecated"
+UV_DROP = "UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_PROJECT_ENVIRONMENT UV_NO_BINARY VIRTUAL_ENV"
 
 
 def pip_env(python, listing=None):
@@ -317,9 +306,8 @@ def pip_env(python, listing=None):
         del env[name]
     for name, values in kept.items():
         # The order in which pip lets one setting win over another.
-        env["PIP_" + name.upper().replace("-", "_")] = (
-            values.get(":env:") or values.get("install") or values["global"]
-        )
+        winner = next(where for where in (":env:", "install", "global") if where in values)
+        env["PIP_" + name.upper().replace("-", "_")] = values[winner]
     env["PIP_CONFIG_FILE"] = os.devnull
     return env
 
@@ -327,14 +315,7 @@ def pip_env(python, listing=None):
 def uv_env():
     """Environment for uv, without constraints and overrides of other projects."""
     env = child_env()
-    for name in (
-        "UV_CONSTRAINT",
-        "UV_OVERRIDE",
-        "UV_EXCLUDE_NEWER",
-        "UV_PROJECT_ENVIRONMENT",
-        "UV_NO_BINARY",
-        "VIRTUAL_ENV",
-    ):
+    for name in UV_DROP.split():
         env.pop(name, None)
     return env
 
@@ -351,8 +332,9 @@ def step(what, command, env, count=0, must=True):
     os.makedirs(BUILD, exist_ok=True)
     start, shown = time.time(), 0.0
     with open(log_path, "wb") as log:
+        more = {"pass_fds": _held} if os.name != "nt" else {}
         process = subprocess.Popen(
-            command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more
         )
         try:
             while process.poll() is None:
@@ -392,50 +374,49 @@ def progress(log_path, count):
     return f", package {fetched} of about {count}" if fetched else ""
 
 
+CAUSES = (
+    (r"No space left|not enough space|Errno 28", "The disk is full. Free about 4 GB and start again."),
+    (
+        r"DO NOT MATCH THE HASHES|[Hh]ash mismatch",
+        "A downloaded file is not the one the course was made with, so it was not installed. Try once more "
+        "(a download may have been cut off); if it stays, your package index or proxy changes files: use "
+        "another network.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|SSLError|invalid peer certificate",
+        "The secure connection was refused: this network replaces certificates. Ask for its certificate "
+        "file and name it in the environment variables PIP_CERT and SSL_CERT_FILE.",
+    ),
+    (
+        r"NewConnectionError|NameResolutionError|name resolution|Failed to establish|ConnectTimeout|"
+        r"ReadTimeout|Connection refused|Network is unreachable|dns error|error sending request|"
+        r"timed out|Proxy",
+        "No package index can be reached. Check the network (and the proxy: environment variable "
+        "HTTPS_PROXY) and start again. Without any network: on a machine that has one, run `python "
+        "course.py download` and bring its folder wheels/ here.",
+    ),
+    (
+        r"No matching distribution|Could not find a version|no wheels with a matching",
+        f"A package has no build for this system ({platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}), or your package index lacks it.",
+    ),
+    (
+        r"ensurepip",
+        f"On Debian and Ubuntu install python{sys.version_info[0]}.{sys.version_info[1]}-venv and start "
+        "again.",
+    ),
+    (
+        r"Permission denied|PermissionError",
+        "This folder may not be written to. Copy the course to a folder of your own.",
+    ),
+)
+
+
 def explain(what, text):
     """Turn the output of a failed step into one sentence on its cause, with the last lines below."""
     tail = "\n".join("    " + line for line in text.strip().splitlines()[-8:])
-    causes = (
-        (r"No space left|not enough space|Errno 28", "The disk is full. Free about 4 GB and start again."),
-        (
-            r"DO NOT MATCH THE HASHES|Hash mismatch|hash mismatch",
-            "A downloaded file is not the one the course was made with, so it was not installed. Try once "
-            "more (a download "
-            "may have been cut off); if it stays, your package index or proxy changes files: use another "
-            "network.",
-        ),
-        (
-            r"CERTIFICATE_VERIFY_FAILED|SSLError|invalid peer certificate",
-            "The secure connection was refused: this network replaces certificates. Ask for its "
-            "certificate file and name it "
-            "in the environment variables PIP_CERT and SSL_CERT_FILE.",
-        ),
-        (
-            r"NewConnectionError|NameResolutionError|name resolution|Failed to establish|ConnectTimeout|"
-            r"ReadTimeout|Connection refused|Network is unreachable|dns error|error sending request|"
-            r"timed out|ProxyError|tunnel",
-            "No package index can be reached. Check the network (and the proxy: environment variable "
-            "HTTPS_PROXY) and start again. Without any network: on a machine that has one, run "
-            "`python course.py download` and bring its folder wheels/ here.",
-        ),
-        (
-            r"No matching distribution|Could not find a version|no wheels with a matching",
-            f"A package has no build for this system ({platform.system()} {platform.machine()}, Python "
-            f"{platform.python_version()}), or your package index lacks it.",
-        ),
-        (
-            r"ensurepip is not available|ensurepip",
-            f"On Debian and Ubuntu install python{sys.version_info[0]}.{sys.version_info[1]}-venv and "
-            f"start again.",
-        ),
-        (
-            r"Permission denied|PermissionError",
-            "This folder may not be written to. Copy the course to a folder of your own.",
-        ),
-    )
-    cause = next(
-        (sentence for pattern, sentence in causes if re.search(pattern, text)), "See its output below."
-    )
+    found = [sentence for pattern, sentence in CAUSES if re.search(pattern, text)]
+    cause = found[0] if found else "See its output below."
     return f"Failed while {what}. {cause}\n{tail}\n    (all of it: {os.path.join('build', 'setup.log')})"
 
 
@@ -476,10 +457,9 @@ def jobs_default():
     """How many notebooks may run at once: limited by processors and by memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
         with open("/proc/meminfo", encoding="ascii") as file:
             memory = int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) / 1e6
-    except (AttributeError, OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError):
         memory = 2 * JOB_GB
     return max(1, min(cores, 4, int(memory / JOB_GB)))
 
@@ -504,7 +484,12 @@ class Task:
                 self.process = subprocess.Popen(
                     command, cwd=ROOT, env=child_env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
-                code = self.process.wait() or code
+                try:
+                    code = self.process.wait(TASK_SECONDS) or code
+                except subprocess.TimeoutExpired:
+                    self.process.terminate()
+                    log.write(f"\nstopped after {TASK_SECONDS / 60:.0f} minutes\n".encode())
+                    code = 1
         self.seconds, self.code = time.time() - self.start, code
 
     def tail(self, lines=60):
@@ -548,10 +533,8 @@ def run_tasks(tasks, jobs):
             time.sleep(0.1)
             if time.time() - last > 20:
                 last = time.time()
-                say(
-                    "        running: "
-                    + ", ".join(f"{task.name} {last - task.start:.0f} s" for task in list(running))
-                )
+                now = ", ".join(f"{task.name} {last - task.start:.0f} s" for task in list(running))
+                say(f"        running: {now}")
     except KeyboardInterrupt:
         stop.set()
         for task in list(running):
@@ -564,17 +547,13 @@ def closing(tasks, started, what, jobs):
     """Print the table of minutes and one closing line; return the exit code."""
     width = max(len(task.name) for task in tasks)
     print(f"\n{'what'.ljust(width)}  minutes  result    ({jobs} at a time)")
-    for task in sorted(
-        tasks, key=lambda task: (task.name[:2].isdigit() or task.name.startswith("sol"), task.name)
-    ):
+    for task in sorted(tasks, key=lambda task: (bool(re.match(r"\d|solutions", task.name)), task.name)):
         print(f"{task.name.ljust(width)}  {task.seconds / 60:7.2f}  {'ok' if task.code == 0 else 'FAILED'}")
     failed = [task.name for task in tasks if task.code != 0]
     minutes = (time.time() - started) / 60
     if failed:
-        print(
-            f"\n{what}: FAILED in {minutes:.1f} minutes: {', '.join(failed)} (logs in build/logs).",
-            flush=True,
-        )
+        names = ", ".join(failed)
+        print(f"\n{what}: FAILED in {minutes:.1f} minutes: {names} (logs in build/logs).", flush=True)
         return 1
     print(f"\n{what}: all {len(tasks)} parts passed in {minutes:.1f} minutes.", flush=True)
     return 0
@@ -631,7 +610,7 @@ def command_test(options):
     started, python = time.time(), venv_python()
     pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     form = Task("form of the notebooks", [*pytest, "-p", "no:nbval", "tests/test_notebooks.py"])
-    tasks = [form]
+    tasks, ruff = [form], [python, "-m", "ruff"]
     if not options.notebooks:
         unit = [
             *pytest,
@@ -644,9 +623,7 @@ def command_test(options):
         where = ["tests", "ecomlib"]
         tasks = [
             Task("machine", [python, "-m", "ecomlib.check"]),
-            Task(
-                "lint", [python, "-m", "ruff", "check", "."], [python, "-m", "ruff", "format", "--check", "."]
-            ),
+            Task("lint", [*ruff, "check", "."], [*ruff, "format", "--check", "."]),
             form,
             Task("unit tests and doctests", [*unit, "-m", "not slow and not browser and not book", *where]),
         ]
@@ -747,25 +724,13 @@ def command_download(options):
         raise CourseError(
             "This Python has no pip. Install it (Debian and Ubuntu: sudo apt install python3-pip)."
         )
-    pip = [
-        python,
-        "-m",
-        "pip",
-        "download",
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "-d",
-        WHEELS,
-    ]
-    pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", "-r", LOCK]
+    pip = [python, "-m", "pip", "download", *PIP_OPTIONS.split(), "-d", WHEELS, "-r", LOCK]
     step("downloading the packages", pip, pip_env(python), locked_count())
     size = sum(entry.stat().st_size for entry in os.scandir(WHEELS)) / 1e9
     print(
         f"{size:.1f} GB in {WHEELS}, for {platform.system()} {platform.machine()} with Python "
-        f"{sys.version_info[0]}.{sys.version_info[1]}. Copy this folder to a machine of that kind, "
-        "without .venv, and start it there: python course.py"
+        f"{sys.version_info[0]}.{sys.version_info[1]}. Copy this folder to a machine of that kind, without "
+        ".venv, and start it there: python course.py"
     )
     return 0
 
@@ -794,26 +759,22 @@ def parse(arguments):
     parsers = {
         name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()
     }
-    parsers["open"].add_argument(
-        "--no-browser", action="store_true", help="only start the server and print its address"
-    )
-    parsers["open"].add_argument(
-        "--port", type=int, help="port of the server (default: the first free one from 8888)"
-    )
-    parsers["test"].add_argument(
-        "--quick", action="store_true", help="everything but the notebooks and the book"
-    )
+    add = parsers["open"].add_argument
+    add("--no-browser", action="store_true", help="only start the server and print its address")
+    add("--port", type=int, help="port of the server (default: the first free one from 8888)")
+    parsers["test"].add_argument("--quick", action="store_true", help="all but the notebooks and the book")
     for name in ("test", "run"):
-        parsers[name].add_argument(
-            "notebooks", nargs="*", metavar="NN", help="first letters of notebooks: 21, 2, 21_sales"
-        )
-        parsers[name].add_argument(
-            "--jobs", type=int, help="how many notebooks at once (default: by processors and memory)"
-        )
-    parsers["bench"].add_argument(
-        "rest", nargs=argparse.REMAINDER, help="use case and options of benchmarks/quality.py"
-    )
+        add = parsers[name].add_argument
+        add("notebooks", nargs="*", metavar="NN", help="first letters of notebooks: 21, 2, 21_sales")
+        add("--jobs", type=int, help="how many notebooks at once (default: by processors and memory)")
+    add = parsers["bench"].add_argument
+    add("rest", nargs=argparse.REMAINDER, help="use case and options of benchmarks/quality.py")
     return parser.parse_args(arguments)
+
+
+def stop(number, frame):
+    """Treat a request to end like Ctrl+C."""
+    raise KeyboardInterrupt
 
 
 def main(arguments):
@@ -822,6 +783,8 @@ def main(arguments):
         return execute(os.path.abspath(arguments[1]))
     try:
         check_python()
+        with contextlib.suppress(ValueError):  # outside the main thread
+            signal.signal(signal.SIGTERM, stop)  # ended by another program: stop what was started, too
         options = parse(arguments)
         return globals()["command_" + options.command](options)
     except CourseError as error:

@@ -188,8 +188,7 @@ def tensorflow() -> str:
     except subprocess.TimeoutExpired:
         raise NotReady(
             "TensorFlow did not answer in three minutes: close other programs and try again; a virus "
-            "scanner that "
-            "reads every file of .venv is a common cause"
+            "scanner that reads every file of .venv is a common cause"
         ) from None
     if found.returncode == 0:
         return found.stdout.strip()
@@ -221,8 +220,8 @@ def kernel() -> str:
         program = Path(sys.executable)
     if program.parent != Path(sys.executable).parent:
         raise NotReady(
-            f"the Jupyter kernel 'python3' is another Python ({program}): remove it with "
-            "`jupyter kernelspec remove python3`, then open the course with `python course.py`"
+            f"the Jupyter kernel 'python3' is another Python ({program}): remove it with `jupyter "
+            "kernelspec remove python3`, then open the course with `python course.py`"
         )
     try:
         manager, client = start_new_kernel(
@@ -231,8 +230,7 @@ def kernel() -> str:
     except Exception as error:
         raise NotReady(
             f"the Jupyter kernel does not start ({error}): allow Python to talk to itself on 127.0.0.1 in "
-            f"your firewall, "
-            f"or {AGAIN}"
+            f"your firewall, or {AGAIN}"
         ) from None
     try:
         answer = []
@@ -282,13 +280,14 @@ def main(quick: bool = False) -> int:
         if quick and name in SLOW:
             continue
         try:
-            print(f"ok    {name:11s} {question()}", flush=True)
+            line = f"ok    {name:11s} {question()}"
         except NotReady as error:
             failed += 1
-            print(f"FAIL  {name:11s} {error}.", flush=True)
+            line = f"FAIL  {name:11s} {error}."
         except Exception as error:
             failed += 1
-            print(f"FAIL  {name:11s} {type(error).__name__}: {error}. Try this: {AGAIN}.", flush=True)
+            line = f"FAIL  {name:11s} {type(error).__name__}: {error}. Try this: {AGAIN}."
+        print(line, flush=True)
     print(
         "This machine is ready for the course."
         if not failed

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ecomlib.readers import read_shop
 from ecomlib.runtime import cache_dir
 from ecomlib.shop import Shop
 
+__all__ = ["load_complete_journey", "read_shop"]
 STORE_ZONE = "America/New_York"
 FIRST_MONDAY = pd.Timestamp("2016-12-26")  # the Monday of the data's week 1, which holds one day only
 

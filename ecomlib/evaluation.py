@@ -162,13 +162,17 @@ def _draw(units: int, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([np.ones((1, units)), drawn])
 
 
-def _forecast_draws(errors: dict, scale: tuple | None, n: int, seed: int) -> dict[str, np.ndarray]:
+def _forecast_draws(
+    errors: dict, scale: tuple | None, n: int, seed: int, draw_origins: bool = True
+) -> dict[str, np.ndarray]:
     """Every metric on the data (entry 0) and on n bootstrap samples of series, origins and seeds."""
     n_seeds, n_origins, n_series = errors["sales"].shape
     rng = np.random.default_rng(seed)
     # Series and origins first: two models then meet the same samples, and can be compared in pairs.
     w_series, w_origin = _draw(n_series, n, rng), _draw(n_origins, n, rng)
     w_seed = _draw(n_seeds, n, rng)
+    if not draw_origins:
+        w_origin = np.ones_like(w_origin)
 
     def total(name: str) -> np.ndarray:
         by_series = np.einsum("bk,kos,bo->bs", w_seed, errors[name], w_origin, optimize=True)
@@ -235,16 +239,26 @@ def compare_forecasts(
     other: np.ndarray,
     is_open: np.ndarray | None = None,
     metric: str = "WAPE",
+    draw_origins: bool = True,
     n: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
     """Ratio of two forecasters' metric with a paired bootstrap interval; below 1 the first is better.
 
     Both meet the same bootstrap samples of series and origins; seeds are drawn for each.
+
+    Parameters
+    ----------
+    actual, forecast, other, is_open
+        As in `score_forecast`.
+    metric : "WAPE" or "pinball"
+    draw_origins : bool
+        True: the interval speaks of other weeks too. False: of these weeks, other series and seeds.
     """
     both = [f if f.ndim == 5 else f[None] for f in (forecast, other)]
     first, second = (
-        _forecast_draws(forecast_errors(actual, f, is_open), None, n, seed)[metric] for f in both
+        _forecast_draws(forecast_errors(actual, f, is_open), None, n, seed, draw_origins)[metric]
+        for f in both
     )
     return _interval(first / second)
 

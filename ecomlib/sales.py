@@ -275,7 +275,7 @@ class SalesTask:
         ----------
         part : "train", "valid" or "test"
         step : int, optional
-            Days between origins. Default: 7 (or the horizon, if longer) in the test, 1 elsewhere.
+            Days between origins. Default: 7 in the test, 1 elsewhere.
         """
         bounds = {
             "train": (self.window, self.valid_start),

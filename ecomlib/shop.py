@@ -51,6 +51,10 @@ class TooShort(ShopError):
     """There is less history than the task needs."""
 
 
+class UnreadableFile(ShopError):
+    """A file is missing, empty, or not in the form its name promises."""
+
+
 @dataclass(frozen=True)
 class Shop:
     """A shop's tables. Build one with a loader of `ecomlib.datasets`, or from your own frames.
@@ -103,46 +107,81 @@ def validate(shop: Shop) -> None:
         frame = getattr(shop, table)
         if frame is not None:
             check_table(frame, table)
-    if shop.orders.empty:
-        raise TooShort("orders: the table has no rows; export at least one order line.")
-    if shop.products is not None:
-        _check_known_products(shop.orders, shop.products)
+    if shop.products is not None and not shop.orders["product_id"].isin(shop.products["product_id"]).any():
+        raise UnknownKey(
+            f"orders: none of the product_id values is in products ({_place(shop.orders, 0)} has "
+            f"{shop.orders['product_id'].iloc[0]!r}); export both tables with the same ids."
+        )
 
 
 def check_table(frame: pd.DataFrame, table: str) -> None:
     """Check one table's columns, kinds, values and key.
 
+    Rows are named by the frame's index; a reader sets it to the line numbers of the file.
+
     Raises
     ------
-    MissingColumn, WrongType, BadValue, DuplicateKey
+    MissingColumn, WrongType, BadValue, DuplicateKey, TooShort
     """
     import pandera.errors
 
-    _check_columns(frame, table)
+    check_columns(frame, table)
+    if frame.empty and table == "orders":
+        raise TooShort("orders: the table has no rows; export at least one order line.")
     schema, key = _schemas()[table]
     try:
         schema.validate(frame)
     except pandera.errors.SchemaError as error:
         raise _explain(error, frame, table) from None
     if key:
-        repeated = frame.duplicated(list(key))
+        repeated = frame.duplicated(list(key)).to_numpy()
         if repeated.any():
-            row = int(repeated.to_numpy().argmax())
+            row = int(repeated.argmax())
+            values = ", ".join(f"{name} {frame[name].iloc[row]}" for name in key)
             raise DuplicateKey(
-                f"{table}: row {row} repeats the key {', '.join(key)} = "
-                f"{', '.join(str(frame[k].iloc[row]) for k in key)}; keep one row for each."
+                f"{table}: {_place(frame, row)} repeats the key {values}; keep one row for each."
             )
+    if table == "orders":
+        _check_one_customer_an_order(frame)
 
 
-def _check_columns(frame: pd.DataFrame, table: str) -> None:
+def check_columns(frame: pd.DataFrame, table: str) -> None:
+    """Check that a table has its required columns, each once.
+
+    Raises
+    ------
+    MissingColumn, DuplicateKey
+    """
     schema, _ = _schemas()[table]
     missing = [name for name in schema.columns if name not in frame.columns]
     if missing:
         raise MissingColumn(
-            f"{table}: column {missing[0]!r} is missing; found {', '.join(map(str, frame.columns))}. "
-            f"Rename or add it (see data/README.md for what it holds)."
+            f"{table}: column {missing[0]!r} is missing, found {', '.join(map(str, frame.columns))}; "
+            f"rename or add it (data/README.md says what it holds)."
+        )
+    if frame.columns.has_duplicates:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DuplicateKey(f"{table}: column {twice!r} is there twice; keep one of them.")
+
+
+def _place(frame: pd.DataFrame, position: int) -> str:
+    """Name a row as its user knows it: "row 3", or "line 5" of a file."""
+    return f"{frame.index.name or 'row'} {frame.index[position]}"
+
+
+def _check_one_customer_an_order(orders: pd.DataFrame) -> None:
+    first = ~orders.duplicated("order_id")
+    owner = orders.loc[first].set_index("order_id")["customer_id"]
+    other = (owner.loc[orders["order_id"]].to_numpy() != orders["customer_id"].to_numpy()).nonzero()[0]
+    if len(other):
+        raise BadValue(
+            f"orders: column 'customer_id' has {orders['customer_id'].iloc[other[0]]} in "
+            f"{_place(orders, other[0])}, but order {orders['order_id'].iloc[other[0]]} belongs to another "
+            f"customer above; give every order one customer."
         )
 
+
+_NUMBER, _NAIVE = "number", "naive datetime"  # names of the two checks of a whole column's kind
 
 # What to tell the reader for each column: (what it must hold, how to mend it).
 _MENDS = {
@@ -163,32 +202,25 @@ _MENDS = {
 
 
 def _explain(error, frame: pd.DataFrame, table: str) -> ShopError:
-    column = error.schema.name if error.schema is not None else "?"
+    """Turn pandera's finding into one sentence: where, what, what it should be, how to mend it."""
+    column = error.schema.name
+    series = frame[column]
     holds, mend = _MENDS.get(column, ("a value in every row", "fill it in or drop the row"))
-    series = frame[column] if column in frame.columns else None
-    if series is not None and series.isna().any() and not error.schema.nullable:
-        row = int(series.isna().to_numpy().argmax())
-        return BadValue(f"{table}: column {column!r} is empty in row {row}; it must hold {holds}: {mend}.")
-    if "dtype" in str(error.reason_code).lower() or "DATATYPE" in str(error.reason_code):
+    if series.isna().any() and not error.schema.nullable:
+        place = _place(frame, int(series.isna().to_numpy().argmax()))
+        return BadValue(f"{table}: column {column!r} is empty in {place}; it must hold {holds}: {mend}.")
+    if getattr(error.check, "error", None) in (_NUMBER, _NAIVE):
+        place = f"{_place(frame, 0)} has {series.iloc[0]!r}"
         return WrongType(
-            f"{table}: column {column!r} is of type {series.dtype}; it must hold {holds}: {mend}."
+            f"{table}: column {column!r} is of type {series.dtype} ({place}); it must hold {holds}: {mend}."
         )
-    row, value = "?", "?"
-    cases = error.failure_cases
-    if isinstance(cases, pd.DataFrame) and len(cases):
-        value = cases["failure_case"].iloc[0]
-        label = cases["index"].iloc[0]
-        row = frame.index.get_loc(label) if label in frame.index else label
-    return BadValue(f"{table}: column {column!r} has {value} in row {row}; it must hold {holds}: {mend}.")
-
-
-def _check_known_products(orders: pd.DataFrame, products: pd.DataFrame) -> None:
-    unknown = ~orders["product_id"].isin(products["product_id"])
-    if unknown.all():
-        raise UnknownKey(
-            f"orders: none of the product_id values is in products (row 0 has "
-            f"{orders['product_id'].iloc[0]!r}); export both tables with the same ids."
-        )
+    failed = error.failure_cases
+    value, position = failed["failure_case"].iloc[0], frame.index.get_loc(failed["index"].iloc[0])
+    if not isinstance(position, int):  # an index with repeated labels
+        position = int((series == value).to_numpy().argmax())
+    return BadValue(
+        f"{table}: column {column!r} has {value} in {_place(frame, position)}; it must hold {holds}: {mend}."
+    )
 
 
 @cache
@@ -199,11 +231,11 @@ def _schemas() -> dict:
     def col(check=None, dtype=None, nullable=False):
         return pa.Column(dtype, check, nullable=nullable, required=True)
 
-    at_least_0 = pa.Check.ge(0)
+    at_least_0 = pa.Check.in_range(0, float("inf"), include_max=False)
     share = pa.Check.in_range(0, 1)
-    number = pa.Check(pd.api.types.is_numeric_dtype, error="number")
-    naive = pa.Check(_is_naive_datetime, error="naive datetime")
-    monday = pa.Check(lambda s: s.dt.dayofweek == 0, error="Monday")
+    number = pa.Check(_is_number, error=_NUMBER)
+    naive = pa.Check(pd.api.types.is_datetime64_dtype, error=_NAIVE)
+    monday = pa.Check(lambda s: s.dt.day_of_week == 0, error="Monday")
     columns = {
         "orders": {
             "customer_id": col(),
@@ -241,5 +273,5 @@ def _schemas() -> dict:
     return {t: (pa.DataFrameSchema(c), keys.get(t)) for t, c in columns.items()}
 
 
-def _is_naive_datetime(series: pd.Series) -> bool:
-    return pd.api.types.is_datetime64_dtype(series)
+def _is_number(series: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)

@@ -234,6 +234,26 @@ def test_a_set_up_waits_for_another_one(home, monkeypatch):
     assert len(installs) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends the children of a console by itself")
+def test_a_killed_set_up_leaves_nothing_that_writes_into_the_next_one(home):
+    """The installer that outlives a killed course.py holds the lock until it ends."""
+    folder, _ = home
+    program = (
+        "import course, sys; course.BUILD = course.ROOT = sys.argv[1]\n"
+        "with course.only_one_setup():\n"
+        "    course.step('installing', ['sleep', '1.2'], course.child_env())"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder / "build")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    first.stdout.readline()
+    first.kill()
+    first.wait()
+    start = course.time.time()
+    with course.only_one_setup():
+        assert course.time.time() - start > 0.4
+
+
 # --------------------------------------------------------------------------------------------------
 # course.py: one sentence for everything that can go wrong
 # --------------------------------------------------------------------------------------------------
@@ -331,7 +351,7 @@ def test_pip_keeps_the_network_settings_and_nothing_else(monkeypatch):
     monkeypatch.setenv("PIP_CONSTRAINT", "other.txt")
     monkeypatch.setenv("PIP_TARGET", "elsewhere")
     listing = (
-        "global.index-url='https://mirror.example/simple'\nglobal.constraint='/etc/c.txt'\n"
+        "global.index-url='https://mirror.example/simple'\n:env:.find-links=''\nglobal.constraint='/etc/c.txt'\n"
         "global.extra-index-url='\\nhttps://a.example\\nhttps://b.example'\nglobal.timeout='9'\n:env:.timeout='60'\n"
         "install.user='true'\nglobal.proxy='http://proxy.example:3128'\n"
     )
@@ -340,6 +360,7 @@ def test_pip_keeps_the_network_settings_and_nothing_else(monkeypatch):
     assert mine == {
         "PIP_INDEX_URL": "https://mirror.example/simple",
         "PIP_EXTRA_INDEX_URL": "https://a.example https://b.example",
+        "PIP_FIND_LINKS": "",
         "PIP_TIMEOUT": "60",
         "PIP_PROXY": "http://proxy.example:3128",
         "PIP_CONFIG_FILE": course.os.devnull,

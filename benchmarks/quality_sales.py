@@ -1,0 +1,156 @@
+"""Sales forecasting: the LSTM against everything in `ecomlib.baselines`, in two periods and two horizons.
+
+Protocol. Test period: the last 56 days, eight weekly origins. Every choice (features, network, trees,
+epochs) was made on the 28 days before it, with an origin every day. The calm period is the eight weeks before
+the test: all is trained and calibrated on what came before it, with the settings chosen above; those were
+chosen on four of its eight weeks, so it checks that the ordering holds, it is not a second unseen test.
+One LSTM is three small networks trained in one fit, and forecasts their mean; a seed is one such fit.
+Each learner is fitted twice: on the training days, to forecast the validation days and calibrate the band
+there; then on training and validation days, to forecast the test.
+"""
+
+import numpy as np
+
+import ecomlib
+from ecomlib.baselines import ETS, LightGBM, Theta, WeekdayMean
+from ecomlib.evaluation import calibrate_band, compare_forecasts, naive_scale, score_forecast, stretch_band
+from ecomlib.sales import sales_task
+
+SEEDS = (0, 1, 2)
+PERIODS = {"test": None, "calm": "2017-09-11"}
+PLACES = [
+    {"dataset": dataset, "period": period, "horizon": horizon, "without": without}
+    for dataset in ("departments", "categories")
+    for period, horizon, without in (
+        ("test", 7, ("promotions", "holidays")),
+        ("calm", 7, ("promotions",)),
+        ("test", 28, ()),
+    )
+]
+
+# Ratios, with an interval over series, seeds and weeks, and one for these weeks (series and seeds).
+PAIRS = [("LSTM", other) for other in ("mean of 8 weeks", "ETS", "LightGBM")]
+PAIRS += [("LSTM, mean of 3", "LightGBM, mean of 3"), ("LSTM", "LSTM without promotions")]
+
+
+def rows(quick: bool, log) -> list[dict]:
+    shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
+    log("shop loaded")
+    return [row for place in PLACES for row in study(shop, place, quick, log)]
+
+
+def study(shop, place: dict, quick: bool, log) -> list[dict]:
+    """All models in one place."""
+    from ecomlib.models import LSTMForecaster
+
+    level = {"departments": "department", "categories": "category"}[place["dataset"]]
+    task = sales_task(shop, level, horizon=place["horizon"], test_start=PERIODS[place["period"]])
+    seeds = SEEDS[:1] if quick else SEEDS
+    options = {"epochs": 1} if quick else {}
+    own = Study(task, place, log)
+    own.classical(quick)
+    few = seeds if place["horizon"] == 7 else seeds[:1]  # four times the rows; seeds hardly differ
+    own.learner("LightGBM", [LightGBM(seed) for seed in few])
+    own.learner("LSTM", [LSTMForecaster(seed, **options) for seed in seeds])
+    for word in place.get("without", ()):
+        own.learner(f"LightGBM without {word}", [LightGBM(seed) for seed in seeds], task.without(word))
+        lstm = [LSTMForecaster(seed, **options) for seed in seeds]
+        own.learner(f"LSTM without {word}", lstm, task.without(word))
+    return own.rows()
+
+
+class Study:
+    """All forecasts of one task, and the table made of them."""
+
+    def __init__(self, task, place: dict, log):
+        self.task, self.log = task, log
+        self.place = {name: place[name] for name in ("dataset", "period", "horizon")}
+        self.origins = task.origins("test")
+        self.actual, self.is_open = task.actual(self.origins), task.is_open(self.origins)
+        self.scale = naive_scale(task.panel.values[:, : task.test_start])
+        self.forecasts: dict[str, np.ndarray] = {}
+
+    def classical(self, quick: bool) -> None:
+        models = [WeekdayMean(1), WeekdayMean(4), WeekdayMean(8), Theta()] + ([] if quick else [ETS()])
+        for model in models:
+            self.forecasts[model.name] = model.fit(self.task).predict(self.task, self.origins)[None]
+            self._say(model.name)
+
+    def learner(self, name: str, models: list, task=None) -> None:
+        """Fit on train, calibrate on valid, fit again on both, forecast the test; once for each seed.
+
+        A variant without some inputs is fitted once only, on both: its band stays as it is.
+        """
+        variant = task is not None
+        task = task or self.task
+        valid = task.origins("valid")
+        known, is_open = task.actual(valid), task.is_open(valid)
+        raw, calibrated = [], []
+        for model in models:
+            factors = np.ones(2)
+            if not variant:
+                factors = calibrate_band(known, model.fit(task, "train").predict(task, valid), is_open)
+            forecast = model.fit(task, "refit").predict(task, self.origins)
+            raw.append(forecast)
+            calibrated.append(stretch_band(forecast, factors))
+        if not variant:
+            self.forecasts[f"{name}, not calibrated"] = np.stack(raw)
+        self.forecasts[name] = np.stack(calibrated)
+        if len(models) > 1 and not variant:
+            self.forecasts[f"{name}, mean of {len(models)}"] = np.stack(calibrated).mean(axis=0)[None]
+        self._say(name)
+
+    def _say(self, name: str) -> None:
+        scores = score_forecast(self.actual, self.forecasts[name], None, self.is_open, n=2)
+        figures = "  ".join(f"{metric} {value[0]:.4f}" for metric, value in scores.items())
+        self.log(f"{' '.join(map(str, self.place.values()))}  {name}: {figures}")
+
+    def rows(self) -> list[dict]:
+        weeks = {"in": np.ones(len(self.origins), bool)}
+        if self.place["period"] == "test" and self.place["horizon"] == 7:
+            weeks["out"] = ~self.task.holiday_weeks(self.origins)
+        out = []
+        for holidays, keep in weeks.items():
+            place = self.place | {"holidays": holidays}
+            for name, forecast in self.forecasts.items():
+                out += self._scores(name, forecast, keep, place)
+            for pair in PAIRS:
+                if all(name in self.forecasts for name in pair):
+                    out += self._ratios(*pair, keep, place)
+        return out
+
+    def _scores(self, name, forecast, keep, place) -> list[dict]:
+        actual, is_open = self.actual[keep], self.is_open[keep]
+        scores = score_forecast(actual, forecast[:, keep], self.scale, is_open)
+        out = [_row(name, metric, values, len(forecast), place) for metric, values in scores.items()]
+        if len(forecast) > 1 and name == "LSTM":
+            for seed in range(len(forecast)):
+                scores = score_forecast(actual, forecast[seed : seed + 1, keep], None, is_open)
+                out += [
+                    _row(f"LSTM seed {seed}", m, scores[m], 1, place) for m in ("WAPE", "pinball", "coverage")
+                ]
+        return out
+
+    def _ratios(self, name, other, keep, place) -> list[dict]:
+        first, second = (self.forecasts[n][:, keep] for n in (name, other))
+        out = []
+        for metric in ("WAPE", "pinball"):
+            for draw_origins, note in ((True, ""), (False, ", these weeks")):
+                values = compare_forecasts(
+                    self.actual[keep], first, second, self.is_open[keep], metric, draw_origins
+                )
+                out.append(_row(f"{name} / {other}", metric + note, values, len(first), place))
+        return out
+
+
+def _row(model, metric, values, seeds, place) -> dict:
+    value, low, high = values
+    return {
+        "model": model,
+        "metric": metric,
+        "value": value,
+        "low": low,
+        "high": high,
+        "seeds": seeds,
+        **place,
+    }

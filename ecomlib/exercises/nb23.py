@@ -1,0 +1,91 @@
+"""Self-checks of 23_sales_evaluate."""
+
+import numpy as np
+
+from ecomlib.exercises import checker, close
+
+MISSING, LEFT = 0.30, 0.10
+
+
+@checker(
+    "23.1",
+    wrong=[lambda: LEFT / (MISSING + LEFT), lambda: MISSING, lambda: 0.9],
+    right=lambda: MISSING / (MISSING + LEFT),
+)
+def best_quantile(answer):
+    """Apply the newsvendor rule."""
+    if close(answer, MISSING / (MISSING + LEFT)):
+        return None
+    if close(answer, LEFT / (MISSING + LEFT)):
+        return "that is the share of days on which the shelf runs empty; the order is the other one."
+    return "divide the cost of a missing dollar by the sum of both costs."
+
+
+def _order_for(band, share):
+    low, middle, high = np.moveaxis(band, -1, 0)
+    if share <= 0.5:
+        return low + (middle - low) * (share - 0.1) / 0.4
+    return middle + (high - middle) * (share - 0.5) / 0.4
+
+
+def _one_line(band, share):
+    return band[..., 0] + (band[..., 2] - band[..., 0]) * (share - 0.1) / 0.8
+
+
+@checker(
+    "23.2",
+    wrong=[
+        lambda: _one_line,
+        lambda: lambda band, share: band[..., 1],
+        lambda: lambda band, share: band * share,
+    ],
+    right=lambda: _order_for,
+)
+def order_for(answer):
+    """Compare with linear interpolation at and between the three quantiles."""
+    band = np.sort(np.random.default_rng(0).gamma(3, 10, (4, 5, 7, 3)), axis=-1)
+    for share in (0.1, 0.5, 0.9, 0.3, 0.75):
+        found = np.asarray(answer(band, share), dtype=float)
+        if found.shape != band.shape[:-1]:
+            return f"return one order a day, shape {band.shape[:-1]}, not {found.shape}."
+        expected = np.apply_along_axis(lambda three, s=share: np.interp(s, (0.1, 0.5, 0.9), three), -1, band)
+        if not close(found, expected):
+            if share in (0.1, 0.5, 0.9):
+                return f"for share {share} the order is the forecast quantile itself."
+            return (
+                "interpolate from 10 to 50 % below the median, from 50 to 90 % above it: two lines, not one."
+            )
+    return None
+
+
+def _spread(values):
+    return np.std(values, ddof=1) if len(values) > 1 else 0.0
+
+
+def _choose(scores):
+    best = min(scores, key=lambda name: np.mean(scores[name]))
+    limit = np.mean(scores[best]) + _spread(scores[best])
+    return next(name for name, values in scores.items() if np.mean(values) <= limit)
+
+
+@checker(
+    "23.3",
+    wrong=[
+        lambda: lambda scores: min(scores, key=lambda name: np.mean(scores[name])),
+        lambda: lambda scores: min(scores, key=lambda name: np.min(scores[name])),
+        lambda: lambda scores: next(iter(scores)),
+    ],
+    right=lambda: _choose,
+)
+def choose(answer):
+    """A clear win, a tie that the simpler model takes, and a tie among three."""
+    clear = {"mean": [0.28], "trees": [0.271, 0.272], "LSTM": [0.262, 0.263, 0.261]}
+    tie = {"mean": [0.263], "trees": [0.270, 0.271], "LSTM": [0.262, 0.266, 0.258]}
+    middle = {"mean": [0.280], "trees": [0.2625, 0.2635], "LSTM": [0.262, 0.266, 0.258]}
+    if answer(dict(tie)) != "mean":
+        return "when the simplest model is within one standard deviation of the best, take it."
+    if answer(dict(clear)) != "LSTM":
+        return "here the LSTM is better by far more than its spread; the simpler models are too far off."
+    if answer(dict(middle)) != "trees":
+        return "go through the models from the simplest on, and take the first that is close enough."
+    return None

@@ -1,0 +1,57 @@
+"""Baselines: one shape for all, right on series whose future is obvious."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecomlib.baselines import ETS, LightGBM, Theta, WeekdayMean
+from ecomlib.sales import SalesTask, calendar_features
+from ecomlib.sequences import Panel
+
+DAYS = pd.date_range("2017-05-01", periods=140)
+WEEK = np.array([3.0, 1, 1, 2, 4, 9, 8])
+
+
+def make_task(noise: float = 0.0) -> SalesTask:
+    values = np.tile(WEEK, 20) * np.array([[10.0], [200.0]])
+    values = values * np.random.default_rng(0).normal(1, noise, values.shape)
+    known = np.broadcast_to(calendar_features(DAYS).to_numpy()[None], (2, 140, 14))
+    panel = Panel(values.astype(np.float32), ["small", "large"], DAYS)
+    return SalesTask(panel, known, list(calendar_features(DAYS).columns), 98, 112, 140, 28, 7)
+
+
+MODELS = [
+    WeekdayMean(1),
+    WeekdayMean(4),
+    ETS(),
+    Theta(),
+    LightGBM(n_estimators=200, learning_rate=0.1, min_child_samples=5, subsample=1.0),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_a_weekly_pattern_is_continued(model):
+    task = make_task(noise=0.02)
+    origins = task.origins("test")[:2]
+    forecast = model.fit(task).predict(task, origins)
+    assert forecast.shape == (2, 2, 7, 3)
+    assert (np.diff(forecast, axis=-1) >= 0).all()
+    np.testing.assert_allclose(forecast[..., 1], task.actual(origins), rtol=0.15)
+
+
+def test_the_mean_is_the_mean_of_the_same_weekdays():
+    task = make_task(noise=0.3)
+    origin = task.origins("test")[1]
+    forecast = WeekdayMean(3).fit(task).predict(task, np.array([origin]))[0, :, :, 1]
+    by_hand = np.mean([task.panel.values[:, origin - 7 * k : origin - 7 * k + 7] for k in (1, 2, 3)], axis=0)
+    np.testing.assert_allclose(forecast, by_hand, rtol=1e-5)
+
+
+def test_trees_read_what_the_network_reads():
+    task = make_task(noise=0.3)
+    windows = task.windows(task.origins("valid"))
+    table = LightGBM.table(windows)
+    future = windows.inputs()["future"].reshape(len(table), -1)
+    assert table.shape == (len(windows) * 7, 4 + 10 + future.shape[1] + 2)
+    np.testing.assert_array_equal(table[:, 14:-2], future)
+    np.testing.assert_allclose(table[:, :4].mean(axis=1), windows.weekday_mean(4).ravel(), rtol=1e-5)

@@ -1,0 +1,242 @@
+"""A real browser moves the explorer's sliders, in JupyterLab and in a page of the web book."""
+
+import functools
+import http.server
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from test_widgets import HOUSEHOLDS, cases, compare
+
+from ecomlib import widgets
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSON = ROOT / "notebooks" / "13_lstm_gates.ipynb"
+CELL = f"""import ecomlib
+from ecomlib.widgets import GateExplorer
+explorer = GateExplorer(households={HOUSEHOLDS!r})
+explorer"""
+ASK = "print('kernel sees', explorer.weights['f'][2], explorer.held)"
+
+
+def move_sliders(page, explorer):
+    """Drive every kind of control and see the values change; `explorer` is the widget's locator."""
+
+    def shown(name):
+        return float(explorer.locator(f'[data-for="{name}"]').text_content())
+
+    def last():
+        return float(explorer.get_attribute("data-last"))
+
+    explorer.wait_for(timeout=20_000)
+    explorer.scroll_into_view_if_needed()
+    before = shown("f"), last()
+    slider = explorer.locator('[data-name="f2"]')  # the forget gate's bias, moved by the keyboard
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert shown("f") > before[0] and last() != before[1]
+    assert shown("f2") == pytest.approx(1.5)
+
+    spoken = explorer.locator('[data-name="x"]')
+    h = shown("h-new")
+    spoken.fill("3")
+    assert shown("x") == 3 and shown("h-new") != h
+    assert "What if" in explorer.locator('[data-name="note"]').text_content()
+
+    explorer.locator('[data-name="f-held"]').select_option("0")
+    assert shown("f") == 0
+    explorer.locator('[data-name="week"]').fill("4")
+    week_four = widgets.to_input(HOUSEHOLDS[0]["spend"])[3]
+    if explorer.locator('[data-name="household"] option').count() == 1:  # the test's own household
+        weights = {**widgets.PRESETS["Keras' start (forget bias 1)"]["weights"], "f": [0.3, -0.2, 1.5]}
+        run = widgets.trace(widgets.to_input(HOUSEHOLDS[0]["spend"]), weights, {"f": 0})
+        assert shown("x") == pytest.approx(week_four, abs=0.005)
+        assert shown("h-new") == pytest.approx(run["h"][3], abs=6e-5)
+        assert shown("c-new") == pytest.approx(run["c"][3], abs=6e-5)
+
+    unlabelled = explorer.evaluate(
+        """(root) => [...root.querySelectorAll("input, select")]
+           .filter((e) => !e.labels.length || !e.labels[0].textContent.trim()).map((e) => e.dataset.name)"""
+    )
+    assert unlabelled == []
+
+
+# ------------------------------------------------------------------------------------------- JupyterLab
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on the loopback interface, serving one tiny notebook."""
+    folder = tmp_path_factory.mktemp("lab")
+    cells = [nbformat.v4.new_code_cell(CELL)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "tiny.ipynb")
+    port, home = free_port(), tmp_path_factory.mktemp("home")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(home), "IPYTHONDIR": str(home)}
+    env |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "s"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "w")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
+    command += [f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
+    command += [
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=",
+    ]
+    command[-1] += "jupyterlab.NeverCheckForUpdate"
+    with open(folder / "lab.log", "w") as log:
+        server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"{url}/api", timeout=2).close()
+                break
+            except OSError:
+                if server.poll() is not None:
+                    pytest.fail((folder / "lab.log").read_text()[-2000:])
+                time.sleep(0.25)
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def test_in_jupyterlab(chromium, lab):
+    page = chromium.new_page(viewport={"width": 1200, "height": 1300})
+    page.set_default_timeout(20_000)
+    try:
+        page.goto(f"{lab}/lab/tree/tiny.ipynb")
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=30_000)
+        page.get_by_text("Python 3", exact=False).first.wait_for()
+        page.locator(".jp-CodeCell .cm-content").first.click()
+        page.keyboard.press("Shift+Enter")
+        page.locator(".jp-CodeCell").nth(1).wait_for()  # JupyterLab adds a cell below and goes there
+        explorer = page.locator(".ge").first
+        explorer.wait_for()
+        page.locator(".jp-CodeCell").nth(1).locator(".cm-focused").wait_for()
+        move_sliders(page, explorer)
+        picture(page, "lab")
+        # The sliders' values reach the kernel.
+        page.locator(".jp-CodeCell .cm-content").last.click()
+        page.keyboard.type(ASK)
+        page.keyboard.press("Shift+Enter")
+        page.get_by_text("kernel sees 1.5 {'f': 0}").wait_for()
+    finally:
+        page.close()
+
+
+# ------------------------------------------------------------------------------------------- the web book
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A web book of two pages, made as `book/build.py` makes them, on a loopback server."""
+    spec = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    folder = tmp_path_factory.mktemp("book")
+    shutil.copytree(ROOT / "book", folder, dirs_exist_ok=True)
+    tiny = ROOT / "notebooks" / "tiny.ipynb"  # `adapt` takes the path for its depth only
+    cell = nbformat.v4.new_code_cell(CELL, execution_count=1)
+    data, metadata = widgets.GateExplorer(households=HOUSEHOLDS)._repr_mimebundle_()
+    cell.outputs = [nbformat.v4.new_output("execute_result", data, metadata=metadata, execution_count=1)]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Tiny"), cell])
+    source = folder / "source.json"
+    nbformat.write(notebook, source)
+    (folder / "notebooks").mkdir()
+    text = adapted(build, tiny, source)
+    (folder / "notebooks" / "tiny.ipynb").write_text(text, encoding="utf-8")
+    pages = ["notebooks/tiny"]
+    if LESSON.exists():
+        (folder / "notebooks" / LESSON.name).write_text(build.adapt(LESSON), encoding="utf-8")
+        pages.append("notebooks/13_lstm_gates")
+    shutil.copy(ROOT / "ecomlib" / "gate_explorer.js", folder / "_static")
+    toctree = "\n".join(pages)
+    (folder / "index.md").write_text(f"# Book\n\n```{{toctree}}\n{toctree}\n```\n", encoding="utf-8")
+    html = folder / "html"
+    command = [sys.executable, "-m", "sphinx", "-q", "-E", str(folder), str(html)]
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    handler = functools.partial(Quiet, directory=str(html))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/notebooks"
+    server.shutdown()
+
+
+def adapted(build, path, source) -> str:
+    """`build.adapt` reads a file below the course's folder; give it one without writing there."""
+
+    class Elsewhere(type(path)):
+        def read_text(self, *args, **kwargs):
+            return source.read_text(encoding="utf-8")
+
+    return build.adapt(Elsewhere(path))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A file server that logs nothing."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_the_web_book(chromium, book, scheme):
+    page = chromium.new_page(viewport={"width": 1200, "height": 1300}, color_scheme=scheme)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    try:
+        page.goto(f"{book}/tiny.html")
+        move_sliders(page, page.locator(".ge").first)
+        picture(page, f"book-{scheme}")
+        assert errors == []
+        script = "async ([url, cases]) => { const m = await import(url);"
+        script += " return cases.map((c) => m.trace(c.xs, c.weights, c.held)); }"
+        url = book.replace("/notebooks", "/_static/gate_explorer.js")
+        compare(page.evaluate(script, [url, json.loads(json.dumps(cases()))]))
+    finally:
+        page.close()
+
+
+def test_in_the_lesson_of_the_web_book(chromium, book):
+    if not LESSON.exists():
+        pytest.skip("notebook 13 does not exist yet")
+    page = chromium.new_page(viewport={"width": 1200, "height": 1300})
+    try:
+        page.goto(f"{book}/13_lstm_gates.html")
+        explorer = page.locator(".ge").first
+        move_sliders(page, explorer)
+        names = explorer.locator('[data-name="household"] option')
+        assert names.count() > 1
+        h = explorer.get_attribute("data-last")
+        explorer.locator('[data-name="household"]').select_option("1")
+        assert explorer.get_attribute("data-last") != h
+        picture(page, "lesson")
+    finally:
+        page.close()
+
+
+def picture(page, name):
+    """Save a screenshot when ECOM_PICTURES names a folder."""
+    if folder := os.environ.get("ECOM_PICTURES"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=name != "lab")
