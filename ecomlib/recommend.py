@@ -143,7 +143,7 @@ def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
     counts = counts.sort_index()
     column = pd.Index(counts.index).get_indexer(lines["item"])
     known = column >= 0
-    covered = {name: float(known[lines["part"] == code].mean()) for name, code in PARTS.items()}
+    covered = {n: float(known[lines["part"] == p].mean()) for n, p in PARTS.items() if (lines["part"] == p).any()}
     who, names = pd.factorize(lines["who"], sort=True)
     order = np.lexsort((lines["day"], who))
     who, day, part = who[order], lines["day"].to_numpy()[order], lines["part"].to_numpy()[order]
@@ -161,7 +161,7 @@ def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
 
 def _first_monday(orders: pd.DataFrame) -> pd.Timestamp:
     first = orders["timestamp"].min().normalize()
-    return first - pd.Timedelta(days=first.dayofweek)
+    return first - pd.Timedelta(days=first.day_of_week)
 
 
 def _item_of(shop: Shop, level: str) -> pd.Series:
