@@ -191,6 +191,38 @@ def _with_side(task: SequenceTask, shop: Shop, level: str) -> SequenceTask:
     return SequenceTask(task.bags, task.who, task.day, task.part, items, task.names, task.covered)
 
 
+def with_today(task: SequenceTask, day: float | None = None) -> tuple[SequenceTask, np.ndarray]:
+    """Give every sequence one more, empty step: the moment at which its customer is served.
+
+    Parameters
+    ----------
+    day : float, optional
+        Days since the task's first Monday; the day after the last step when left out.
+
+    Returns
+    -------
+    SequenceTask
+        The same vocabulary; the new steps are the last of each sequence.
+    rows : array (n_sequences,)
+        The new steps, to be scored.
+
+    Raises
+    ------
+    BadValue
+        When `day` is not after the last step.
+    """
+    day = np.floor(task.day.max()) + 1 if day is None else day
+    if day <= task.day.max():
+        raise BadValue(f"day {day} is not after the last step, which is on day {task.day.max():g}.")
+    last = np.flatnonzero(np.r_[task.who[1:] != task.who[:-1], True]) + 1
+    indptr = np.insert(task.bags.indptr, last, task.bags.indptr[last])
+    bags = sparse.csr_matrix((task.bags.data, task.bags.indices, indptr), (len(indptr) - 1, task.n_items))
+    who, days = np.insert(task.who, last, task.who[last - 1]), np.insert(task.day, last, day)
+    part = np.insert(task.part, last, HISTORY)
+    longer = SequenceTask(bags, who, days, part, task.items, task.names, task.covered)
+    return longer, last + np.arange(len(last))
+
+
 # ---------------------------------------------------------------------------------------------- history
 
 

@@ -110,6 +110,7 @@ class NextItems(keras.Model):
 
         normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
         width = units + self.arrival.shape[1] + size * profile
+        self.trend_days = trend_days
         self.trend = trend(task, trend_days) if trend_days else None
         self.n_past = n_past = len(self.half_lives) + bool(trend_days)
         self.items = self.add_weight(shape=(task.n_items, size), initializer=normal, name="items")
@@ -336,6 +337,14 @@ class NextItems(keras.Model):
         """Score every item for each target row; (n_rows, n_items)."""
         state = tf.convert_to_tensor(self.encode(rows))
         return self.logits(state, self.vectors(), self.outputs(np.asarray(rows))).numpy()
+
+    def follow(self, task: SequenceTask) -> "NextItems":
+        """Read another task with the same items from now on, such as `with_today` gives."""
+        self.task = task
+        self.context = task.context if self.question != "next" else task.pause
+        self.arrival = task.arrival if self.question != "next" else task.arrival[:, :0]
+        self.trend = trend(task, self.trend_days) if self.trend_days else None
+        return self
 
     def log_shares(self, rows: np.ndarray) -> np.ndarray:
         """Log of each item's share of the next step, as the network sees it; (n_rows, n_items)."""

@@ -23,6 +23,7 @@ from ecomlib.recommend import (
     recent_counts,
     top_k,
     trend,
+    with_today,
 )
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 
@@ -213,3 +214,15 @@ def test_tifu_by_hand():
     task = build_task(lines.assign(part=[TRAIN, TRAIN, TEST, TRAIN, TRAIN]).replace("c", "a"), 1)
     model = TIFUKNN(k=1, own=1.0, group=7, within=0.5).fit(task)
     np.testing.assert_allclose(model.scores(np.array([2])), [[1 / 3, 2 / 3]], rtol=1e-6)
+
+
+def test_today_is_scored_like_any_other_step(task):
+    longer, rows = with_today(task)
+    assert len(rows) == len(task.names)
+    assert (longer.who[rows] == np.arange(len(task.names))).all()
+    np.testing.assert_array_equal(
+        history(longer, rows).toarray(),
+        np.vstack([task.bags[task.who == who].sum(axis=0) for who in range(len(task.names))]),
+    )
+    with pytest.raises(BadValue, match="not after the last step"):
+        with_today(task, 3)
