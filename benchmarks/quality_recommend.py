@@ -1,10 +1,10 @@
 """Recommendation: the LSTM against every baseline, for two questions, at three levels.
 
 Protocol. Trips of weeks 1-40 train, 41-44 choose, 45-52 test once. What a model learns comes from the
-training weeks only; what it reads (the household's own earlier trips, the sales of the last days) is all that
-happened before the trip's day. Every item of the vocabulary is a candidate. Settings of the baselines are chosen
-by recall@10 on validation trips; the network's width, dropout and epochs were chosen there too. An LSTM row is the
-mean over its seeds, with a bootstrap over households.
+training weeks only; what it reads (the household's own earlier trips, the sales of the last days) is all
+that happened before the trip's day. Every item of the vocabulary is a candidate. Settings of the baselines
+are chosen by recall@10 on validation trips; the network's width, dropout and epochs were chosen there too.
+An LSTM row is the mean over its seeds, with a bootstrap over households.
 
 Rows whose metric reads "recall@10 ratio" compare two models by one bootstrap over the same households.
 """
@@ -14,13 +14,13 @@ import numpy as np
 import ecomlib
 from ecomlib.evaluation import bootstrap_ratio
 from ecomlib.recommend import (
+    TIFUKNN,
     Factors,
     ItemKNN,
     Markov,
     PersonalFrequency,
     Popularity,
     Ranking,
-    TIFUKNN,
     Trended,
     prepare,
     rank,
@@ -35,7 +35,12 @@ SHOP = {
     "Markov chain": [Markov(smooth) for smooth in (10, 100)],
     "item-kNN": [
         ItemKNN(k, shrink, by, half)
-        for k, shrink, by, half in ((100, 10, "who", None), (1000, 10, "who", None), (300, 100, "who", 60), (300, 10, "step", None))
+        for k, shrink, by, half in (
+            (100, 10, "who", None),
+            (1000, 10, "who", None),
+            (300, 100, "who", 60),
+            (300, 10, "step", None),
+        )
     ],
     "matrix factors": [Factors(size) for size in (8, 16, 32, 64)],
     "TIFU-kNN": [
@@ -67,7 +72,10 @@ NETS = {
     },
 }
 PAIRS = {
-    "discovery": ("LSTM", ("popularity", "Markov chain", "item-kNN", "matrix factors", "matrix factors + trend", "TIFU-kNN")),
+    "discovery": (
+        "LSTM",
+        ("popularity", "Markov chain", "item-kNN", "matrix factors", "matrix factors + trend", "TIFU-kNN"),
+    ),
     "whole": ("LSTM + personal history", ("LSTM alone", "recent personal frequency", "TIFU-kNN")),
 }
 

@@ -29,7 +29,6 @@ from ecomlib.recommend import (
     TEST,
     TRAIN,
     SequenceTask,
-    build_task,
     keep_largest,
 )
 from ecomlib.shop import BadValue, MissingColumn, ShopError, TooShort
@@ -38,7 +37,9 @@ FORMATS = ("retailrocket", "yoochoose", "diginetica", "course")
 IDLE = pd.Timedelta(minutes=30)
 
 
-def read_events(path: str | Path, format: str | None = None, kinds: tuple[str, ...] = ("view",)) -> pd.DataFrame:
+def read_events(
+    path: str | Path, format: str | None = None, kinds: tuple[str, ...] = ("view",)
+) -> pd.DataFrame:
     """Read a click file.
 
     Parameters
@@ -78,7 +79,11 @@ def guess_format(path: Path) -> str:
     """Tell the layout of a click file by its first line."""
     with open(path, encoding="utf-8") as file:
         first = file.readline()
-    for format, sign in (("retailrocket", "visitorid"), ("diginetica", "sessionId;"), ("course", "product_id")):
+    for format, sign in (
+        ("retailrocket", "visitorid"),
+        ("diginetica", "sessionId;"),
+        ("course", "product_id"),
+    ):
         if sign in first:
             return format
     if first.count(",") == 3 and first.strip()[:1].isdigit():
@@ -100,7 +105,9 @@ def _retailrocket(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
     table = _table(path, ["timestamp", "visitorid", "event", "itemid"])
     table = table[table["event"].isin(kinds)]
     stamp = pd.to_datetime(_numbers(table["timestamp"], path), unit="ms")
-    return cut_visits(pd.DataFrame({"visitor": table["visitorid"], "timestamp": stamp, "item": table["itemid"]}))
+    return cut_visits(
+        pd.DataFrame({"visitor": table["visitorid"], "timestamp": stamp, "item": table["itemid"]})
+    )
 
 
 def _yoochoose(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
@@ -119,7 +126,9 @@ def _course(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
     table = pd.read_csv(path)
     for column in ("timestamp", "product_id"):
         if column not in table.columns:
-            raise MissingColumn(f"{path.name}: column {column!r} is missing; found {', '.join(table.columns)}.")
+            raise MissingColumn(
+                f"{path.name}: column {column!r} is missing; found {', '.join(table.columns)}."
+            )
     if "event" in table.columns:
         table = table[table["event"].isin(kinds)]
     table = table.assign(timestamp=_moments(table["timestamp"], path)).rename(columns={"product_id": "item"})
@@ -130,7 +139,12 @@ def _course(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
     return cut_visits(table.rename(columns={"customer_id": "visitor"})[["visitor", "timestamp", "item"]])
 
 
-_READERS = {"retailrocket": _retailrocket, "yoochoose": _yoochoose, "diginetica": _diginetica, "course": _course}
+_READERS = {
+    "retailrocket": _retailrocket,
+    "yoochoose": _yoochoose,
+    "diginetica": _diginetica,
+    "course": _course,
+}
 
 
 def _numbers(column: pd.Series, path: Path) -> pd.Series:
@@ -224,8 +238,8 @@ def prepare_sessions(
     keep[np.flatnonzero(keep)[rank < from_end - max_length]] = False
     if not (keep & test).any() or not (keep & ~test).any():
         raise TooShort(
-            f"events: after cleaning {(keep & ~test).sum()} training and {(keep & test).sum()} test clicks are "
-            f"left; give more events, a lower --min-count or other --test-days."
+            f"events: after cleaning {(keep & ~test).sum()} training and {(keep & test).sum()} test clicks "
+            f"are left; give more events, a lower --min-count or other --test-days."
         )
     return _session_task(events[keep], test[keep])
 
@@ -269,9 +283,12 @@ class SessionKNN:
     idf: bool = False
 
     def fit(self, task: SequenceTask) -> "SessionKNN":
+        """Learn from the training steps; returns the model itself."""
         self.task = task
         rows = np.flatnonzero(task.part == TRAIN)
-        pick = sparse.csr_matrix((np.ones(len(rows), np.float32), (task.who[rows], rows)), (task.who[-1] + 1, len(task.who)))
+        pick = sparse.csr_matrix(
+            (np.ones(len(rows), np.float32), (task.who[rows], rows)), (task.who[-1] + 1, len(task.who))
+        )
         self.sessions = (pick @ task.bags).astype(bool).astype(np.float32).tocsr()
         length = np.maximum(np.diff(self.sessions.indptr), 1)
         lately = self.sessions.T.tocsr()
@@ -285,6 +302,7 @@ class SessionKNN:
         return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         now = running(self.task, rows, self.fade)
         near = keep_largest(sparse.csr_matrix(now @ self.lately), self.k)
         return (near @ self.sessions).toarray()
@@ -295,7 +313,9 @@ def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_mat
     from ecomlib.recommend import look_back
 
     rows = np.asarray(rows)
-    return look_back(task, task.start[rows], rows, task.day[rows], lambda days, steps: fade**steps) @ task.bags
+    return (
+        look_back(task, task.start[rows], rows, task.day[rows], lambda days, steps: fade**steps) @ task.bags
+    )
 
 
 def rank_next(model, task: SequenceTask, rows: np.ndarray, block: int = 500) -> np.ndarray:
@@ -343,7 +363,9 @@ def invent_clicks(n_sessions: int = 2000, n_items: int = 300, days: int = 60, se
     clicks = np.zeros((n_sessions, n_steps), int)
     share = np.cumsum(weight) / weight.sum()
     fashion = np.searchsorted(share, (rng.random(n_sessions) * 0.5 + opened / days * 0.5))
-    clicks[:, 0] = np.where(rng.random(n_sessions) < 0.5, fashion, np.searchsorted(share, rng.random(n_sessions)))
+    clicks[:, 0] = np.where(
+        rng.random(n_sessions) < 0.5, fashion, np.searchsorted(share, rng.random(n_sessions))
+    )
     everyone = np.arange(n_sessions)
     for step in range(1, n_steps):
         how, now = rng.random(n_sessions), clicks[:, step - 1]
@@ -354,7 +376,9 @@ def invent_clicks(n_sessions: int = 2000, n_items: int = 300, days: int = 60, se
         clicks[:, step] = np.select([how < 0.7, how < 0.8], [following, earlier], popular)
     real = np.arange(n_steps) < length[:, None]
     pause = np.cumsum(rng.exponential(1.0, (n_sessions, n_steps)), axis=1) / 1440
-    stamp = pd.Timestamp("2024-03-04") + pd.to_timedelta((opened[:, None] + pause)[real], unit="D").round("ms")
+    stamp = pd.Timestamp("2024-03-04") + pd.to_timedelta((opened[:, None] + pause)[real], unit="D").round(
+        "ms"
+    )
     session = np.repeat(everyone + 1, length)
     return pd.DataFrame({"session": session, "timestamp": stamp, "item": clicks[real] + 1})
 
@@ -369,14 +393,18 @@ def write_clicks(events: pd.DataFrame, path: str | Path, format: str) -> None:
         table.to_csv(path, index=False)
     elif format == "yoochoose":
         when = stamp.strftime("%Y-%m-%dT%H:%M:%S.") + stamp.microsecond.floordiv(1000).map("{:03d}Z".format)
-        table = pd.DataFrame({"session": events["session"], "when": when, "item": events["item"], "category": 0})
+        table = pd.DataFrame(
+            {"session": events["session"], "when": when, "item": events["item"], "category": 0}
+        )
         table.to_csv(path, index=False, header=False)
     elif format == "diginetica":
         day = stamp.normalize()
         start = day.groupby(events["session"]).transform("min")
         frame = ((events["timestamp"] - start) // pd.Timedelta(milliseconds=1)).astype("int64")
         table = pd.DataFrame({"sessionId": events["session"], "userId": "NA", "itemId": events["item"]})
-        table.assign(timeframe=frame, eventdate=start.dt.strftime("%Y-%m-%d")).to_csv(path, sep=";", index=False)
+        table.assign(timeframe=frame, eventdate=start.dt.strftime("%Y-%m-%d")).to_csv(
+            path, sep=";", index=False
+        )
     elif format == "course":
         columns = {"session": "session_id", "item": "product_id"}
         events.rename(columns=columns).assign(event="view").to_csv(path, index=False)
@@ -396,7 +424,9 @@ def choose_knn(task: SequenceTask, grid=KNN_GRID, n: int = 3000) -> SessionKNN:
 
     trained = task.who[task.part == TRAIN]
     late = (task.part == TRAIN) & (task.who > np.quantile(trained, 0.95))
-    inner = replace(task, part=np.where(late, TEST, np.where(task.part == TRAIN, TRAIN, HISTORY)).astype(np.int8))
+    inner = replace(
+        task, part=np.where(late, TEST, np.where(task.part == TRAIN, TRAIN, HISTORY)).astype(np.int8)
+    )
     rows = inner.targets("test")[-n:]
     recall = [(rank_next(model.fit(inner), inner, rows) <= 20).mean() for model in grid]
     best = grid[int(np.argmax(recall))]
@@ -410,6 +440,7 @@ class EqualMix:
         self.lstm, self.knn = lstm, knn
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         network = self.lstm.scores(rows)
         network = np.exp(network - network.max(axis=1, keepdims=True))
         votes = self.knn.scores(rows)
@@ -504,8 +535,9 @@ def _train(options) -> int:
     task = prepare_sessions(events, options.test_days, options.min_count)
     tested = len(np.unique(task.who[task.part == TEST]))
     say(
-        f"prepared, {clock()}: {len(task.names):,} sessions ({tested:,} of them test), {task.n_items:,} items, "
-        f"{len(task.targets('train')):,} clicks to learn from, {len(task.targets('test')):,} to predict"
+        f"prepared, {clock()}: {len(task.names):,} sessions ({tested:,} of them test), "
+        f"{task.n_items:,} items, {len(task.targets('train')):,} clicks to learn from, "
+        f"{len(task.targets('test')):,} to predict"
     )
     knn = choose_knn(task)
     say(f"session-kNN chosen (k {knn.k}, fade {knn.fade}), {clock()}; the LSTM trains:")
@@ -513,7 +545,11 @@ def _train(options) -> int:
     models = {"Markov chain": Markov(1.0).fit(task), "session-kNN": knn, "LSTM": lstm}
     table = score_sessions(models | {"LSTM + session-kNN": EqualMix(lstm, knn)}, task)
     wide = table.assign(text=table.apply(lambda r: f"{r.value:.4f} [{r.low:.4f}, {r.high:.4f}]", axis=1))
-    say(wide.pivot(index="model", columns="metric", values="text").reindex(table["model"].unique()).to_string())
+    say(
+        wide.pivot(index="model", columns="metric", values="text")
+        .reindex(table["model"].unique())
+        .to_string()
+    )
     if options.out:
         table.to_csv(options.out, index=False)
     say(f"done, {clock()}")

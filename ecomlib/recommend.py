@@ -5,7 +5,6 @@ on one day, or the one page a visitor opened. Steps are sorted by sequence (hous
 and nothing that a step is scored with comes from the step itself or from a later one.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,12 +12,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ecomlib.datasets import FIRST_MONDAY
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 
 HISTORY, TRAIN, VALID, TEST = 0, 1, 2, 3
 PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}
-SIDE = {"product_id": ("category", "brand", "department"), "product_type": ("department",), "category": ("department",)}
+SIDE = {
+    "product_id": ("category", "brand", "department"),
+    "product_type": ("department",),
+    "category": ("department",),
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class SequenceTask:
 
     @property
     def n_items(self) -> int:
+        """Size of the vocabulary."""
         return self.bags.shape[1]
 
     @cached_property
@@ -143,7 +146,9 @@ def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
     counts = counts.sort_index()
     column = pd.Index(counts.index).get_indexer(lines["item"])
     known = column >= 0
-    covered = {n: float(known[lines["part"] == p].mean()) for n, p in PARTS.items() if (lines["part"] == p).any()}
+    covered = {
+        n: float(known[lines["part"] == p].mean()) for n, p in PARTS.items() if (lines["part"] == p).any()
+    }
     who, names = pd.factorize(lines["who"], sort=True)
     order = np.lexsort((lines["day"], who))
     who, day, part = who[order], lines["day"].to_numpy()[order], lines["part"].to_numpy()[order]
@@ -305,11 +310,13 @@ class Popularity:
     days: int | None = None
 
     def fit(self, task: SequenceTask) -> "Popularity":
+        """Learn from the training steps; returns the model itself."""
         self.task, self.total = task, task.items["count"].to_numpy(np.float32)
         self.recent = None if self.days is None else recent_counts(task, self.days)
         return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         if self.recent is None:
             return np.tile(self.total, (len(rows), 1))
         return self.recent[self.task.day[rows].astype(int)] + 1e-6 * self.total
@@ -325,11 +332,13 @@ class PersonalFrequency:
     half_life: float | None = None
 
     def fit(self, task: SequenceTask) -> "PersonalFrequency":
+        """Learn from the training steps; returns the model itself."""
         self.task = task
         self.tie = (1e-4 * task.items["count"] / task.items["count"].max()).to_numpy(np.float32)
         return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         return history(self.task, rows, self.half_life).toarray() + self.tie
 
 
@@ -343,6 +352,7 @@ class Markov:
     smooth: float = 10.0
 
     def fit(self, task: SequenceTask) -> "Markov":
+        """Learn from the training steps; returns the model itself."""
         rows = task.targets("train")
         before, after = task.bags[rows - 1], task.bags[rows]
         self.task, average = task, np.asarray(after.mean(axis=0)).ravel()
@@ -352,6 +362,7 @@ class Markov:
         return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         last = self.task.bags[np.asarray(rows) - 1]
         return (last @ self.chain).toarray() + np.outer(last @ self.rest + 1e-3, self.average)
 
@@ -377,6 +388,7 @@ class ItemKNN:
     half_life: float | None = None
 
     def fit(self, task: SequenceTask) -> "ItemKNN":
+        """Learn from the training steps; returns the model itself."""
         self.task = task
         matrix = _train_matrix(task)
         if self.by == "who":
@@ -386,6 +398,7 @@ class ItemKNN:
         return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         seen = history(self.task, rows, self.half_life)
         seen.data = np.log1p(seen.data)
         return (seen @ self.near).toarray()
@@ -449,6 +462,7 @@ class TIFUKNN:
     across: float = 0.7
 
     def fit(self, task: SequenceTask) -> "TIFUKNN":
+        """Learn from the training steps; returns the model itself."""
         self.task = task
         edges = np.flatnonzero(np.r_[True, task.who[1:] != task.who[:-1]])
         trained = np.add.reduceat(task.part <= TRAIN, edges) * (task.part[edges] <= TRAIN)
@@ -463,6 +477,7 @@ class TIFUKNN:
         return look_back(self.task, first, stop, np.zeros(len(first)), decay) @ self.task.bags
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         rows = np.asarray(rows)
         own = _unit_sum(self._vectors(self.task.start[rows], rows))
         distance = self.square - 2 * (own @ self.vectors.T).toarray()
@@ -495,6 +510,7 @@ class Factors:
     half_life: float | None = None
 
     def fit(self, task: SequenceTask) -> "Factors":
+        """Learn from the training steps; returns the model itself."""
         from sklearn.decomposition import TruncatedSVD
 
         counts = _who_matrix(task)
@@ -504,6 +520,7 @@ class Factors:
         return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         seen = history(self.task, rows, self.half_life)
         seen.data = np.log1p(seen.data)
         return (seen @ self.points) @ self.points.T
@@ -518,11 +535,13 @@ class Trended:
     weight: float = 0.5
 
     def fit(self, task: SequenceTask) -> "Trended":
+        """Learn from the training steps; returns the model itself."""
         self.task, self.trend = task, trend(task, self.days)
         self.model.fit(task)
         return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Score every item for each target step; (n_rows, n_items)."""
         scores = self.model.scores(rows)
         scores = scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
         return scores + self.weight * self.trend[self.task.day[rows].astype(int)]

@@ -37,7 +37,7 @@ class Windows:
 
 
 def windows(task: SequenceTask, rows: np.ndarray, span: int = SPAN, burn: int = SPAN) -> Windows:
-    """Cut the sequences into windows that give every target between `burn` and `span + burn` earlier steps."""
+    """Cut the sequences into windows: each target has its last `burn` steps or more in its window."""
     rows = np.sort(rows)
     start = task.start[rows]
     chunk = (rows - start - 1) // span
@@ -125,12 +125,15 @@ class NextItems(keras.Model):
         if n_past:
             self.past = keras.layers.Dense(n_past, kernel_initializer="zeros", bias_initializer="ones")
             self.past.build((None, width))
-            self.past_item = self.add_weight(shape=(task.n_items, n_past), initializer="zeros", name="past_item")
+            self.past_item = self.add_weight(
+                shape=(task.n_items, n_past), initializer="zeros", name="past_item"
+            )
         self.bias.assign(np.log(np.maximum(self.share, 1e-9)) * (scale is None))
         self.built = True
 
     @property
     def metrics(self):
+        """What Keras resets at the start of each epoch."""
         return [self.mean_loss]
 
     # -- the network
@@ -180,6 +183,7 @@ class NextItems(keras.Model):
         return logits
 
     def train_step(self, batch):
+        """One step of gradient descent on a batch of `batches`."""
         with tf.GradientTape() as tape:
             vectors = self.vectors()
             state = self.states(batch, vectors, training=True)
@@ -195,7 +199,9 @@ class NextItems(keras.Model):
     def batches(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[dict]:
         """One epoch of training batches: windows of similar length together, in random order."""
         order = rng.permutation(len(cut.first))
-        order = np.concatenate([o[np.argsort(cut.length[o], kind="stable")] for o in _chunks(order, 10 * size)])
+        order = np.concatenate(
+            [o[np.argsort(cut.length[o], kind="stable")] for o in _chunks(order, 10 * size)]
+        )
         groups = list(_chunks(order, size))
         for i in rng.permutation(len(groups)):
             rows, batch = self.inputs(cut, groups[i])
@@ -216,7 +222,9 @@ class NextItems(keras.Model):
             "cell": np.repeat(cell, np.diff(bags.indptr)).astype(np.int32),
             "step": cell.astype(np.int32),
             "context": self.context[steps],
-            "target": (np.repeat(np.arange(len(group)) * n_steps - first, n_targets) + rows - 1).astype(np.int32),
+            "target": (np.repeat(np.arange(len(group)) * n_steps - first, n_targets) + rows - 1).astype(
+                np.int32
+            ),
             "arrival": self.arrival[rows],
         }
         if self.profile:
@@ -318,7 +326,12 @@ class NextItems(keras.Model):
         n_batches = -(-len(cut.first) // batch_size)
         self.compile(optimizer=keras.optimizers.Adam(rate))
         return self.fit(
-            data, epochs=epochs, steps_per_epoch=n_batches, verbose=0, shuffle=False, callbacks=list(callbacks)
+            data,
+            epochs=epochs,
+            steps_per_epoch=n_batches,
+            verbose=0,
+            shuffle=False,
+            callbacks=list(callbacks),
         )
 
     def encode(self, rows: np.ndarray) -> np.ndarray:
@@ -346,10 +359,6 @@ class NextItems(keras.Model):
         self.trend = trend(task, self.trend_days) if self.trend_days else None
         return self
 
-    def log_shares(self, rows: np.ndarray) -> np.ndarray:
-        """Log of each item's share of the next step, as the network sees it; (n_rows, n_items)."""
-        return tf.nn.log_softmax(self.scores(rows)).numpy()
-
 
 def bag_loss(right: tf.Tensor, logits: tf.Tensor, log_pi: tf.Tensor | None = None) -> tf.Tensor:
     """Cross-entropy of a softmax whose target is a set, averaged over the rows that have a target.
@@ -373,26 +382,6 @@ def bag_loss(right: tf.Tensor, logits: tf.Tensor, log_pi: tf.Tensor | None = Non
     loss = tf.reduce_logsumexp(corrected, axis=1) - total / tf.maximum(n_right, 1.0)
     some = tf.cast(n_right > 0, tf.float32)
     return tf.reduce_sum(loss * some) / tf.maximum(tf.reduce_sum(some), 1.0)
-
-
-@dataclass
-class Blend:
-    """A fitted mix of two models: log shares of the first plus `weight` times those of the second.
-
-    `fit_weight` chooses the weight on rows of the validation part.
-    """
-
-    first: object
-    second: object
-    weight: float = 0.5
-
-    def scores(self, rows: np.ndarray) -> np.ndarray:
-        a, b = self.first.scores(rows), self.second.scores(rows)
-        return _standard(a) + self.weight * _standard(b)
-
-
-def _standard(scores: np.ndarray) -> np.ndarray:
-    return scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
 
 
 def _take(table, columns):

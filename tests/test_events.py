@@ -75,7 +75,9 @@ def test_values_are_the_files(tmp_path):
     path.write_text(FILES["retailrocket"])
     events = read_events(path)  # the visit of 257597 is cut: 48 idle minutes; addtocart is no view
     assert events["session"].nunique() == 3
-    assert events.loc[events["item"] == 355908, "timestamp"].iloc[0] == pd.Timestamp("2015-06-02 05:02:12.117")
+    assert events.loc[events["item"] == 355908, "timestamp"].iloc[0] == pd.Timestamp(
+        "2015-06-02 05:02:12.117"
+    )
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -8,13 +8,13 @@ from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, r
 
 from ecomlib.recommend import (
     TEST,
+    TIFUKNN,
     TRAIN,
     Factors,
     ItemKNN,
     Markov,
     PersonalFrequency,
     Popularity,
-    TIFUKNN,
     Trended,
     build_task,
     history,
@@ -129,13 +129,15 @@ def test_metrics_equal_scikit_learns(task, question):
         scores, right = np.where(seen, -1, scores), right & ~seen
     listed = np.zeros_like(right)
     np.put_along_axis(listed, np.argsort(-scores, axis=1)[:, :10], True, axis=1)
-    expected = recall_score(right, listed, average=None if False else "samples", zero_division=0)
+    expected = recall_score(right, listed, average="samples", zero_division=0)
     assert got["recall@10"].mean() == pytest.approx(expected)
     assert got["ndcg@10"].mean() == pytest.approx(ndcg_score(right, scores, k=10))
     first = np.zeros_like(right)
     best = np.where(right, scores, -np.inf).argmax(axis=1)
     first[np.arange(len(first)), best] = True
-    place = 1 / np.array([label_ranking_average_precision_score(a[None], b[None]) for a, b in zip(first, scores)])
+    place = 1 / np.array(
+        [label_ranking_average_precision_score(a[None], b[None]) for a, b in zip(first, scores, strict=True)]
+    )
     np.testing.assert_allclose(got["mrr@20"], np.where(place <= 20, 1 / place, 0))
 
 
@@ -165,7 +167,13 @@ def test_the_future_changes_no_score(model):
         task = prepare(each, "product_id", 3, **WEEKS)
         limit = (pd.Timestamp(cutoff) - pd.Timestamp("2024-01-01")).days
         rows = [r for r in task.targets("test") if task.day[r] < limit]
-        results.append([task.items["item"].to_numpy(), task.names[task.who[rows]], model.fit(task).scores(np.array(rows))])
+        results.append(
+            [
+                task.items["item"].to_numpy(),
+                task.names[task.who[rows]],
+                model.fit(task).scores(np.array(rows)),
+            ]
+        )
     assert_identical(*results)
 
 

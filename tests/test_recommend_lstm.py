@@ -52,7 +52,9 @@ def test_drawn_negatives_stand_for_those_left_out():
     sums = []
     for _ in range(800):
         drawn = np.flatnonzero(rng.random(200) < pi)
-        loss = bag_loss(np.array([[0, 0]], np.int32), scores[None, drawn], np.log(pi[drawn]).astype(np.float32))
+        loss = bag_loss(
+            np.array([[0, 0]], np.int32), scores[None, drawn], np.log(pi[drawn]).astype(np.float32)
+        )
         sums.append(np.exp(float(loss) + scores[0]))
     assert np.mean(sums) == pytest.approx(full, rel=0.02)
 

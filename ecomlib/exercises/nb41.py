@@ -19,7 +19,9 @@ def count_targets(answer):
         return None
     if int(answer) == _count_targets() + 2:
         return "the first trip has nothing before it."
-    return "the first trip has no history, the third no known item; the third still is history for the others."
+    return (
+        "the first trip has no history, the third no known item; the third still is history for the others."
+    )
 
 
 def _orders(seed: int) -> pd.DataFrame:

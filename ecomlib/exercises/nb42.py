@@ -13,7 +13,11 @@ def _n_weights() -> int:
 
 @checker(
     "42.1",
-    wrong=[lambda: _n_weights() // 4, lambda: 4 * UNITS * (INPUTS + UNITS), lambda: 4 * UNITS * (16 + UNITS + 1)],
+    wrong=[
+        lambda: _n_weights() // 4,
+        lambda: 4 * UNITS * (INPUTS + UNITS),
+        lambda: 4 * UNITS * (16 + UNITS + 1),
+    ],
     right=_n_weights,
 )
 def count_weights(answer):
@@ -41,7 +45,11 @@ def _mean(multi_hot, embedding):
     return multi_hot @ embedding / np.maximum(multi_hot.sum(axis=1, keepdims=True), 1)
 
 
-@checker("42.2", wrong=[lambda: _mean, lambda: lambda multi_hot, embedding: multi_hot @ embedding], right=lambda: _bag)
+@checker(
+    "42.2",
+    wrong=[lambda: _mean, lambda: lambda multi_hot, embedding: multi_hot @ embedding],
+    right=lambda: _bag,
+)
 def bag_vectors(answer):
     """Bags of embeddings."""
     for seed in range(3):
@@ -82,5 +90,7 @@ def discovery_loss(answer):
         if close(got, _target_not_masked(scores, owned, bought)):
             return "an owned item that was bought again is no discovery: it leaves the target too."
         if not close(got, _loss(scores, owned, bought)):
-            return "log of the sum of exp(scores) over new items, minus the mean score of the new items bought."
+            return (
+                "log of the sum of exp(scores) over new items, minus the mean score of the new items bought."
+            )
     return None
