@@ -17,7 +17,7 @@ course        `events.csv`: session_id, timestamp, product_id, and any further c
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from ecomlib.recommend import (
     TRAIN,
     SequenceTask,
     keep_largest,
+    look_back,
 )
 from ecomlib.shop import BadValue, MissingColumn, ShopError, TooShort
 
@@ -310,8 +311,6 @@ class SessionKNN:
 
 def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_matrix:
     """The running session before each row: its items, each step further back weighing `fade` less."""
-    from ecomlib.recommend import look_back
-
     rows = np.asarray(rows)
     return (
         look_back(task, task.start[rows], rows, task.day[rows], lambda days, steps: fade**steps) @ task.bags
@@ -325,16 +324,16 @@ def rank_next(model, task: SequenceTask, rows: np.ndarray, block: int = 500) -> 
     item's place is drawn at random (fixed seed), so a model gains nothing from ties.
     """
     rng = np.random.default_rng(0)
-    places = []
-    for at in range(0, len(rows), block):
-        some = rows[at : at + block]
-        scores = np.array(model.scores(some), np.float32)
-        row = np.arange(len(some))
-        scores[row, task.bags.indices[task.bags.indptr[some - 1]]] = -np.inf
-        own = scores[row, task.bags.indices[task.bags.indptr[some]]][:, None]
-        better, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
-        places.append(1 + better + rng.integers(0, np.maximum(equal, 1)))
-    return np.concatenate(places)
+    blocks = (rows[at : at + block] for at in range(0, len(rows), block))
+    return np.concatenate([_places(model.scores(some), task, some, rng) for some in blocks])
+
+
+def _places(scores: np.ndarray, task: SequenceTask, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    scores, row = np.array(scores, np.float32), np.arange(len(rows))
+    scores[row, task.bags.indices[task.bags.indptr[rows - 1]]] = -np.inf
+    own = scores[row, task.bags.indices[task.bags.indptr[rows]]][:, None]
+    better, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+    return 1 + better + rng.integers(0, np.maximum(equal, 1))
 
 
 # ------------------------------------------------------------------------------------- an invented shop
@@ -416,40 +415,55 @@ def write_clicks(events: pd.DataFrame, path: str | Path, format: str) -> None:
 
 
 KNN_GRID = tuple(SessionKNN(k, fade) for k in (100, 500) for fade in (1.0, 0.7))
+MIX_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def hold_out(task: SequenceTask, share: float = 0.03) -> SequenceTask:
+    """Make the latest `share` of the training sessions the test part, to choose settings on."""
+    late = (task.part == TRAIN) & (task.who > np.quantile(task.who[task.part == TRAIN], 1 - share))
+    part = np.where(late, TEST, np.where(task.part == TRAIN, TRAIN, HISTORY))
+    return replace(task, part=part.astype(np.int8))
 
 
 def choose_knn(task: SequenceTask, grid=KNN_GRID, n: int = 3000) -> SessionKNN:
-    """Choose the neighbours' settings on the latest training sessions, the earlier ones being the memory."""
-    from dataclasses import replace
-
-    trained = task.who[task.part == TRAIN]
-    late = (task.part == TRAIN) & (task.who > np.quantile(trained, 0.95))
-    inner = replace(
-        task, part=np.where(late, TEST, np.where(task.part == TRAIN, TRAIN, HISTORY)).astype(np.int8)
-    )
+    """Choose the neighbours' settings on held-out sessions, then fit them to all training sessions."""
+    inner = hold_out(task)
     rows = inner.targets("test")[-n:]
     recall = [(rank_next(model.fit(inner), inner, rows) <= 20).mean() for model in grid]
     best = grid[int(np.argmax(recall))]
     return SessionKNN(best.k, best.fade, best.recent, best.idf).fit(task)
 
 
-class EqualMix:
-    """Half the LSTM's and half the neighbours' share of each item: no setting to choose."""
+@dataclass
+class Mix:
+    """`weight` of the LSTM's and the rest of the neighbours' share of each item."""
 
-    def __init__(self, lstm, knn):
-        self.lstm, self.knn = lstm, knn
+    lstm: object
+    knn: object
+    weight: float = 0.5
+
+    def fit(self, task: SequenceTask, n: int = 2000) -> "Mix":
+        """Choose the weight on held-out sessions; the LSTM must not have learnt from them."""
+        inner = hold_out(task)
+        rows = inner.targets("test")[-n:]
+        knn = SessionKNN(self.knn.k, self.knn.fade, self.knn.recent, self.knn.idf).fit(inner)
+        recall = [(rank_next(Mix(self.lstm, knn, w), inner, rows) <= 20).mean() for w in MIX_WEIGHTS]
+        self.weight = MIX_WEIGHTS[int(np.argmax(recall))]
+        return self
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
         """Score every item for each target step; (n_rows, n_items)."""
-        network = self.lstm.scores(rows)
+        return self.combine(self.lstm.scores(rows), self.knn.scores(rows))
+
+    def combine(self, network: np.ndarray, votes: np.ndarray) -> np.ndarray:
+        """Mix the two models' scores; (n_rows, n_items)."""
         network = np.exp(network - network.max(axis=1, keepdims=True))
-        votes = self.knn.scores(rows)
-        network /= network.sum(axis=1, keepdims=True)
-        return network + votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
+        network *= self.weight / network.sum(axis=1, keepdims=True)
+        return network + (1 - self.weight) * votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
 
 
 def train_sessions(task: SequenceTask, epochs: int = 8, minutes: float = 4.0, seed: int = 42, say=print):
-    """Train the next-item LSTM on clicks.
+    """Train the next-item LSTM on clicks, all but the held-out sessions (see `hold_out`).
 
     Parameters
     ----------
@@ -480,7 +494,7 @@ def train_sessions(task: SequenceTask, epochs: int = 8, minutes: float = 4.0, se
         task, "next", units=100, size=100, dropout=0.25, scale=16.0, n_sampled=2048 if many else 0, seed=seed
     )
     batch_size = int(np.clip(len(task.names) // 100, 32, 512))
-    model.train(task.targets("train"), epochs, batch_size, 2e-3, seed, [Clock()], span=60)
+    model.train(hold_out(task).targets("train"), epochs, batch_size, 5e-3, seed, [Clock()], span=60)
     return model
 
 
@@ -489,10 +503,19 @@ def score_sessions(models: dict, task: SequenceTask, rows: np.ndarray | None = N
     from ecomlib.evaluation import bootstrap_ratio, results_table
 
     rows = task.targets("test") if rows is None else rows
+    rngs, places = {name: np.random.default_rng(0) for name in models}, {name: [] for name in models}
+    for at in range(0, len(rows), 500):
+        some, scores = rows[at : at + 500], {}
+        for name, model in models.items():
+            if isinstance(model, Mix) and {id(model.lstm), id(model.knn)} <= set(scores):
+                scores[id(model)] = model.combine(scores[id(model.lstm)], scores[id(model.knn)])
+            else:
+                scores[id(model)] = model.scores(some)
+            places[name].append(_places(scores[id(model)], task, some, rngs[name]))
     _, session = np.unique(task.who[rows], return_inverse=True)
     table, n = [], np.bincount(session).astype(float)
-    for name, model in models.items():
-        place = rank_next(model, task, rows)
+    for name in models:
+        place = np.concatenate(places[name])
         for metric, value in (("recall@20", place <= 20), ("mrr@20", (place <= 20) / place)):
             table.append((name, metric, *bootstrap_ratio(np.bincount(session, value), n, n=200)))
     return results_table(table)
@@ -543,7 +566,9 @@ def _train(options) -> int:
     say(f"session-kNN chosen (k {knn.k}, fade {knn.fade}), {clock()}; the LSTM trains:")
     lstm = train_sessions(task, options.epochs, options.minutes, options.seed, say)
     models = {"Markov chain": Markov(1.0).fit(task), "session-kNN": knn, "LSTM": lstm}
-    table = score_sessions(models | {"LSTM + session-kNN": EqualMix(lstm, knn)}, task)
+    mix = Mix(lstm, knn).fit(task)
+    say(f"mix: {mix.weight:g} LSTM, {1 - mix.weight:g} session-kNN, {clock()}; the test:")
+    table = score_sessions(models | {"LSTM + session-kNN": mix}, task)
     wide = table.assign(text=table.apply(lambda r: f"{r.value:.4f} [{r.low:.4f}, {r.high:.4f}]", axis=1))
     say(
         wide.pivot(index="model", columns="metric", values="text")
