@@ -5,7 +5,7 @@ on one day, or the one page a visitor opened. Steps are sorted by sequence (hous
 and nothing that a step is scored with comes from the step itself or from a later one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -179,21 +179,21 @@ def _item_of(shop: Shop, level: str) -> pd.Series:
 
 
 def _with_side(task: SequenceTask, shop: Shop, level: str) -> SequenceTask:
-    """Add what is known of each item: for a type or category, the department that sells it most."""
-    if shop.products is None:
+    """Add what is known of each item; a type's or category's department is that of most of its products.
+
+    Products are counted, not sales, so that later sales cannot change what the training weeks see.
+    """
+    columns = [] if shop.products is None else [c for c in SIDE.get(level, ()) if c in shop.products.columns]
+    if not columns:
         return task
-    columns = [c for c in SIDE.get(level, ()) if c in shop.products.columns]
-    table = shop.products[[level, *[c for c in columns if c != level]]].drop_duplicates(
-        level if level == "product_id" else None
-    )
+    table = shop.products[[level, *columns]].astype(dict.fromkeys(columns, "str"))
     if level != "product_id":
-        table = _item_of(shop, level).to_frame("item").assign(product_id=shop.orders["product_id"])
-        table = table.merge(shop.products[["product_id", *columns]], on="product_id", how="left")
-        table = table.groupby("item")[columns].agg(lambda s: s.astype("str").mode().iloc[0])
-        table = table.rename_axis(level).reset_index()
-    side = table.set_index(level).reindex(task.items["item"])[columns].astype("str").fillna("UNKNOWN")
-    items = pd.concat([task.items, side.reset_index(drop=True)], axis=1)
-    return SequenceTask(task.bags, task.who, task.day, task.part, items, task.names, task.covered)
+        table[level] = table[level].astype("str")
+        table = table.groupby([level, *columns], sort=True).size().rename("n").reset_index()
+        table = table.sort_values("n", ascending=False, kind="stable")
+    table = table.drop_duplicates(level).set_index(level)
+    side = table.reindex(task.items["item"])[columns].fillna("UNKNOWN").reset_index(drop=True)
+    return replace(task, items=pd.concat([task.items, side], axis=1))
 
 
 def with_today(task: SequenceTask, day: float | None = None) -> tuple[SequenceTask, np.ndarray]:
@@ -224,7 +224,7 @@ def with_today(task: SequenceTask, day: float | None = None) -> tuple[SequenceTa
     bags = sparse.csr_matrix((task.bags.data, task.bags.indices, indptr), (len(indptr) - 1, task.n_items))
     who, days = np.insert(task.who, last, task.who[last - 1]), np.insert(task.day, last, day)
     part = np.insert(task.part, last, HISTORY)
-    longer = SequenceTask(bags, who, days, part, task.items, task.names, task.covered)
+    longer = replace(task, bags=bags, who=who, day=days, part=part)
     return longer, last + np.arange(len(last))
 
 

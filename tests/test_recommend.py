@@ -202,6 +202,12 @@ def test_levels_and_side_information():
     assert task.covered == {"train": 1.0, "valid": 1.0, "test": 1.0}
 
 
+def test_later_sales_change_no_side_information():
+    shop = invent_shop()
+    one, other = (prepare(s, "category", 3, **WEEKS) for s in (shop, change_after(shop, "2024-02-12")))
+    pd.testing.assert_frame_equal(one.items, other.items)
+
+
 def test_bad_input_is_named(task):
     shop = invent_shop()
     with pytest.raises(MissingColumn, match="'aisle' is missing"):
