@@ -109,7 +109,7 @@ def main():
                 }
             )
         print(
-            f"{kind:5} numpy {np.median(taken['numpy']):6.2f} ms   keras {np.median(taken['keras']):6.2f} ms   "
+            f"{kind:5} numpy {np.median(taken['numpy']):6.2f} ms, keras {np.median(taken['keras']):6.2f} ms, "
             f"ratio {np.median(ratio):.2f}"
         )
     shapes = f"batch {BATCH}, {STEPS} steps, {FEATURES} features, {UNITS} units"

@@ -11,6 +11,7 @@ that say where a row belongs) and `<use case>.json` with the versions and the da
 import argparse
 import importlib
 import json
+import os
 import platform
 import sys
 import time
@@ -26,6 +27,11 @@ PACKAGES = ("keras", "numpy", "pandas", "lightgbm", "scikit-learn", "statsmodels
 
 def use_cases() -> list[str]:
     return sorted(path.stem.removeprefix("quality_") for path in ROOT.glob("benchmarks/quality_*.py"))
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Log:
@@ -55,6 +61,7 @@ def write(use_case: str, rows: list[dict], minutes: float, folder: Path) -> Path
         "command": f"python course.py bench {use_case}",
         "date": date.today().isoformat(),
         "minutes": round(minutes, 1),
+        "cores": cores(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }

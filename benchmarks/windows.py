@@ -88,14 +88,12 @@ def main() -> None:
         windows = n_series * len(origins)
         rows.append((name, windows, seconds, peak, windows / seconds))
         print(
-            f"{name:32s} {windows:9,} windows  {seconds:8.3f} s  {peak:7.0f} MB  {windows / seconds:12,.0f} a second"
+            f"{name:32s} {windows:9,} windows {seconds:.3f} s {peak:5.0f} MB {windows / seconds:12,.0f} per s"
         )
     result = pd.DataFrame(rows, columns=["method", "windows", "seconds", "peak_mb", "windows_per_s"])
     speed, seconds, peak = (result[c].to_numpy() for c in ("windows_per_s", "seconds", "peak_mb"))
     print(f"vectorised against the loop: {speed[1] / speed[0]:.0f} times as fast")
-    print(
-        f"8 times the data: {seconds[5] / seconds[2]:.1f} times the time, {peak[5] / peak[2]:.1f} times the memory"
-    )
+    print(f"8 times the data: {seconds[5] / seconds[2]:.1f} x the time, {peak[5] / peak[2]:.1f} x the memory")
     path = ROOT / "benchmarks" / "results" / "windows.csv"
     result.round({"seconds": 4, "peak_mb": 1, "windows_per_s": 0}).to_csv(path, index=False)
 

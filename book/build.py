@@ -25,16 +25,17 @@ PARTS = {
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # Stands where a notebook shows the gate explorer: the JavaScript module of JupyterLab, without a kernel.
+# Written into the page, not imported: a browser refuses imports in a page opened from the disk.
 EXPLORER = """<div class="gate-explorer"></div>
 <script type="module">
-import explorer from "{up}_static/gate_explorer.js";
+{module}
 const place = document.querySelector(".gate-explorer");
 const values = new Map(Object.entries({state}));
 const model = {{
   get: (name) => values.get(name), set: (name, value) => values.set(name, value),
   on() {{}}, off() {{}}, save_changes() {{}},
 }};
-explorer.render({{ model, el: place }});
+render({{ model, el: place }});
 </script>"""
 
 
@@ -72,7 +73,7 @@ def adapt(path: Path) -> str:
     """Return a notebook's text for the book: folded solutions, widgets that need no kernel."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("widgets", None)
-    up = "../" * len(path.relative_to(ROOT).parent.parts)
+    module = (ROOT / "ecomlib" / "gate_explorer.js").read_text(encoding="utf-8")
     for cell in notebook["cells"]:
         tags = cell["metadata"].setdefault("tags", [])
         if "solution" in tags:
@@ -85,7 +86,7 @@ def adapt(path: Path) -> str:
             data = output.get("data", {})
             if data.pop(WIDGET, None) is not None:
                 state = output.get("metadata", {}).get("explorer", {})
-                data["text/html"] = EXPLORER.format(up=up, state=json.dumps(state))
+                data["text/html"] = EXPLORER.format(module=module, state=json.dumps(state))
     return json.dumps(notebook, ensure_ascii=False)
 
 

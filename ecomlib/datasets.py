@@ -153,8 +153,9 @@ def _count_promotions(path: Path) -> pd.DataFrame:
 
 def _codes(path: Path, column: str) -> tuple[np.ndarray, np.ndarray]:
     """One column as integer codes (n_rows,) and its distinct values, read without the other columns."""
-    values = pq.read_table(path, columns=[column])[column].combine_chunks()
-    if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks)
-    encoded = pc.dictionary_encode(values)
-    return encoded.indices.to_numpy(), encoded.dictionary.to_numpy(zero_copy_only=False)
+    # Text is read as the file stores it, as codes with a dictionary, instead of as 20 million strings.
+    text = pa.types.is_string(pq.read_schema(path).field(column).type)
+    table = pq.read_table(path, columns=[column], read_dictionary=[column] if text else None)
+    encoded = pc.dictionary_encode(table[column]).unify_dictionaries()
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    return codes, encoded.chunk(0).dictionary.to_numpy(zero_copy_only=False)

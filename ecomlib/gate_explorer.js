@@ -46,7 +46,7 @@ const STYLE = `
 .ge option { color: #111; background: #fff; }
 .ge :focus-visible { outline: 3px solid #1f8fd6; outline-offset: 2px; }
 .ge-number, .ge output { float: right; font-variant-numeric: tabular-nums; }
-.ge-gates { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: .3em 1.2em; }
+.ge-gates { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: .3em 1em; }
 .ge-gates b { display: block; border-bottom: 3px solid; margin-bottom: .2em; }
 .ge-value { display: grid; grid-template-columns: 9.5em 1fr 4.6em; gap: .6em; align-items: center; margin: .25em 0; }
 .ge-value output { float: none; text-align: right; }

@@ -18,8 +18,8 @@ and repeats the output before it (zeros, when no real step came before), as in K
 A forward pass returns the outputs and a cache. The arrays in the cache have the steps first, (steps,
 batch, u), so that one step is one contiguous block; `h` and `c` have one step more: `h[0]` is the start and
 `h[-1]` the final state. A backward pass takes the gradient of the loss by the outputs (`dh_all`) and, if
-the loss uses them, by the final states (`dh_last`, `dc_last`), and returns the gradients by everything that went
-in. It also leaves dL/dh_t for every step in `cache["dh"]` (and dL/dC_t in `cache["dc"]`).
+the loss uses them, by the final states (`dh_last`, `dc_last`), and returns the gradients by everything that
+went in. It also leaves dL/dh_t for every step in `cache["dh"]` (and dL/dC_t in `cache["dc"]`).
 
 Sources: Elman (1990); Hochreiter and Schmidhuber (1997); Gers, Schmidhuber and Cummins (2000) for the
 forget gate; Cho et al. (2014) for the GRU, in the variant that resets after the product, as Keras has it.

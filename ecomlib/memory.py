@@ -54,7 +54,7 @@ def windows(spend: np.ndarray, steps: int, n: int, rng: np.random.Generator) -> 
 def leaflets(spend: np.ndarray, lag: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw the coupon task: recall the brand of the one leaflet that had a coupon, `lag` days ago or more.
 
-    Every day each household gets a leaflet for one of two brands. On one of the first five days a coupon is
+    Every day each household gets a leaflet for one of two brands. On one of the first 20 days a coupon is
     attached. After the last day the household buys the brand of that leaflet.
 
     Parameters
@@ -65,7 +65,7 @@ def leaflets(spend: np.ndarray, lag: int, n: int, rng: np.random.Generator) -> t
 
     Returns
     -------
-    x : array (n, lag + 5, 3), float32
+    x : array (n, lag + 20, 3), float32
         Real spending, the leaflet's brand (-1 or 1), the coupon (0 or 1).
     y : array (n,), float32
         0 or 1, half and half.
@@ -74,7 +74,7 @@ def leaflets(spend: np.ndarray, lag: int, n: int, rng: np.random.Generator) -> t
     --------
     >>> x, y = leaflets(np.ones((3, 60)), lag=10, n=4, rng=np.random.default_rng(0))
     >>> x.shape, x[..., 2].sum(axis=1)
-    ((4, 15, 3), array([1., 1., 1., 1.], dtype=float32))
+    ((4, 30, 3), array([1., 1., 1., 1.], dtype=float32))
     """
     steps = lag + EARLY
     x = np.empty((n, steps, 3), np.float32)

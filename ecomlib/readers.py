@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.shop import (
+    ID_COLUMNS,
     TABLES,
     BadValue,
     DuplicateKey,
@@ -58,8 +59,8 @@ def read_shop(
     --------
     >>> from ecomlib.runtime import ROOT
     >>> shop = read_shop(ROOT / "data" / "sample_shop")
-    >>> list(shop.orders.columns[:4])
-    ['customer_id', 'order_id', 'product_id', 'timestamp']
+    >>> shop.name, len(shop.products)
+    ('sample_shop', 24)
     """
     if unknown not in ("error", "keep"):
         raise BadValue(f"unknown must be 'error' or 'keep', not {unknown!r}; 'keep' leaves such lines in.")
@@ -145,7 +146,7 @@ def _convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     """Give the contract's columns their kinds; other columns become numbers where all cells are."""
     columns = {}
     for name, cells in frame.items():
-        if name in IDS:
+        if name in ID_COLUMNS:
             columns[name] = _as_id(cells)
         elif name in TIMES:
             columns[name] = _as_time(cells, table)

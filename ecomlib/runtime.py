@@ -33,6 +33,7 @@ def setup(seed: int = 42) -> None:
 
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    tf.get_logger().setLevel("ERROR")  # its advice on retracing comes and goes with the machine
     sns.set_theme(
         context="notebook",
         style="whitegrid",

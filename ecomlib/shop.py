@@ -20,6 +20,7 @@ from functools import cache
 
 import pandas as pd
 
+ID_COLUMNS = ("customer_id", "order_id", "product_id", "campaign_id", "coupon_id")
 TABLES = ("orders", "products", "promotions", "customers", "campaigns", "coupons", "redemptions")
 
 
@@ -105,7 +106,7 @@ def validate(shop: Shop) -> None:
     """
     for table in TABLES:
         frame = getattr(shop, table)
-        if frame is not None:
+        if frame is not None or table == "orders":
             check_table(frame, table)
     if shop.products is not None and not shop.orders["product_id"].isin(shop.products["product_id"]).any():
         raise UnknownKey(
@@ -125,6 +126,8 @@ def check_table(frame: pd.DataFrame, table: str) -> None:
     """
     import pandera.errors
 
+    if not isinstance(frame, pd.DataFrame):
+        raise WrongType(f"{table}: this is a {type(frame).__name__}; give a pandas DataFrame.")
     check_columns(frame, table)
     if frame.empty and table == "orders":
         raise TooShort("orders: the table has no rows; export at least one order line.")
@@ -133,6 +136,9 @@ def check_table(frame: pd.DataFrame, table: str) -> None:
         schema.validate(frame)
     except pandera.errors.SchemaError as error:
         raise _explain(error, frame, table) from None
+    for column in ID_COLUMNS:
+        if column in frame.columns:
+            _check_one_kind(frame, table, column)
     if key:
         repeated = frame.duplicated(list(key)).to_numpy()
         if repeated.any():
@@ -169,6 +175,19 @@ def _place(frame: pd.DataFrame, position: int) -> str:
     return f"{frame.index.name or 'row'} {frame.index[position]}"
 
 
+def _check_one_kind(frame: pd.DataFrame, table: str, column: str) -> None:
+    """Refuse ids that mix numbers and texts: 7 and "7" look alike and never match."""
+    if frame[column].dtype != object:
+        return
+    is_text = frame[column].map(lambda value: isinstance(value, str)).to_numpy()
+    if is_text.any() and not is_text.all():
+        row = int((is_text != is_text[0]).argmax())
+        raise WrongType(
+            f"{table}: column {column!r} mixes numbers and texts ({_place(frame, row)} has "
+            f"{frame[column].iloc[row]!r}); make all of them texts with astype(str)."
+        )
+
+
 def _check_one_customer_an_order(orders: pd.DataFrame) -> None:
     first = ~orders.duplicated("order_id")
     owner = orders.loc[first].set_index("order_id")["customer_id"]
@@ -181,7 +200,13 @@ def _check_one_customer_an_order(orders: pd.DataFrame) -> None:
         )
 
 
-_NUMBER, _NAIVE = "number", "naive datetime"  # names of the two checks of a whole column's kind
+# Checks of a whole column's kind, and how to mend it.
+_NUMBER, _NAIVE = "number", "naive datetime"
+_YEAR = "possible year"
+_KIND_MENDS = {
+    _NUMBER: "convert it with pandas.to_numeric",
+    _NAIVE: "parse it, convert it to the shop's local time, drop the zone",
+}
 
 # What to tell the reader for each column: (what it must hold, how to mend it).
 _MENDS = {
@@ -209,13 +234,19 @@ def _explain(error, frame: pd.DataFrame, table: str) -> ShopError:
     if series.isna().any() and not error.schema.nullable:
         place = _place(frame, int(series.isna().to_numpy().argmax()))
         return BadValue(f"{table}: column {column!r} is empty in {place}; it must hold {holds}: {mend}.")
-    if getattr(error.check, "error", None) in (_NUMBER, _NAIVE):
+    check = getattr(error.check, "error", None)
+    if check in _KIND_MENDS:
+        mend = _KIND_MENDS[check]
         place = f"{_place(frame, 0)} has {series.iloc[0]!r}"
         return WrongType(
             f"{table}: column {column!r} is of type {series.dtype} ({place}); it must hold {holds}: {mend}."
         )
+    if check == _YEAR:
+        holds, mend = "a year from 1990 to 2100", "look at its format and its unit (seconds or milliseconds?)"
     failed = error.failure_cases
     value, position = failed["failure_case"].iloc[0], frame.index.get_loc(failed["index"].iloc[0])
+    if pd.api.types.is_number(value) and value == float("inf"):
+        mend = "look for a division by zero"
     if not isinstance(position, int):  # an index with repeated labels
         position = int((series == value).to_numpy().argmax())
     return BadValue(
@@ -235,13 +266,14 @@ def _schemas() -> dict:
     share = pa.Check.in_range(0, 1)
     number = pa.Check(_is_number, error=_NUMBER)
     naive = pa.Check(pd.api.types.is_datetime64_dtype, error=_NAIVE)
+    year = pa.Check(lambda s: s.dt.year.between(1990, 2100), error=_YEAR)
     monday = pa.Check(lambda s: s.dt.day_of_week == 0, error="Monday")
     columns = {
         "orders": {
             "customer_id": col(),
             "order_id": col(),
             "product_id": col(),
-            "timestamp": col(naive),
+            "timestamp": col([naive, year]),
             "quantity": col([number, at_least_0]),
             "revenue": col([number, at_least_0]),
             "discount": col([number, at_least_0]),
@@ -274,4 +306,6 @@ def _schemas() -> dict:
 
 
 def _is_number(series: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
+    kind = pd.api.types
+    no_amount = kind.is_bool_dtype(series) or kind.is_complex_dtype(series)
+    return kind.is_numeric_dtype(series) and not no_amount

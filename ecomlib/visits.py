@@ -230,6 +230,42 @@ def rfm_rule(
     return (counts / counts.sum(axis=1, keepdims=True))[asked]
 
 
+def baseline_forecasts(panel: WeeklyPanel, task: Visits) -> dict[str, dict[str, np.ndarray]]:
+    """Fit every baseline on the training rows, with the settings that `benchmarks/first_lstm.py` found best.
+
+    Returns
+    -------
+    dict
+        "valid" and "test", each a dict from the baseline's name to probabilities (n_rows, n_classes).
+    """
+    from lightgbm import LGBMClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    y = task.rows("train")[2]
+    prior = class_shares(y, int(y.max()) + 1)
+    values, names = features(panel)
+    at = {part: values[task.rows(part)[0], task.rows(part)[1]] for part in task.origins}
+    cells = {part: rfm_cells(v, names) for part, v in at.items()}
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, max_iter=1000)).fit(at["train"], y)
+    trees = LGBMClassifier(
+        num_leaves=15, min_child_samples=400, n_estimators=186, learning_rate=0.03, colsample_bytree=0.5,
+        subsample=0.7, subsample_freq=1, reg_lambda=10.0, random_state=0, deterministic=True,
+        force_row_wise=True, n_jobs=2, verbose=-1,
+    ).fit(at["train"], y)  # fmt: skip
+    return {
+        part: {
+            "class shares": np.tile(prior, (len(at[part]), 1)),
+            "own past": own_past(task, part, prior, strength=3, half_life=13),
+            "recency, frequency, money": rfm_rule(cells["train"], y, cells[part], prior),
+            "logistic regression": linear.predict_proba(at[part]),
+            "LightGBM": trees.booster_.predict(at[part]),
+        }
+        for part in ("valid", "test")
+    }
+
+
 # -------------------------------------------------------------------------------------------------- scoring
 
 

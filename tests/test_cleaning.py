@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecomlib.cleaning import clean
@@ -37,6 +37,7 @@ def make_shop(lines) -> Shop:
     return Shop(orders, products)
 
 
+@settings(max_examples=25)
 @given(LINES.filter(lambda lines: any(q > 0 and p in ("tea", "pen") for _, p, _, q, _ in lines)))
 def test_every_line_is_kept_or_reported(lines):
     shop = make_shop(lines)

@@ -277,5 +277,8 @@ def test_needs_only_numpy():
     import subprocess
     import sys
 
-    code = "import sys, ecomlib.gates; bad = {'pandas', 'tensorflow', 'keras'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
+    code = (
+        "import sys, ecomlib.gates; bad = {'pandas', 'tensorflow', 'keras'} & set(sys.modules); "
+        "sys.exit(str(bad) if bad else 0)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

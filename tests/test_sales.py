@@ -111,7 +111,7 @@ def test_the_future_changes_nothing_for_the_classics(shop):
 def test_the_future_changes_nothing_for_the_network(shop):
     from ecomlib.models import LSTMForecaster
 
-    assert_no_leak(shop, lambda: [LSTMForecaster(epochs=1, units=8)], seeds=[1])
+    assert_no_leak(shop, lambda: [LSTMForecaster(epochs=1, units=8, members=1)], seeds=[1])
 
 
 def late_window(values, origins, n_steps):

@@ -2,9 +2,15 @@
 
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ecomlib.datasets import read_shop
 from ecomlib.runtime import ROOT
@@ -288,6 +294,10 @@ def test_the_script_makes_the_sample_shop_again(tmp_path, monkeypatch):
         ("discount", float("nan"), BadValue),
         ("timestamp", "2024-01-01", WrongType),
         ("timestamp", pd.Timestamp("2024-01-01", tz="UTC"), WrongType),
+        ("timestamp", pd.Timestamp(1704096000), BadValue),  # seconds read as nanoseconds: 1970
+        ("timestamp", pd.Timestamp("2924-01-01"), BadValue),
+        ("revenue", 1 + 0j, WrongType),
+        ("revenue", float("inf"), BadValue),
     ],
 )
 def test_frames_are_checked_like_files(column, value, error):
@@ -295,3 +305,43 @@ def test_frames_are_checked_like_files(column, value, error):
     orders[column] = [value] * 3
     with pytest.raises(error, match=f"'{column}'.*row 0"):
         Shop(orders)
+
+
+def test_ids_are_of_one_kind():
+    orders = read_shop(SAMPLE).orders.head(3)
+    with pytest.raises(WrongType, match="'order_id' mixes numbers and texts .row 2 has '7'"):
+        Shop(orders.assign(order_id=pd.Series([5, 6, "7"], dtype=object)))
+
+
+@pytest.mark.parametrize("orders", [None, [1, 2], "orders.csv"])
+def test_orders_are_a_frame(orders):
+    with pytest.raises(WrongType, match="orders: this is a .*; give a pandas DataFrame"):
+        Shop(orders)
+
+
+def test_the_package_imports_nothing_heavy():
+    heavy = "{'pandas', 'keras', 'tensorflow', 'pandera', 'matplotlib'}"
+    code = f"import sys, ecomlib; bad = {heavy} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), max_size=8)
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(["customer_id", "order_id", "timestamp", "quantity", "revenue", "discount"]), TEXT)
+def test_whatever_stands_in_a_cell_is_read_or_refused_in_one_sentence(column, text):
+    """Never a crash of another kind, and never a line of the message too many."""
+    frame = pd.read_csv(SAMPLE / "orders.csv", dtype=str, nrows=4)
+    frame.loc[2, column] = text
+    with tempfile.TemporaryDirectory() as folder:
+        frame.to_csv(Path(folder) / "orders.csv", index=False)
+        try:
+            read_shop(folder)
+        except ShopError as error:
+            message = str(error)
+        else:
+            return
+    assert "\n" not in message
+    assert column in message or "orders.csv" in message

@@ -1,5 +1,7 @@
 """Visits: targets and features counted by hand, no leak over the origin, baselines and scores."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,3 +162,24 @@ def test_the_same_weights_serve_every_week_and_the_last_week():
     np.testing.assert_allclose(p[:, -1], last.predict(x, verbose=0), atol=1e-6)
     # A forecast made at week 2 does not know of the weeks after it.
     np.testing.assert_allclose(p[:, 2], every.predict(x[:, :3], verbose=0)[:, -1], atol=1e-6)
+
+
+@pytest.mark.parametrize("every_week", [True, False])
+def test_lesson_16_and_the_package_build_one_network(every_week):
+    import keras
+    import nbformat
+
+    from ecomlib.models import visits_model
+
+    path = Path(__file__).parents[1] / "notebooks" / "16_first_keras_lstm.ipynb"
+    cells = nbformat.read(path, as_version=4).cells
+    source = next(c.source for c in cells if c.cell_type == "code" and "def build(" in c.source)
+    x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype("float32")
+    names = {"keras": keras, "x": x, "UNITS": 50, "N_CLASSES": 5}
+    exec(source.split("\n\n\n")[0], names)  # the function, without what the cell does with it
+    models = []
+    for make in (lambda: names["build"](every_week), lambda: visits_model(5, every_week=every_week)):
+        keras.utils.set_random_seed(1)
+        models.append(make())
+    assert_identical(*(m.get_weights() for m in models))
+    assert_identical(*(m.predict(x, verbose=0) for m in models))
