@@ -4,8 +4,14 @@
 
 One training step each: forward, loss (mean squared error of a dense output on the last hidden state),
 backward, Adam. Keras runs `train_on_batch` of a compiled model. The two take turns, so that a busy machine
-disturbs both alike. Writes `benchmarks/results/gates.csv`.
+disturbs both alike. NumPy's matrix product is held to one thread: these matrices are small, and on two
+cores that other programs use too, threads that wait for each other made a step 10 to 30 times slower.
+Writes `benchmarks/results/gates.csv`.
 """
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported
 
 import ecomlib  # noqa: F401, I001  (first: it sets the environment before TensorFlow starts)
 

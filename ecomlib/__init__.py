@@ -14,6 +14,9 @@ __version__ = "1.0.0"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# The hand-written cells multiply small matrices; threads that wait for each other make that many
+# times slower on a busy machine.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _LAZY = {
     "Shop": "shop",
