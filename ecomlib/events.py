@@ -462,40 +462,35 @@ class Mix:
         return network + (1 - self.weight) * votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
 
 
-def train_sessions(task: SequenceTask, epochs: int = 8, minutes: float = 4.0, seed: int = 42, say=print):
+def train_sessions(
+    task: SequenceTask, epochs: int = 4, minutes: float | None = None, seed: int = 42, say=print
+):
     """Train the next-item LSTM on clicks, all but the held-out sessions (see `hold_out`).
 
     Parameters
     ----------
     epochs : int
-    minutes : float
+    minutes : float, optional
         No epoch is begun that would end after this; so a slow machine trains less and stays in time.
 
     Returns
     -------
-    NextItems
+    NextClick
     """
     import keras
 
-    from ecomlib.recommend_lstm import NextItems
-
-    class Clock(keras.callbacks.Callback):
-        begun = time.monotonic()
-
-        def on_epoch_end(self, epoch, logs=None):
-            spent = time.monotonic() - self.begun
-            say(f"  epoch {epoch + 1}: loss {logs['loss']:.3f}, {spent:.0f} s")
-            if spent * (epoch + 2) / (epoch + 1) > 60 * minutes:
-                self.model.stop_training = True
+    from ecomlib.events_lstm import NextClick
 
     keras.utils.set_random_seed(seed)
-    many = task.n_items > 5000
-    model = NextItems(
-        task, "next", units=100, size=100, dropout=0.25, scale=16.0, n_sampled=2048 if many else 0, seed=seed
-    )
-    batch_size = int(np.clip(len(task.names) // 100, 32, 512))
-    model.train(hold_out(task).targets("train"), epochs, batch_size, 5e-3, seed, [Clock()], span=60)
+    model = NextClick(task, seed=seed)
+    rows = hold_out(task).targets("train")
+    model.train(rows, epochs, int(np.clip(len(rows) // 50, 64, 1024)), seed, minutes, say)
     return model
+
+
+def learn_latest(model, task: SequenceTask, seed: int = 42) -> None:
+    """Let the LSTM learn from the held-out sessions too, once they have served to choose the weight."""
+    model.train(hold_out(task).targets("test"), 1, 1024, seed, say=lambda text: None)
 
 
 def score_sessions(models: dict, task: SequenceTask, rows: np.ndarray | None = None) -> pd.DataFrame:
@@ -530,10 +525,12 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--format", choices=FORMATS, help="its layout (guessed when left out)")
     train.add_argument("--test-days", type=int, default=7, help="the last days are the test (default 7)")
     train.add_argument("--min-count", type=int, default=5, help="leave out rarer items (default 5)")
-    train.add_argument("--epochs", type=int, default=8, help="passes over the training clicks (default 8)")
-    train.add_argument("--minutes", type=float, default=4.0, help="time for training (default 4)")
-    train.add_argument("--seed", type=int, default=42)
-    train.add_argument("--out", help="write the results table to this CSV file")
+    train.add_argument("--epochs", type=int, default=4, help="passes over the training clicks (default 4)")
+    train.add_argument(
+        "--minutes", type=float, default=4.0, help="begin no epoch that would end after this (default 4)"
+    )
+    train.add_argument("--seed", type=int, default=42, help="of all that is drawn (default 42)")
+    train.add_argument("--out", help="where to write the table (default build/results/events.csv)")
     options = parser.parse_args(arguments)
     try:
         return _train(options)
@@ -543,42 +540,62 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options) -> int:
-    from ecomlib.recommend import Markov
+    from ecomlib.evaluation import write_results
+    from ecomlib.recommend import Markov, Popularity
 
-    begun = time.monotonic()
+    begun = last = time.monotonic()
 
     def say(text: str) -> None:
         print(text, flush=True)
 
-    def clock() -> str:
-        return f"{time.monotonic() - begun:.0f} s"
+    def stage(text: str) -> None:
+        nonlocal last
+        last, before = time.monotonic(), last
+        say(f"[{last - begun:4.0f} s, this {last - before:.0f} s] {text}")
 
     events = read_events(options.file, options.format)
-    say(f"{len(events):,} clicks in {events['session'].nunique():,} sessions read, {clock()}")
+    stage(f"read {len(events):,} clicks in {events['session'].nunique():,} sessions")
     task = prepare_sessions(events, options.test_days, options.min_count)
     tested = len(np.unique(task.who[task.part == TEST]))
-    say(
-        f"prepared, {clock()}: {len(task.names):,} sessions ({tested:,} of them test), "
-        f"{task.n_items:,} items, {len(task.targets('train')):,} clicks to learn from, "
-        f"{len(task.targets('test')):,} to predict"
+    stage(
+        f"prepared {len(task.names):,} sessions ({tested:,} of them test), {task.n_items:,} items, "
+        f"{len(task.targets('train')):,} clicks to learn from, {len(task.targets('test')):,} to predict"
     )
     knn = choose_knn(task)
-    say(f"session-kNN chosen (k {knn.k}, fade {knn.fade}), {clock()}; the LSTM trains:")
+    stage(f"chose session-kNN with k {knn.k}, fade {knn.fade}; the LSTM trains:")
     lstm = train_sessions(task, options.epochs, options.minutes, options.seed, say)
-    models = {"Markov chain": Markov(1.0).fit(task), "session-kNN": knn, "LSTM": lstm}
+    stage("trained the LSTM")
     mix = Mix(lstm, knn).fit(task)
-    say(f"mix: {mix.weight:g} LSTM, {1 - mix.weight:g} session-kNN, {clock()}; the test:")
-    table = score_sessions(models | {"LSTM + session-kNN": mix}, task)
+    learn_latest(lstm, task, options.seed)
+    stage(f"mixed {mix.weight:g} LSTM and {1 - mix.weight:g} session-kNN")
+    models = {
+        "popularity": Popularity().fit(task),
+        "Markov chain": Markov(1.0).fit(task),
+        "session-kNN": knn,
+        "LSTM": lstm,
+        "LSTM + session-kNN": mix,
+    }
+    table = score_sessions(models, task)
+    stage("scored the test sessions, every item a candidate; intervals are over sessions:")
     wide = table.assign(text=table.apply(lambda r: f"{r.value:.4f} [{r.low:.4f}, {r.high:.4f}]", axis=1))
-    say(
-        wide.pivot(index="model", columns="metric", values="text")
-        .reindex(table["model"].unique())
-        .to_string()
-    )
+    wide = wide.pivot(index="model", columns="metric", values="text").reindex(table["model"].unique())
+    say(wide.rename_axis(index=None, columns=None).to_string())
+    say(advice(table))
     if options.out:
         table.to_csv(options.out, index=False)
-    say(f"done, {clock()}")
+    else:
+        write_results(table, "events")
     return 0
+
+
+def advice(table: pd.DataFrame) -> str:
+    """Say which model to use: the simplest whose recall@20 lies in the best one's interval."""
+    recall = table[table["metric"] == "recall@20"].set_index("model")
+    best = recall["value"].idxmax()
+    simplest = recall.index[recall["value"] >= recall.loc[best, "low"]][0]
+    if simplest == best:
+        return f"Use {best}: no simpler model's recall@20 lies in its interval."
+    return f"Use {simplest}: simpler than {best}, and its recall@20 lies in that one's interval."
 
 
 if __name__ == "__main__":

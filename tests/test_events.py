@@ -164,7 +164,7 @@ def test_the_command_trains_and_scores(tmp_path, capsys):
     out = tmp_path / "table.csv"
     assert main(["train", str(tmp_path / "clicks.csv"), "--epochs", "1", "--out", str(out)]) == 0
     table = pd.read_csv(out)
-    assert set(table["model"]) == {"Markov chain", "session-kNN", "LSTM", "LSTM + session-kNN"}
+    assert set(table["model"]) == {"popularity", "Markov chain", "session-kNN", "LSTM", "LSTM + session-kNN"}
     assert "recall@20" in capsys.readouterr().out
 
 
