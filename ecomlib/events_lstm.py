@@ -1,7 +1,7 @@
-"""The next-item LSTM for click files with tens of thousands of items: the network of `recommend_lstm`,
-trained in steps that touch only the rows of the embedding that a batch needs.
+"""The next-item LSTM for click files with tens of thousands of items.
 
-Not imported by `ecomlib.events` until it trains, so reading files needs no TensorFlow.
+It is the network of `recommend_lstm`, trained in steps that touch only the rows of the embedding that a
+batch needs. Not imported by `ecomlib.events` until it trains, so reading files needs no TensorFlow.
 """
 
 import time
@@ -79,12 +79,14 @@ class NextClick(NextItems):
         h = self.lstm(x, training=training)
         return tf.gather(tf.reshape(h, [-1, h.shape[-1]]), real)
 
-    def grid_logits(self, state, vectors, bias, pair, times, training: bool) -> tf.Tensor:
-        """Scores; (n_real, n_columns). `pair` says which columns a row's session has held, and how often."""
-        z = self.drop(self.out(state), training=training)
-        logits = tf.matmul(self.scale * tf.math.l2_normalize(z, 1), vectors, transpose_b=True) + bias
+    def grid_logits(self, state, vectors, bias, pair, times, sure=0.0, training=False) -> tf.Tensor:
+        """Scores; (n_real, n_columns). `pair` says which columns a row's session holds, `times` how often.
+
+        `sure` is added to the scores of the pairs, to undo the correction that is in their `bias`.
+        """
+        z = self.scale * tf.math.l2_normalize(self.drop(self.out(state), training=training), 1)
         held = tf.gather(self.again(state)[:, 0], pair[:, 0]) * times
-        return tf.tensor_scatter_nd_add(logits, pair, held)
+        return tf.tensor_scatter_nd_add(tf.matmul(z, vectors, transpose_b=True) + bias, pair, held + sure)
 
     # -- batches
 
@@ -199,25 +201,24 @@ class NextClick(NextItems):
         return losses
 
     def _step(self, batch: dict) -> tf.Tensor:
-        own, bias = (
-            tf.gather(self.items.value, batch["columns"]),
-            tf.gather(self.bias.value, batch["columns"]),
-        )
+        columns, pair, log_pi = batch["columns"], batch["pair"], batch["log_pi"]
+        own, bias = tf.gather(self.items.value, columns), tf.gather(self.bias.value, columns)
         with tf.GradientTape() as tape:
             tape.watch([own, bias])
             vectors = tf.math.l2_normalize(own, 1)
             x = tf.gather(vectors, batch["x"])
             state = self.grid_states(x, batch["pause"], batch["real"], training=True)
-            logits = self.grid_logits(state, vectors, bias, batch["pair"], batch["times"], training=True)
-            sure = tf.gather(batch["log_pi"], batch["pair"][:, 1])
-            corrected = tf.tensor_scatter_nd_add(logits - batch["log_pi"], batch["pair"], sure)
-            right = tf.gather(logits, batch["right"], batch_dims=1)
-            loss = tf.reduce_mean(tf.reduce_logsumexp(corrected, axis=1) - right)
+            sure = tf.gather(log_pi, pair[:, 1])
+            logits = self.grid_logits(
+                state, vectors, bias - log_pi, pair, batch["times"], sure, training=True
+            )
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["right"], logits)
+            loss = tf.reduce_mean(loss)
         weights = [w.value for w in self.small]
         d_own, d_bias, *d_small = tape.gradient(loss, [own, bias, *weights])
         self.adam.apply(d_small, self.small)
-        adagrad(self.items.value, self.squares, batch["columns"], d_own, self.rate)
-        adagrad(self.bias.value, self.bias_squares, batch["columns"], d_bias, 0.05)
+        adagrad(self.items.value, self.squares, columns, d_own, self.rate)
+        adagrad(self.bias.value, self.bias_squares, columns, d_bias, 0.05)
         return loss
 
     def signature(self) -> dict:
@@ -251,7 +252,7 @@ class NextClick(NextItems):
         pair = np.column_stack(np.divmod(key, self.task.n_items)).astype(np.int32)
         times = np.log1p(20 * seen).astype(np.float32)
         bias = tf.convert_to_tensor(self.bias)
-        return self.grid_logits(state, vectors, bias, pair, times, training=False).numpy()
+        return self.grid_logits(state, vectors, bias, pair, times).numpy()
 
 
 def adagrad(table: tf.Variable, squares: tf.Variable, rows: tf.Tensor, gradient: tf.Tensor, rate: float):
