@@ -17,6 +17,7 @@ course        `events.csv`: session_id, timestamp, product_id, and any further c
 import argparse
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -317,22 +318,46 @@ def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_mat
     )
 
 
-def rank_next(model, task: SequenceTask, rows: np.ndarray, block: int = 500) -> np.ndarray:
+def rank_next(model, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
     """Place of the true next item among the whole catalogue, 1 is best; (n_rows,).
 
     The item just seen is left out, since no session holds it twice running. Among equal scores the true
     item's place is drawn at random (fixed seed), so a model gains nothing from ties.
     """
-    rng = np.random.default_rng(0)
-    blocks = (rows[at : at + block] for at in range(0, len(rows), block))
-    return np.concatenate([_places(model.scores(some), task, some, rng) for some in blocks])
+    return rank_all({"model": model}, task, rows)["model"]
+
+
+def rank_all(models: dict, task: SequenceTask, rows: np.ndarray, block: int = 256) -> dict[str, np.ndarray]:
+    """Places of the true next items by each model, see `rank_next`; a `Mix` reuses its parts' scores.
+
+    Blocks of rows are ranked on all cores; what is drawn depends on the block alone.
+    """
+
+    def places(at: int) -> dict[str, np.ndarray]:
+        some, scores, found = rows[at : at + block], {}, {}
+        for name, model in models.items():
+            if isinstance(model, Mix):
+                parts = [
+                    scores[id(part)] if id(part) in scores else part.scores(some)
+                    for part in (model.lstm, model.knn)
+                ]
+                scores[id(model)] = model.combine(*parts)
+            else:
+                scores[id(model)] = np.asarray(model.scores(some), np.float32)
+            found[name] = _places(scores[id(model)], task, some, np.random.default_rng(at))
+        return found
+
+    with ThreadPoolExecutor() as pool:
+        blocks = list(pool.map(places, range(0, len(rows), block)))
+    return {name: np.concatenate([b[name] for b in blocks]) for name in models}
 
 
 def _places(scores: np.ndarray, task: SequenceTask, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    scores, row = np.array(scores, np.float32), np.arange(len(rows))
-    scores[row, task.bags.indices[task.bags.indptr[rows - 1]]] = -np.inf
-    own = scores[row, task.bags.indices[task.bags.indptr[rows]]][:, None]
-    better, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+    row, item = np.arange(len(rows)), task.bags.indices
+    own, last = scores[row, item[task.bags.indptr[rows]]], scores[row, item[task.bags.indptr[rows - 1]]]
+    better = np.count_nonzero(scores > own[:, None], axis=1)
+    equal = np.count_nonzero(scores >= own[:, None], axis=1) - better
+    better, equal = better - (last > own), equal - (last == own)
     return 1 + better + rng.integers(0, np.maximum(equal, 1))
 
 
@@ -447,7 +472,9 @@ class Mix:
         inner = hold_out(task)
         rows = inner.targets("test")[-n:]
         knn = SessionKNN(self.knn.k, self.knn.fade, self.knn.recent, self.knn.idf).fit(inner)
-        recall = [(rank_next(Mix(self.lstm, knn, w), inner, rows) <= 20).mean() for w in MIX_WEIGHTS]
+        mixes = {"LSTM": self.lstm, "knn": knn} | {w: Mix(self.lstm, knn, w) for w in MIX_WEIGHTS}
+        places = rank_all(mixes, inner, rows)
+        recall = [(places[w] <= 20).mean() for w in MIX_WEIGHTS]
         self.weight = MIX_WEIGHTS[int(np.argmax(recall))]
         return self
 
@@ -498,19 +525,11 @@ def score_sessions(models: dict, task: SequenceTask, rows: np.ndarray | None = N
     from ecomlib.evaluation import bootstrap_ratio, results_table
 
     rows = task.targets("test") if rows is None else rows
-    rngs, places = {name: np.random.default_rng(0) for name in models}, {name: [] for name in models}
-    for at in range(0, len(rows), 500):
-        some, scores = rows[at : at + 500], {}
-        for name, model in models.items():
-            if isinstance(model, Mix) and {id(model.lstm), id(model.knn)} <= set(scores):
-                scores[id(model)] = model.combine(scores[id(model.lstm)], scores[id(model.knn)])
-            else:
-                scores[id(model)] = model.scores(some)
-            places[name].append(_places(scores[id(model)], task, some, rngs[name]))
+    places = rank_all(models, task, rows)
     _, session = np.unique(task.who[rows], return_inverse=True)
     table, n = [], np.bincount(session).astype(float)
     for name in models:
-        place = np.concatenate(places[name])
+        place = places[name]
         for metric, value in (("recall@20", place <= 20), ("mrr@20", (place <= 20) / place)):
             table.append((name, metric, *bootstrap_ratio(np.bincount(session, value), n, n=200)))
     return results_table(table)

@@ -52,7 +52,7 @@ class NextClick(NextItems):
         size: int = 100,
         dropout: float = 0.25,
         scale: float = 16.0,
-        n_sampled: int = 2048,
+        n_sampled: int = 1024,
         power: float = 0.5,
         rate: float = 0.1,
         seed: int = 0,
@@ -247,12 +247,13 @@ class NextClick(NextItems):
         last = np.arange(len(rows)) * at.shape[1] + length - 1
         x = tf.gather(vectors, self.item[at])
         state = self.grid_states(x, self.context[at], last.astype(np.int32), training=False)
+        z = self.scale * tf.math.l2_normalize(self.out(state), 1)
+        scores = tf.matmul(z, vectors, transpose_b=True).numpy() + self.bias.numpy()
         row, step = np.nonzero(real)
         key, seen = np.unique(row * self.task.n_items + self.item[at[row, step]], return_counts=True)
-        pair = np.column_stack(np.divmod(key, self.task.n_items)).astype(np.int32)
-        times = np.log1p(20 * seen).astype(np.float32)
-        bias = tf.convert_to_tensor(self.bias)
-        return self.grid_logits(state, vectors, bias, pair, times).numpy()
+        row, column = np.divmod(key, self.task.n_items)
+        scores[row, column] += self.again(state).numpy()[row, 0] * np.log1p(20 * seen)
+        return scores
 
 
 def adagrad(table: tf.Variable, squares: tf.Variable, rows: tf.Tensor, gradient: tf.Tensor, rate: float):
