@@ -1,14 +1,19 @@
 """Readers of click files, each on a small invented file of exactly its layout; sessions; the command."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from perturb import assert_identical
 
 from ecomlib.events import (
     FORMATS,
     SessionKNN,
+    advice,
     choose_knn,
     guess_format,
+    hold_out,
     invent_clicks,
     main,
     prepare_sessions,
@@ -35,8 +40,8 @@ FILES = {
     ),
     "diginetica": (
         "sessionId;userId;itemId;timeframe;eventdate\n"
-        "1;NA;81766;526309;2016-05-09\n"
-        "1;NA;31331;1031018;2016-05-09\n"
+        "1;;31331;1031018;2016-05-09\n"  # a file does not keep the order inside a session: timeframe does
+        "1;;81766;526309;2016-05-09\n"
         "2;12;32118;243569;2016-05-10\n"
     ),
     "course": (
@@ -157,6 +162,79 @@ def test_ties_are_drawn(task):
 
     place = rank_next(Flat(), task, task.targets("test"))
     assert place.mean() == pytest.approx(task.n_items / 2, rel=0.15)
+
+
+def change_test_days(clicks, days=7):
+    """The same clicks with other items, new ones among them, in the sessions of the test days."""
+    rng = np.random.default_rng(5)
+    end = clicks.groupby("session")["timestamp"].transform("max")
+    later = (end > clicks["timestamp"].max() - pd.Timedelta(days=days)).to_numpy()
+    item = clicks["item"].to_numpy(copy=True)
+    item[later] = rng.integers(1, 200, later.sum())
+    return clicks.assign(item=item)
+
+
+def fitted(task):
+    """All that is learnt, from counts to the network's weights."""
+    import keras
+
+    from ecomlib.events_lstm import NextClick
+
+    keras.utils.set_random_seed(0)
+    lstm, knn = NextClick(task, units=8, size=8, n_sampled=20), SessionKNN().fit(task)
+    lstm.train(hold_out(task).targets("train"), 1, 256, say=lambda text: None)
+    rows = task.targets("train")[:50]
+    return {
+        "items": {c: task.items[c].to_numpy() for c in ("item", "count")},
+        "clicks": task.bags.indices[task.part == TRAIN],
+        "knn": knn.scores(rows),
+        "weights": lstm.get_weights(),
+    }
+
+
+def test_nothing_is_fitted_on_test_days():
+    clicks = invent_clicks(600, 80)
+    task, other = prepare_sessions(clicks), prepare_sessions(change_test_days(clicks))
+    assert (other.bags.indices[other.part == TEST][:50] != task.bags.indices[task.part == TEST][:50]).any()
+    assert_identical(fitted(task), fitted(other))
+
+
+def test_a_planted_leak_is_caught():
+    def leaky(clicks):
+        task = prepare_sessions(clicks)
+        count = np.asarray(task.bags.sum(axis=0)).ravel().astype(int)  # test days counted as well
+        return replace(task, items=task.items.assign(count=count))
+
+    clicks = invent_clicks(600, 80)
+    with pytest.raises(AssertionError, match="items/count"):
+        assert_identical(fitted(leaky(clicks)), fitted(leaky(change_test_days(clicks))))
+
+
+def test_lstm_scores_do_not_depend_on_padding_or_on_what_follows(task):
+    from ecomlib.events_lstm import NextClick
+
+    model = NextClick(task, units=8, size=8)
+    rows = task.targets("test")[:40]
+    alone = np.concatenate([model.scores(rows[i : i + 1]) for i in range(len(rows))])
+    np.testing.assert_allclose(model.scores(rows), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_pairs_are_the_sessions_own_items():
+    from ecomlib.events_lstm import NextClick
+
+    real = np.array([[True, True], [True, False]])
+    column = np.array([[4, 7, 4], [1, 3, 0]])  # a session of three clicks, and one of two
+    pair, times = NextClick.pairs(real, column, 10)
+    assert pair.tolist() == [[0, 4], [0, 7], [1, 4], [1, 7], [2, 1], [2, 3]]
+    np.testing.assert_allclose(np.expm1(times) / 20, [1, 0, 1, 1, 1, 0], rtol=1e-5)
+
+
+def test_advice_prefers_the_simplest():
+    table = pd.DataFrame(
+        {"model": ["plain", "big"], "metric": "recall@20", "value": [0.49, 0.5], "low": [0.48, 0.49]}
+    )
+    assert advice(table).startswith("Use plain")
+    assert advice(table.assign(value=[0.4, 0.5])).startswith("Use big")
 
 
 def test_the_command_trains_and_scores(tmp_path, capsys):
