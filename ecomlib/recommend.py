@@ -603,9 +603,10 @@ def best_items(states: np.ndarray, vectors: np.ndarray, k: int = 20, block: int 
     >>> best_items(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [3.0, 0.0], [2.0, 5.0]]), k=2)
     array([[1, 2]])
     """
+    catalogue = vectors.T if len(states) <= block else np.ascontiguousarray(vectors.T)
 
     def serve(at: int) -> np.ndarray:
-        return top_k(states[at : at + block] @ vectors.T, k)
+        return top_k(states[at : at + block] @ catalogue, k)
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         return np.vstack(list(pool.map(serve, range(0, len(states), block))))
