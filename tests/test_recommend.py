@@ -1,5 +1,7 @@
 """Recommendation: trips, history, baselines, metrics against scikit-learn, and time that never leaks."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from ecomlib.recommend import (
     PersonalFrequency,
     Popularity,
     Trended,
+    best_items,
     build_task,
     history,
     prepare,
@@ -27,6 +30,7 @@ from ecomlib.recommend import (
 )
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 
+CUTOFF = "2024-02-22"
 WEEKS = {"train_until": 6, "valid_until": 7, "test_until": 9}
 MODELS = [
     Popularity(),
@@ -110,6 +114,13 @@ def test_top_k_equals_a_full_sort(shape):
     np.testing.assert_array_equal(top_k(scores, 10), np.argsort(-scores, axis=1)[:, :10])
 
 
+def test_serving_in_blocks_equals_one_sort():
+    rng = np.random.default_rng(0)
+    states, vectors = rng.normal(size=(150, 6)), rng.normal(size=(3000, 6))
+    expected = np.argsort(-(states @ vectors.T), axis=1)[:, :20]
+    np.testing.assert_array_equal(best_items(states, vectors), expected)
+
+
 @pytest.mark.parametrize("question", ["whole", "discovery"])
 def test_metrics_equal_scikit_learns(task, question):
     rng = np.random.default_rng(0)
@@ -158,14 +169,19 @@ def test_models_score_every_item(task, model):
     assert np.isfinite(scores).all()
 
 
+@cache
+def two_futures():
+    """The shop as it is, and with everything from CUTOFF on changed."""
+    shop = invent_shop()
+    return [prepare(each, "product_id", 3, **WEEKS) for each in (shop, change_after(shop, CUTOFF))]
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: repr(m).split("(")[0])
 def test_the_future_changes_no_score(model):
     """Change all orders from a day of the test weeks on: vocabulary and scores up to that day stay."""
-    shop, cutoff = invent_shop(), "2024-02-22"
     results = []
-    for each in (shop, change_after(shop, cutoff)):
-        task = prepare(each, "product_id", 3, **WEEKS)
-        limit = (pd.Timestamp(cutoff) - pd.Timestamp("2024-01-01")).days
+    for task in two_futures():
+        limit = (pd.Timestamp(CUTOFF) - pd.Timestamp("2024-01-01")).days
         rows = [r for r in task.targets("test") if task.day[r] < limit]
         results.append(
             [

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from perturb import assert_identical, change_after
-from test_recommend import WEEKS, invent_shop
+from perturb import assert_identical
+from test_recommend import CUTOFF, WEEKS, invent_shop, two_futures
 
 from ecomlib.recommend import prepare, rank
 from ecomlib.recommend_lstm import NextItems, bag_loss, windows
@@ -50,36 +50,34 @@ def test_drawn_negatives_stand_for_those_left_out():
     pi[0] = 1.0  # the target
     full = np.exp(scores).sum()
     sums = []
-    for _ in range(800):
+    for _ in range(250):
         drawn = np.flatnonzero(rng.random(200) < pi)
         loss = bag_loss(
             np.array([[0, 0]], np.int32), scores[None, drawn], np.log(pi[drawn]).astype(np.float32)
         )
         sums.append(np.exp(float(loss) + scores[0]))
-    assert np.mean(sums) == pytest.approx(full, rel=0.02)
+    assert np.mean(sums) == pytest.approx(full, rel=0.04)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_and_company_change_no_score(task, kind):
     model = NextItems(task, **OPTIONS, **KINDS[kind])
     rows = task.targets("test")
-    together = model.scores(rows[:40])
+    together = model.scores(rows[:20])
     np.testing.assert_allclose(model.scores(rows[7:8]), together[7:8], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_future_changes_no_score(kind):
-    shop, cutoff = invent_shop(), "2024-02-22"
     results = []
-    for each in (shop, change_after(shop, cutoff)):
-        task = prepare(each, "product_id", 3, **WEEKS)
-        limit = (pd.Timestamp(cutoff) - pd.Timestamp("2024-01-01")).days
+    for task in two_futures():
+        limit = (pd.Timestamp(CUTOFF) - pd.Timestamp("2024-01-01")).days
         rows = np.array([r for r in task.targets("test") if task.day[r] < limit])
         model = NextItems(task, **OPTIONS, **KINDS[kind], seed=3)
         for weight in model.weights:
             rng = np.random.default_rng(len(weight.shape))
             weight.assign(rng.normal(scale=0.1, size=weight.shape))
-        results.append(np.concatenate([model.scores(rows[i : i + 1]) for i in range(0, len(rows), 9)]))
+        results.append(np.concatenate([model.scores(rows[i : i + 1]) for i in range(0, len(rows), 60)]))
     assert_identical(*results)
 
 
@@ -87,7 +85,7 @@ def test_the_future_changes_no_score(kind):
 def test_training_learns(task, n_sampled):
     model = NextItems(task, "whole", **OPTIONS, n_sampled=n_sampled)
     before = rank(model, task, task.targets("test")).per_row()["recall@10"].mean()
-    losses = model.train(task.targets("train"), epochs=6, batch_size=8, rate=0.02).history["loss"]
+    losses = model.train(task.targets("train"), epochs=5, batch_size=8, rate=0.02).history["loss"]
     assert losses[-1] < losses[0]
     assert rank(model, task, task.targets("test")).per_row()["recall@10"].mean() > before + 0.05
 
