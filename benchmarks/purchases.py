@@ -20,18 +20,15 @@ SIZES = (1, 2, 4, 8)
 
 def repeated(shop, times: int):
     """The shop with every household `times` times, under new numbers."""
-    step = int(shop.orders["customer_id"].max()) + 1
+    steps = {c: int(shop.orders[c].max()) + 1 for c in ("customer_id", "order_id")}
 
     def again(table):
-        return pd.concat(
-            [table.assign(customer_id=table["customer_id"] + i * step) for i in range(times)],
-            ignore_index=True,
-        )
+        ids = [c for c in steps if c in table]
+        parts = [table.assign(**{c: table[c] + i * steps[c] for c in ids}) for i in range(times)]
+        return pd.concat(parts, ignore_index=True)
 
-    tables = {
-        name: again(getattr(shop, name)) for name in ("orders", "customers", "campaigns", "redemptions")
-    }
-    return shop.with_tables(**tables)
+    names = ("orders", "customers", "campaigns", "redemptions")
+    return shop.with_tables(**{name: again(getattr(shop, name)) for name in names})
 
 
 def one(times: int) -> None:
