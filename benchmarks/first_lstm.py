@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ecomlib import cleaning, datasets, sequences, visits
+from ecomlib.evaluation import interval
 from ecomlib.models import visits_model
 
 RESULTS = Path(__file__).parent / "results" / "first_lstm.csv"
@@ -235,7 +236,7 @@ def test_rows(question, task, fits, others):
     for name, result in scored.items():
         for metric, draws in result.items():
             seeds = n if name.startswith("LSTM") else 1
-            yield question, "test", name, metric, *visits.interval(draws), seeds
+            yield question, "test", name, metric, *interval(draws), seeds
     for metric in single[0]:
         values = [s[metric][0] for s in single]
         yield question, "test", "LSTM, one fit", metric, np.mean(values), min(values), max(values), n
@@ -249,10 +250,10 @@ def test_rows(question, task, fits, others):
                 "test",
                 f"LSTM, mean of {n} fits, minus {rival}",
                 metric,
-                *visits.interval(mean),
+                *interval(mean),
                 n,
             )
-            yield question, "test", f"LSTM, one fit, minus {rival}", metric, *visits.interval(one), n
+            yield question, "test", f"LSTM, one fit, minus {rival}", metric, *interval(one), n
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ that say where a row belongs) and `<use case>.json` with the versions and the da
 import argparse
 import importlib
 import json
-import os
 import platform
 import sys
 import time
@@ -21,6 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from ecomlib.runtime import usable_cores  # noqa: E402  (found by the line above)
+
 LEADING = ["model", "metric", "value", "low", "high", "seeds"]
 PACKAGES = ("keras", "numpy", "pandas", "lightgbm", "scikit-learn", "statsmodels")
 
@@ -29,9 +31,9 @@ def use_cases() -> list[str]:
     return sorted(path.stem.removeprefix("quality_") for path in ROOT.glob("benchmarks/quality_*.py"))
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def row(model: str, metric: str, spread: tuple, seeds: int, **place) -> dict:
+    """One row of a table; spread is value, low, high, and place says where the row belongs."""
+    return dict(zip(LEADING, (model, metric, *spread, seeds), strict=True)) | place
 
 
 class Log:
@@ -61,7 +63,7 @@ def write(use_case: str, rows: list[dict], minutes: float, folder: Path) -> Path
         "command": f"python course.py bench {use_case}",
         "date": date.today().isoformat(),
         "minutes": round(minutes, 1),
-        "cores": cores(),
+        "cores": usable_cores(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }

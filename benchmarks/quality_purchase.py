@@ -2,15 +2,17 @@
 
 Protocol. Local weeks 2 to 52. Targets of weeks up to 40 train, 41 to 44 choose, 45 to 52 test. Every
 household known by the origin counts, silent ones included; 30 categories. Half-life and shrinkage of the
-frequency and the number of trees are chosen on weeks 41 to 44. An interval is a bootstrap over
+frequency and the leaves and number of trees are chosen on weeks 41 to 44. An interval is a bootstrap over
 whole households of the mean of the seeds' probabilities or, in rows "seed", of one seed.
 """
 
 import numpy as np
+from quality import row
 
 import ecomlib
 from ecomlib import cdnow
 from ecomlib import purchases as pu
+from ecomlib.evaluation import bootstrap_ratio, interval
 
 WEEKS = {"start": "2017-01-02", "end": "2017-12-24"}
 GROUPS = ("household", "marketing", "product", "who")
@@ -63,19 +65,7 @@ class Study:
         self.log(f"{name}: log-loss {self.scores[name]['log-loss'][0]:.5f}")
 
     def put(self, name, where, scores, seeds):
-        for metric, draws in scores.items():
-            value, low, high = pu.interval(draws)
-            self.table.append(
-                {
-                    "model": name,
-                    "metric": metric,
-                    "value": value,
-                    "low": low,
-                    "high": high,
-                    "seeds": seeds,
-                    "where": where,
-                }
-            )
+        self.table += [row(name, m, interval(v), seeds, where=where) for m, v in scores.items()]
 
     def table_learners(self, quick: bool) -> None:
         """Logistic regression and LightGBM on the hand-made features."""
@@ -94,7 +84,9 @@ class Study:
         def scaled(table):
             return np.clip(scaler.transform(table), -6, 6)  # a few extreme rows must not bend the line
 
-        line = LogisticRegression(max_iter=200).fit(scaled(x[::3]), y[::3])  # 250,000 rows: no need to shrink
+        line = LogisticRegression(max_iter=200).fit(
+            scaled(x[::3]), y[::3]
+        )  # a third of the rows is plenty for a line
         self.add("logistic regression", [line.predict_proba(scaled(x_test))[:, 1]], flat=True)
         x_valid, _ = pu.features(task, task.origins["valid"])
         y_valid, _ = task.rows("valid")
@@ -129,19 +121,17 @@ class Study:
     def rows(self) -> list[dict]:
         ours = "shared LSTM"
         for other in self.flat:
-            if (
-                other.startswith(f"{ours} without") and self.first is not None
-            ):  # one seed, so it is paired with the same seed
+            if other == ours:
+                continue
+            if other.startswith(f"{ours} without"):  # one seed, so it is paired with the same seed
                 draws = self.scores[other]["log-loss"] - self.first["log-loss"]
                 self.put(f"{other} minus {ours}, seed 0", "paired", {"log-loss": draws}, 1)
                 continue
-            if other != ours:
-                for metric in ("log-loss", "average precision"):
-                    pair = self.scores[other][metric], self.scores[ours][metric]
-                    draws = pair[0] - pair[1] if metric == "log-loss" else pair[1] / pair[0]
-                    word = "minus" if metric == "log-loss" else "to"
-                    name = f"{other} {word} {ours}" if word == "minus" else f"{ours} {word} {other}"
-                    self.put(name, "paired", {metric: draws}, self.seeds[ours])
+            theirs, mine, seeds = self.scores[other], self.scores[ours], self.seeds[ours]
+            lost = theirs["log-loss"] - mine["log-loss"]
+            gained = mine["average precision"] / theirs["average precision"]
+            self.put(f"{other} minus {ours}", "paired", {"log-loss": lost}, seeds)
+            self.put(f"{ours} to {other}", "paired", {"average precision": gained}, seeds)
         for kind in ("new", "regular", "lapsing"):
             here = self.kind == kind
             for name in ("recency-weighted frequency", "LightGBM", ours):
@@ -162,7 +152,6 @@ class Study:
 
 def counter_example(quick: bool, log) -> list[dict]:
     """CDNOW: two four-parameter models and an LSTM that simulates; intervals over customers."""
-    from ecomlib.evaluation import bootstrap_weights
     from ecomlib.models import CountLSTM
 
     purchases = cdnow.load_cdnow()
@@ -177,31 +166,12 @@ def counter_example(quick: bool, log) -> list[dict]:
         "Pareto/NBD": [cdnow.pareto_expected(cdnow.fit_pareto(*seen), *seen, ahead)],
         "LSTM": [net.simulate(counts, ahead) for net in nets],
     }
-    weights, out = bootstrap_weights(len(table), 200), []
-    for name, p in forecasts.items():
-        gap = np.abs(np.mean(p, axis=0) - later)
-        draws = np.r_[gap.mean(), weights @ gap / weights.sum(axis=1)]
-        out += _rows(name, "CDNOW", {"MAE": draws}, len(p))
-        for metric, value in cdnow.errors(np.mean(p, axis=0), later).items():
-            if metric != "MAE":
-                out += _rows(name, "CDNOW", {metric: np.full(2, value)}, len(p))
-        log(f"CDNOW, {name}: MAE {gap.mean():.3f}")
-    return out
-
-
-def _rows(name, where, scores, seeds):
     out = []
-    for metric, draws in scores.items():
-        value, low, high = pu.interval(draws)
-        out.append(
-            {
-                "model": name,
-                "metric": metric,
-                "value": value,
-                "low": low,
-                "high": high,
-                "seeds": seeds,
-                "where": where,
-            }
-        )
+    for name, p in forecasts.items():
+        p = np.mean(p, axis=0)
+        gap, place = np.abs(p - later), {"seeds": len(forecasts[name]), "where": "CDNOW"}
+        out.append(row(name, "MAE", bootstrap_ratio(gap, np.ones(len(gap)), 200), **place))
+        values = {metric: value for metric, value in cdnow.errors(p, later).items() if metric != "MAE"}
+        out += [row(name, metric, (value,) * 3, **place) for metric, value in values.items()]
+        log(f"CDNOW, {name}: MAE {gap.mean():.3f}")
     return out

@@ -27,7 +27,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from quality import Log, cores
+from quality import Log, row
 
 import ecomlib
 from ecomlib import recommend
@@ -44,6 +44,7 @@ from ecomlib.recommend import (
     prepare,
     rank,
 )
+from ecomlib.runtime import usable_cores
 
 LEVELS = {"category": 50, "product_type": 100, "product_id": 50}  # level: least number of training trips
 QUESTIONS = ("discovery", "whole")
@@ -110,7 +111,7 @@ def rows(quick: bool, log) -> list[dict]:
     """One part after another in each of as many processes as there are cores, at most two."""
     ecomlib.load_complete_journey()  # fills the cache, so that no two processes do it at once
     places = list(itertools.product(LEVELS, QUESTIONS))[::-1]  # the longest first
-    with ProcessPoolExecutor(min(cores(), 2), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(usable_cores(), 2), mp_context=get_context("spawn")) as pool:
         parts = list(pool.map(part, places, repeat(quick), repeat(log)))
     return [row for found in parts[::-1] for row in found]
 
@@ -150,7 +151,7 @@ class Study:
         found += compare(self.sums, *PAIRS[self.question])
         if "LSTM, full softmax" in self.sums:
             found += compare(self.sums, "LSTM, full softmax", ("LSTM",))
-        return [row | {"level": self.level, "question": self.question} for row in found]
+        return [one | {"level": self.level, "question": self.question} for one in found]
 
     @property
     def epochs(self) -> int:
@@ -260,14 +261,13 @@ def mean_sums(sums: list[dict], metric: str) -> np.ndarray:
 def score(name: str, sums: list[dict]) -> list[dict]:
     found = []
     for metric in METRICS:
-        value, low, high = bootstrap_ratio(mean_sums(sums, metric), np.array(sums[0]["n"]))
-        found.append(row(name, metric, value, low, high, len(sums)))
-    found.append(
-        row(name, "coverage@10", *np.mean([kept["coverage@10"] for kept in sums], axis=0), len(sums))
-    )
+        spread = bootstrap_ratio(mean_sums(sums, metric), np.array(sums[0]["n"]))
+        found.append(row(name, metric, spread, len(sums)))
+    found.append(row(name, "coverage@10", np.mean([kept["coverage@10"] for kept in sums], axis=0), len(sums)))
     seconds = [kept["about"]["seconds an epoch"] for kept in sums if "epochs" in kept["about"]]
     if seconds:
-        found.append(row(name, "seconds an epoch", np.mean(seconds), min(seconds), max(seconds), len(sums)))
+        spread = np.mean(seconds), min(seconds), max(seconds)
+        found.append(row(name, "seconds an epoch", spread, len(sums)))
     return found
 
 
@@ -278,14 +278,10 @@ def compare(sums: dict, name: str, others: tuple[str, ...]) -> list[dict]:
         for metric in ("recall@10", "recall@20"):
             ours, theirs = mean_sums(sums[name], metric), mean_sums(sums[other], metric)
             spread = bootstrap_ratio(ours, theirs)
-            found.append(row(f"{name} / {other}", f"{metric} ratio", *spread, len(sums[name])))
+            found.append(row(f"{name} / {other}", f"{metric} ratio", spread, len(sums[name])))
             spread = bootstrap_ratio(ours - theirs, np.array(sums[name][0]["n"]))
-            found.append(row(f"{name} - {other}", f"{metric} difference", *spread, len(sums[name])))
+            found.append(row(f"{name} - {other}", f"{metric} difference", spread, len(sums[name])))
     return found
-
-
-def row(model: str, metric: str, value: float, low: float, high: float, seeds: int) -> dict:
-    return {"model": model, "metric": metric, "value": value, "low": low, "high": high, "seeds": seeds}
 
 
 if __name__ == "__main__":

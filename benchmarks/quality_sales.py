@@ -14,11 +14,12 @@ from itertools import repeat
 from multiprocessing import get_context
 
 import numpy as np
-from quality import cores
+from quality import row
 
 import ecomlib
 from ecomlib.baselines import ETS, LightGBM, Theta, WeekdayMean
 from ecomlib.evaluation import calibrate_band, compare_forecasts, naive_scale, score_forecast, stretch_band
+from ecomlib.runtime import usable_cores
 from ecomlib.sales import sales_task
 
 SEEDS = (0, 1, 2)
@@ -41,7 +42,7 @@ PAIRS += [("LSTM, mean of 3", "LightGBM, mean of 3"), ("LSTM", "LSTM without pro
 def rows(quick: bool, log) -> list[dict]:
     """One place after another in each of as many processes as there are cores; at most two fit into 4 GB."""
     ecomlib.load_complete_journey()  # fills the cache, so that no two processes do it at once
-    n = min(cores(), 2)
+    n = min(usable_cores(), 2)
     log(f"{len(PLACES)} places, {n} at a time")
     with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
         parts = list(pool.map(_study_alone, PLACES[::-1], repeat(quick), repeat(log)))
@@ -141,12 +142,13 @@ class Study:
     def _scores(self, name, forecast, keep, place) -> list[dict]:
         actual, is_open = self.actual[keep], self.is_open[keep]
         scores = score_forecast(actual, forecast[:, keep], self.scale, is_open)
-        out = [_row(name, metric, values, len(forecast), place) for metric, values in scores.items()]
+        out = [row(name, metric, values, len(forecast), **place) for metric, values in scores.items()]
         if len(forecast) > 1 and name == "LSTM":
             for seed in range(len(forecast)):
                 scores = score_forecast(actual, forecast[seed : seed + 1, keep], None, is_open)
                 out += [
-                    _row(f"LSTM seed {seed}", m, scores[m], 1, place) for m in ("WAPE", "pinball", "coverage")
+                    row(f"LSTM seed {seed}", m, scores[m], 1, **place)
+                    for m in ("WAPE", "pinball", "coverage")
                 ]
         return out
 
@@ -158,18 +160,5 @@ class Study:
                 values = compare_forecasts(
                     self.actual[keep], first, second, self.is_open[keep], metric, draw_origins
                 )
-                out.append(_row(f"{name} / {other}", metric + note, values, len(first), place))
+                out.append(row(f"{name} / {other}", metric + note, values, len(first), **place))
         return out
-
-
-def _row(model, metric, values, seeds, place) -> dict:
-    value, low, high = values
-    return {
-        "model": model,
-        "metric": metric,
-        "value": value,
-        "low": low,
-        "high": high,
-        "seeds": seeds,
-        **place,
-    }

@@ -68,7 +68,7 @@ def measure(kind: str, n_items: int) -> None:
 
 def main() -> None:
     lines = ["search,items,customers,seconds,CPU seconds,peak MB,cores"]
-    from ecomlib.recommend import usable_cores
+    from ecomlib.runtime import usable_cores
 
     for n_items in CATALOGUES:
         for kind, n_customers in KINDS.items():

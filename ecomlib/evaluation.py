@@ -230,7 +230,7 @@ def score_forecast(
     """
     forecast = forecast if forecast.ndim == 5 else forecast[None]
     draws = _forecast_draws(forecast_errors(actual, forecast, is_open), scale, n, seed)
-    return {metric: _interval(values) for metric, values in draws.items()}
+    return {metric: interval(values) for metric, values in draws.items()}
 
 
 def compare_forecasts(
@@ -260,10 +260,17 @@ def compare_forecasts(
         _forecast_draws(forecast_errors(actual, f, is_open), None, n, seed, draw_origins)[metric]
         for f in both
     )
-    return _interval(first / second)
+    return interval(first / second)
 
 
-def _interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Value and interval of a metric, or of a difference or ratio of two, from its draws.
+
+    Parameters
+    ----------
+    draws : array (n + 1,)
+        Entry 0 is the metric on the data, the rest on bootstrap samples.
+    """
     tail = (1 - level) / 2
     low, high = np.quantile(draws[1:], [tail, 1 - tail])
     return float(draws[0]), float(low), float(high)

@@ -32,6 +32,7 @@ from ecomlib.recommend import (
     SequenceTask,
     keep_largest,
     look_back,
+    sequence_counts,
 )
 from ecomlib.shop import BadValue, MissingColumn, ShopError, TooShort
 
@@ -93,13 +94,15 @@ def guess_format(path: Path) -> str:
     raise BadValue(f"{path.name}: the first line {first.strip()[:60]!r} fits no known layout; give --format.")
 
 
+def _require(columns: list[str], found: pd.Index, path: Path, hint: str = "") -> None:
+    for column in columns:
+        if column not in found:
+            raise MissingColumn(f"{path.name}: column {column!r} is missing; found {', '.join(found)}.{hint}")
+
+
 def _table(path: Path, columns: list[str], **options) -> pd.DataFrame:
     head = pd.read_csv(path, nrows=0, sep=options.get("sep", ","))
-    missing = [c for c in columns if c not in head.columns]
-    if missing:
-        raise MissingColumn(
-            f"{path.name}: column {missing[0]!r} is missing; found {', '.join(head.columns)}. Check --format."
-        )
+    _require(columns, head.columns, path, " Check --format.")
     return pd.read_csv(path, usecols=columns, **options)
 
 
@@ -126,11 +129,7 @@ def _diginetica(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
 
 def _course(path: Path, kinds: tuple[str, ...]) -> pd.DataFrame:
     table = pd.read_csv(path)
-    for column in ("timestamp", "product_id"):
-        if column not in table.columns:
-            raise MissingColumn(
-                f"{path.name}: column {column!r} is missing; found {', '.join(table.columns)}."
-            )
+    _require(["timestamp", "product_id"], table.columns, path)
     if "event" in table.columns:
         table = table[table["event"].isin(kinds)]
     table = table.assign(timestamp=_moments(table["timestamp"], path)).rename(columns={"product_id": "item"})
@@ -287,11 +286,7 @@ class SessionKNN:
     def fit(self, task: SequenceTask) -> "SessionKNN":
         """Learn from the training steps; returns the model itself."""
         self.task = task
-        rows = np.flatnonzero(task.part == TRAIN)
-        pick = sparse.csr_matrix(
-            (np.ones(len(rows), np.float32), (task.who[rows], rows)), (task.who[-1] + 1, len(task.who))
-        )
-        self.sessions = (pick @ task.bags).astype(bool).astype(np.float32).tocsr()
+        self.sessions = sequence_counts(task).astype(bool).astype(np.float32).tocsr()
         length = np.maximum(np.diff(self.sessions.indptr), 1)
         lately = self.sessions.T.tocsr()
         lately.data = lately.indices.astype(np.float64) + 1  # sessions are numbered by time
@@ -456,7 +451,7 @@ def choose_knn(task: SequenceTask, grid=KNN_GRID, n: int = 3000) -> SessionKNN:
     rows = inner.targets("test")[-n:]
     recall = [(rank_next(model.fit(inner), inner, rows) <= 20).mean() for model in grid]
     best = grid[int(np.argmax(recall))]
-    return SessionKNN(best.k, best.fade, best.recent, best.idf).fit(task)
+    return replace(best).fit(task)
 
 
 @dataclass
@@ -471,7 +466,7 @@ class Mix:
         """Choose the weight on held-out sessions; the LSTM must not have learnt from them."""
         inner = hold_out(task)
         rows = inner.targets("test")[-n:]
-        knn = SessionKNN(self.knn.k, self.knn.fade, self.knn.recent, self.knn.idf).fit(inner)
+        knn = replace(self.knn).fit(inner)
         mixes = {"LSTM": self.lstm, "knn": knn} | {w: Mix(self.lstm, knn, w) for w in MIX_WEIGHTS}
         places = rank_all(mixes, inner, rows)
         recall = [(places[w] <= 20).mean() for w in MIX_WEIGHTS]

@@ -57,9 +57,8 @@ class NextClick(NextItems):
         rate: float = 0.1,
         seed: int = 0,
     ):
-        super().__init__(task, "next", units, size, dropout, scale=scale, n_sampled=n_sampled, seed=seed)
-        count = task.items["count"].to_numpy(float)
-        self.draw = count**power / (count**power).sum()
+        drawing = {"n_sampled": n_sampled, "power": power, "seed": seed}
+        super().__init__(task, "next", units, size, dropout, scale=scale, **drawing)
         self.again = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")
         self.again.build((None, units))
         self.item = task.bags.indices.astype(np.int32)
@@ -105,16 +104,15 @@ class NextClick(NextItems):
         """
         at, real = self.grid(first, length, n_steps)
         x, right = self.item[at], self.item[at + 1]
-        drawn = np.searchsorted(np.cumsum(self.draw), rng.random(self.n_sampled))
-        columns = np.unique(np.concatenate([x[real], right[real], drawn.clip(max=self.task.n_items - 1)]))
+        # A session's items are read and predicted, but one event each: its first click, then each next one.
+        held = np.concatenate([x[real], right[real]])
+        columns, log_pi = self.candidates(held, rng, real.sum() + len(first))
         place = np.zeros(self.task.n_items, np.int32)
         place[columns] = np.arange(len(columns))
-        missed = np.log1p(-self.share[columns]) * (real.sum() + len(first))
-        missed += np.log1p(-self.draw[columns]) * self.n_sampled
         pair, times = self.pairs(real, place[np.column_stack([x[:, 0], right])], len(columns))
         return {
             "columns": columns.astype(np.int32),
-            "log_pi": np.log(-np.expm1(missed)).astype(np.float32),
+            "log_pi": log_pi,
             "x": place[x],
             "pause": self.context[at],
             "real": np.flatnonzero(real).astype(np.int32),

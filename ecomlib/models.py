@@ -258,8 +258,6 @@ class PurchaseLSTM:
         "category", "household", "marketing", "product", "who": left out (all zero).
     """
 
-    name = "shared LSTM"
-
     def __init__(self, seed=0, epochs=6, batch_size=512, learning_rate=0.01, units=32, without=()):
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
         self.learning_rate, self.units, self.without = learning_rate, units, without
@@ -278,21 +276,11 @@ class PurchaseLSTM:
         rate = keras.optimizers.schedules.CosineDecay(
             self.learning_rate / 5, steps, warmup_target=self.learning_rate, warmup_steps=steps // 20
         )
-        self.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
         valid = None
         if watch:
             y_valid, w_valid = task.labels("valid")
             valid = (task.inputs(y_valid.shape[1] - 1, self.without), np.stack([y_valid, w_valid], -1))
-        self.history = self.model.fit(
-            x,
-            np.stack([y, weight], axis=-1)[keep],
-            validation_data=valid,
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            callbacks=list(callbacks),
-            verbose=0,
-        ).history
-        return self
+        return _fit_weeks(self, x, np.stack([y, weight], axis=-1)[keep], rate, callbacks, valid)
 
     def predict(self, task, part: str) -> np.ndarray:
         """Probabilities (n, n_origins, k) at a part's origins."""
@@ -315,14 +303,20 @@ def week_loss(target, p):
     return ops.sum(loss) / ops.maximum(ops.sum(weight), 1.0)
 
 
+def _fit_weeks(net, x, target, rate, callbacks, valid=None):
+    """Train `net.model` on `week_loss`, keep its history, return net."""
+    net.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
+    options = {"batch_size": net.batch_size, "epochs": net.epochs, "callbacks": list(callbacks)}
+    net.history = net.model.fit(x, target, validation_data=valid, verbose=0, **options).history
+    return net
+
+
 class MultiHotLSTM:
     """The obvious design, which loses: one sequence a customer, all categories side by side, k outputs.
 
     The same information as `PurchaseLSTM` reads, 128 units; but what it learns of milk it must
     learn again for bread.
     """
-
-    name = "multi-hot LSTM"
 
     def __init__(self, seed=0, epochs=15, batch_size=64, learning_rate=0.003, units=128):
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
@@ -350,16 +344,8 @@ class MultiHotLSTM:
                 layers.Dense(k, activation="sigmoid", bias_initializer=keras.initializers.Constant(-2.0)),
             ]
         )
-        self.model.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=1.0), week_loss)
-        self.history = self.model.fit(
-            x,
-            np.stack([y, weight], axis=-1).astype(np.float32),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            callbacks=list(callbacks),
-            verbose=0,
-        ).history
-        return self
+        target = np.stack([y, weight], axis=-1).astype(np.float32)
+        return _fit_weeks(self, x, target, self.learning_rate, callbacks)
 
     def predict(self, task, part: str) -> np.ndarray:
         """Probabilities (n, n_origins, k) at a part's origins."""
@@ -378,8 +364,6 @@ class CountLSTM:
     most : int
         Counts above it are read, and drawn, as this many.
     """
-
-    name = "LSTM"
 
     def __init__(self, seed=0, epochs=6, batch_size=256, learning_rate=0.005, units=32, most=3):
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
@@ -419,9 +403,10 @@ class CountLSTM:
         """Mean number of purchases in the `weeks` weeks after counts (n, w), over random walks: (n,)."""
         cell, answer = self.model.layers[0].cell, self.model.layers[1]
         rng = np.random.default_rng(self.seed)
-        _, *start = keras.layers.RNN(cell, return_state=True)(self.inputs(counts))
+        x = self.inputs(counts)
+        _, *start = keras.layers.RNN(cell, return_state=True)(x)
         state = [ops.repeat(part, walks, axis=0) for part in start]
-        step = np.repeat(self.inputs(counts)[:, -1], walks, axis=0)
+        step = np.repeat(x[:, -1], walks, axis=0)
         before = np.repeat(counts.sum(axis=1), walks)
         total = np.zeros(len(step))
         for _ in range(weeks):

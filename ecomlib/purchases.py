@@ -10,14 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ecomlib.evaluation import bootstrap_weights
 from ecomlib.sequences import WeeklyPanel, weekly_panel
 from ecomlib.shop import BadValue, Shop, TooShort
 
-CHANNELS = {
-    "category": ["bought", "lines", "discount"],
-    "household": ["shopped", "spend", "baskets", "all lines", "known"],
-    "marketing": ["coupons held", "campaigns", "redeemed", "mailer next", "display next", "mailer now"],
-}
 HALF_LIVES = (3.0, 8.0, 20.0)  # weeks, for the hand-made features
 EPSILON = 1e-6  # no probability is taken smaller
 
@@ -75,7 +71,7 @@ class Purchases:
         ----------
         last : int
             Position of the last origin.
-        without : names of CHANNELS
+        without : names out of "category", "household", "marketing"
             Groups whose channels are left at 0.
         """
         n, _, k, _ = self.category.shape
@@ -453,10 +449,7 @@ def evaluate(p: np.ndarray, y: np.ndarray, customer: np.ndarray, n: int = 200, s
     """
     p = np.asarray(p, float)
     ids, unit = np.unique(customer, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    draws = np.concatenate(
-        [np.ones((1, len(ids))), rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), n)]
-    )
+    draws = np.concatenate([np.ones((1, len(ids))), bootstrap_weights(len(ids), n, seed)])
     rows = draws @ np.bincount(unit)
     out = {
         "log-loss": draws @ np.bincount(unit, log_loss(p, y)) / rows,
@@ -474,16 +467,15 @@ def evaluate(p: np.ndarray, y: np.ndarray, customer: np.ndarray, n: int = 200, s
     return out
 
 
+def calibration(p: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    """Mean forecast p and share y that bought, for each bin of `calibration_bins`."""
+    return pd.DataFrame({"p": p, "y": y}).groupby(calibration_bins(p)).mean()
+
+
 def calibration_bins(p: np.ndarray, n_bins: int = 20) -> np.ndarray:
     """Bin of every row: n_bins bins with equally many rows, by probability."""
     edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]))
     return np.digitize(p, edges)
-
-
-def interval(draws: np.ndarray) -> tuple[float, float, float]:
-    """Value and 95 % interval of an array of `evaluate`, or of a difference or ratio of two."""
-    low, high = np.quantile(draws[1:], [0.025, 0.975])
-    return float(draws[0]), float(low), float(high)
 
 
 def kinds(task: Purchases, part: str = "test") -> np.ndarray:

@@ -5,7 +5,6 @@ on one day, or the one page a visitor opened. Steps are sorted by sequence (hous
 and nothing that a step is scored with comes from the step itself or from a later one.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ecomlib.runtime import usable_cores
+from ecomlib.sequences import monday_of
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 
 HISTORY, TRAIN, VALID, TEST = 0, 1, 2, 3
@@ -121,7 +122,7 @@ def prepare(
     """
     if not 0 < train_until < valid_until < test_until:
         raise BadValue(f"weeks {train_until}, {valid_until}, {test_until} must rise: train, valid, test.")
-    days = (shop.orders["timestamp"].dt.normalize() - _first_monday(shop.orders)).dt.days
+    days = (shop.orders["timestamp"].dt.normalize() - monday_of(shop.orders["timestamp"].min())).dt.days
     lines = pd.DataFrame({"who": shop.orders["customer_id"], "day": days, "item": _item_of(shop, level)})
     week = lines["day"] // 7 + 1
     lines["part"] = np.select(
@@ -164,11 +165,6 @@ def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
     return SequenceTask(
         bags, who[new], day[new].astype(float), part[new].astype(np.int8), items, np.asarray(names), covered
     )
-
-
-def _first_monday(orders: pd.DataFrame) -> pd.Timestamp:
-    first = orders["timestamp"].min().normalize()
-    return first - pd.Timedelta(days=first.day_of_week)
 
 
 def _item_of(shop: Shop, level: str) -> pd.Series:
@@ -392,10 +388,11 @@ class ItemKNN:
     def fit(self, task: SequenceTask) -> "ItemKNN":
         """Learn from the training steps; returns the model itself."""
         self.task = task
-        matrix = _train_matrix(task)
         if self.by == "who":
-            matrix = _who_matrix(task)
+            matrix = sequence_counts(task)
             matrix.data = np.log1p(matrix.data)
+        else:
+            matrix = task.bags[task.part == TRAIN]
         self.near = cosine_neighbours(matrix, self.k, self.shrink)
         return self
 
@@ -406,11 +403,7 @@ class ItemKNN:
         return (seen @ self.near).toarray()
 
 
-def _train_matrix(task: SequenceTask) -> sparse.csr_matrix:
-    return task.bags[task.part == TRAIN]
-
-
-def _who_matrix(task: SequenceTask) -> sparse.csr_matrix:
+def sequence_counts(task: SequenceTask) -> sparse.csr_matrix:
     """Training counts of each sequence; (n_sequences, n_items)."""
     rows = np.flatnonzero(task.part == TRAIN)
     pick = sparse.csr_matrix(
@@ -515,7 +508,7 @@ class Factors:
         """Learn from the training steps; returns the model itself."""
         from sklearn.decomposition import TruncatedSVD
 
-        counts = _who_matrix(task)
+        counts = sequence_counts(task)
         counts.data = np.log1p(counts.data)
         svd = TruncatedSVD(min(self.size, min(counts.shape) - 1), n_iter=4, random_state=0).fit(counts)
         self.task, self.points = task, svd.components_.T.astype(np.float32)
@@ -610,11 +603,6 @@ def best_items(states: np.ndarray, vectors: np.ndarray, k: int = 20, block: int 
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         return np.vstack(list(pool.map(serve, range(0, len(states), block))))
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ class NextItems(keras.Model):
         Compare directions (cosine times `scale`) instead of dot products.
     n_sampled : int
         Negatives drawn for each batch; 0 takes the softmax over the whole catalogue.
+    power : float
+        Negatives are drawn with chance count ** power.
     seed : int
 
     Notes
@@ -93,25 +95,23 @@ class NextItems(keras.Model):
         profile: bool = False,
         scale: float | None = None,
         n_sampled: int = 0,
+        power: float = 0.75,
         seed: int = 0,
     ):
         super().__init__()
         if question not in ("whole", "discovery", "next"):
             raise BadValue(f"question {question!r} is unknown; ask 'whole', 'discovery' or 'next'.")
-        self.task, self.question, self.half_lives = task, question, tuple(half_lives)
+        self.question, self.half_lives, self.trend_days = question, tuple(half_lives), trend_days
+        self.follow(task)
         self.scale, self.n_sampled, self.profile = scale, n_sampled, profile
         count = task.items["count"].to_numpy(float)
         self.share = count / count.sum()
-        self.draw = count**0.75 / (count**0.75).sum()
-        self.context = task.context if question != "next" else task.pause
-        self.arrival = task.arrival if question != "next" else task.arrival[:, :0]
+        self.draw = count**power / (count**power).sum()
         self.sides, n_side = _side_ids(task)
         self.mean_loss = keras.metrics.Mean(name="loss")
 
         normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
         width = units + self.arrival.shape[1] + size * profile
-        self.trend_days = trend_days
-        self.trend = trend(task, trend_days) if trend_days else None
         self.n_past = n_past = len(self.half_lives) + bool(trend_days)
         self.items = self.add_weight(shape=(task.n_items, size), initializer=normal, name="items")
         self.bias = self.add_weight(shape=(task.n_items,), initializer="zeros", name="bias")
@@ -241,7 +241,7 @@ class NextItems(keras.Model):
         batch, columns = {}, None
         right = self.task.bags[rows]
         if rng is not None and self.n_sampled:
-            columns, batch["log_pi"] = self.candidates(right, rng)
+            columns, batch["log_pi"] = self.candidates(right.indices, rng)
             batch["columns"] = columns.astype(np.int32)
         right = _columns(right, columns)
         if self.question == "discovery":
@@ -261,14 +261,24 @@ class NextItems(keras.Model):
             batch["right"] = np.column_stack([right.row, right.col]).astype(np.int32)
         return batch
 
-    def candidates(self, right, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Columns in a batch's softmax: all that are right somewhere in it, and `n_sampled` drawn ones.
+    def candidates(
+        self, held: np.ndarray, rng: np.random.Generator, n_held: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Columns in a batch's softmax: all that it holds anyway, and `n_sampled` drawn ones.
 
         Also the log of the chance of each column to be among them.
+
+        Parameters
+        ----------
+        held : array of int
+            Items that are in the batch for themselves, an item as often as it occurs.
+        n_held : int, optional
+            How many independent events brought them; all of `held` when left out.
         """
+        n_held = len(held) if n_held is None else n_held
         drawn = np.searchsorted(np.cumsum(self.draw), rng.random(self.n_sampled))
-        columns = np.union1d(right.indices, drawn.clip(max=self.task.n_items - 1))
-        missed = np.log1p(-self.share[columns]) * right.nnz + np.log1p(-self.draw[columns]) * self.n_sampled
+        columns = np.union1d(held, drawn.clip(max=self.task.n_items - 1))
+        missed = np.log1p(-self.share[columns]) * n_held + np.log1p(-self.draw[columns]) * self.n_sampled
         return columns, np.log(-np.expm1(missed)).astype(np.float32)
 
     def signature(self) -> dict:

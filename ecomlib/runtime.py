@@ -14,6 +14,11 @@ def cache_dir() -> Path:
     return folder
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def setup(seed: int = 42) -> None:
     """Set all seeds, make TensorFlow deterministic, set the figure style, print the versions.
 

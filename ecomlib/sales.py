@@ -17,7 +17,7 @@ from pandas.tseries.holiday import (
     USThanksgivingDay,
 )
 
-from ecomlib.sequences import Panel, daily_panel, future_windows, past_windows, window_scale
+from ecomlib.sequences import Panel, daily_panel, future_windows, monday_of, past_windows, window_scale
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -123,7 +123,7 @@ def promotion_features(shop: Shop, panel: Panel, level: str, horizon: int) -> np
     -------
     array float32 (n_series, n_days, 3)
     """
-    monday = panel.days[0] - pd.Timedelta(days=panel.days[0].day_of_week)
+    monday = monday_of(panel.days[0])
     week_of_day = np.asarray((panel.days - monday).days) // 7
     n_weeks = int(week_of_day[-1]) + 1
     lag = (horizon + 5) // 7 + 1

@@ -302,8 +302,8 @@ def weekly_panel(
     if len(orders) == 0:
         raise TooShort("the panel has no lines; give at least one sale.")
     day = orders["timestamp"].to_numpy().astype("datetime64[D]")
-    first = _monday(day.min() + np.timedelta64(6, "D") if start is None else start)
-    last = _monday(day.max() - np.timedelta64(6, "D") if end is None else end)
+    first = monday_of(day.min() + np.timedelta64(6, "D") if start is None else start)
+    last = monday_of(day.max() - np.timedelta64(6, "D") if end is None else end)
     n_weeks = (last - first).days // 7 + 1
     if n_weeks < 1:
         raise TooShort("the orders cover no whole week from Monday to Sunday; give a longer history.")
@@ -325,6 +325,7 @@ def weekly_panel(
     )
 
 
-def _monday(day) -> pd.Timestamp:
+def monday_of(day) -> pd.Timestamp:
+    """Midnight of the Monday on or before a day."""
     day = pd.Timestamp(day).normalize()
     return day - pd.Timedelta(days=day.day_of_week)

@@ -342,9 +342,3 @@ def evaluate(
     rows = weights[:, unit]
     aucs = [weighted_auc(p[:, k], y == k, rows) for k in range(p.shape[1])]
     return result | {"AUC silent": aucs[0], "AUC macro": np.mean(aucs, axis=0)}
-
-
-def interval(draws: np.ndarray) -> tuple[float, float, float]:
-    """Value and 95 % interval from an array of `evaluate` (or a difference of two)."""
-    low, high = np.quantile(draws[1:], [0.025, 0.975])
-    return float(draws[0]), float(low), float(high)

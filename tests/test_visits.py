@@ -9,6 +9,7 @@ from perturb import assert_identical, change_after
 from sklearn.metrics import roc_auc_score
 
 from ecomlib import visits
+from ecomlib.evaluation import interval
 from ecomlib.sequences import WeeklyPanel, weekly_panel
 from ecomlib.shop import Shop, TooShort
 
@@ -139,7 +140,7 @@ def test_evaluate_pairs_its_draws():
     p = rng.dirichlet(np.ones(5), 200)
     a, b = visits.evaluate(p, y, customer, n=50), visits.evaluate(p, y, customer, n=50)
     assert_identical(a, b)
-    value, low, high = visits.interval(a["log-loss"])
+    value, low, high = interval(a["log-loss"])
     assert low < value < high
     assert value == pytest.approx(-np.log(p[np.arange(200), y]).mean(), rel=1e-5)
 
