@@ -32,8 +32,9 @@ def load_complete_journey() -> Shop:
         orders 1,469,307 lines; products 92,331; promotions 1.2 million product-weeks, counted from 20.9
         million product-store-weeks and cached under `data/cache/`; customers 2,469 (1,668 of
         them without demographics); campaigns, coupons, redemptions.
-        `revenue` is what the shop received, US dollars; `discount` is everything taken off the shelf
-        price; `coupon_discount` the part of it that came from coupons.
+        `revenue` is what the shop received, US dollars; `discount` is what the shop took off the shelf
+        price, so their sum is the shelf price. A manufacturer's coupon is paid back to the shop: it is part
+        of the revenue, and the household paid `revenue - manufacturer_coupon`.
 
     Notes
     -----
@@ -88,7 +89,6 @@ def _orders(lines: pd.DataFrame) -> pd.DataFrame:
     # Converting the 155,848 distinct seconds and mapping them is faster than converting every line.
     codes, moments = pd.factorize(lines["transaction_timestamp"])
     local = pd.DatetimeIndex(moments).tz_localize("UTC").tz_convert(STORE_ZONE).tz_localize(None)
-    coupon = lines["coupon_disc"] + lines["coupon_match_disc"]
     return pd.DataFrame(
         {
             "customer_id": lines["household_id"],
@@ -97,8 +97,8 @@ def _orders(lines: pd.DataFrame) -> pd.DataFrame:
             "timestamp": local.take(codes),
             "quantity": lines["quantity"],
             "revenue": lines["sales_value"],
-            "discount": lines["retail_disc"] + coupon,
-            "coupon_discount": coupon,
+            "discount": lines["retail_disc"] + lines["coupon_match_disc"],
+            "manufacturer_coupon": lines["coupon_disc"],
             "store_id": lines["store_id"],
         }
     )

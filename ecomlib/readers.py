@@ -25,7 +25,7 @@ from ecomlib.shop import (
 
 IDS = ("customer_id", "order_id", "product_id", "campaign_id", "coupon_id")
 TIMES = ("timestamp", "week_start", "start", "end", "date")
-NUMBERS = ("quantity", "revenue", "discount", "coupon_discount", "display", "mailer")
+NUMBERS = ("quantity", "revenue", "discount", "manufacturer_coupon", "display", "mailer")
 
 
 def read_shop(
