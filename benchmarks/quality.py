@@ -1,8 +1,8 @@
-"""Full comparison of one use case: every model, every baseline, several seeds, intervals.
+"""Full comparison for one use case or one lesson: every model, every baseline, several seeds, intervals.
 
     python course.py bench sales            (or: python benchmarks/quality.py sales)
 
-Each use case is one module `benchmarks/quality_<use case>.py` with a function
+Each comparison is one module `benchmarks/quality_<name>.py` with a function
 `rows(quick: bool, log) -> list of dict`: the rows of its table, in order. This file runs it, shows progress,
 and writes `benchmarks/results/<use case>.csv` (columns model, metric, value, low, high, seeds, then those
 that say where a row belongs) and `<use case>.json` with the versions and the date.

@@ -84,11 +84,12 @@ def read_benchmark(use_case: str) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        With the command that makes the file.
+        With the command that brings the file back.
     """
     path = ROOT / "benchmarks" / "results" / f"{use_case}.csv"
     if not path.exists():
-        raise FileNotFoundError(f"{path.name} is missing; make it with: python course.py bench {use_case}")
+        where = path.relative_to(ROOT).as_posix()
+        raise FileNotFoundError(f"{where} is missing; it comes with the course: git checkout {where}")
     return pd.read_csv(path)
 
 

@@ -231,7 +231,7 @@ def rfm_rule(
 
 
 def baseline_forecasts(panel: WeeklyPanel, task: Visits) -> dict[str, dict[str, np.ndarray]]:
-    """Fit every baseline on the training rows, with the settings that `benchmarks/first_lstm.py` found best.
+    """Fit every baseline on the training rows, with the settings that its benchmark found best.
 
     Returns
     -------

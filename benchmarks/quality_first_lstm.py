@@ -1,23 +1,16 @@
 """The first Keras LSTM in full: both questions, every baseline, five seeds, each remedy against over-fitting.
 
-    python -m benchmarks.first_lstm
-
-Writes `benchmarks/results/first_lstm.csv`. Every choice is made on the validation origin (week 40, targets
-41 to 44); the test origins (weeks 44 to 48, targets 45 to 52) are scored once, at the end.
+Every choice is made on the validation origin (week 40, targets 41 to 44); the test origins (weeks 44 to 48,
+targets 45 to 52) are scored once, at the end.
 """
 
-import ecomlib  # noqa: F401, I001  (first: it sets the environment before TensorFlow starts)
-
-import argparse
 import itertools
-import time
 import warnings
-from pathlib import Path
 
 import keras
 import lightgbm as lgb
 import numpy as np
-import pandas as pd
+from quality import row
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,21 +19,39 @@ from ecomlib import cleaning, datasets, sequences, visits
 from ecomlib.evaluation import interval
 from ecomlib.models import visits_model
 
-RESULTS = Path(__file__).parent / "results" / "first_lstm.csv"
+SEEDS = {"shopping weeks": 5, "spending band": 3}
+REMEDY_SEEDS = 3
 LOSS = {"reduction": "mean_with_sample_weight"}
-START = time.time()
-COLUMNS = ["question", "part", "model", "metric", "value", "low", "high", "seeds"]
+REMEDIES = {
+    "plain": {},
+    "dropout 0.3": {"dropout": 0.3},
+    "recurrent dropout 0.3": {"recurrent_dropout": 0.3},
+    "weight decay 0.1": {"decay": 0.1},
+    "10 units": {"units": 10},
+    "dropout 0.3 and weight decay 0.1": {"dropout": 0.3, "decay": 0.1},
+}
 
 
-def say(*words):
-    print(f"{time.time() - START:5.0f} s", *words, flush=True)
-
-
-def load():
+def rows(quick: bool, log) -> list[dict]:
+    """All rows of the table; quick: one fit of one epoch each."""
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    epochs = {"epochs": 1} if quick else {}
     shop, _ = cleaning.clean(datasets.load_complete_journey())
     panel = sequences.weekly_panel(shop.orders, "2017-01-02", "2017-12-24")  # weeks 2 to 52
-    week = panel.index_of("2017-10-02")  # week 41 begins: week 40 is the last that is known
-    return panel, week - 1
+    valid_origin = panel.index_of("2017-10-02") - 1  # week 41 begins: week 40 is the last that is known
+    out = []
+    for question, (task, n_classes) in tasks(panel, valid_origin).items():
+        models = []
+        for seed in range(1 if quick else SEEDS[question]):
+            models.append(fit_every_week(task, n_classes, seed, **epochs))
+            log(f"{question}: LSTM, seed {seed}")
+        out += valid_rows(question, task, models)
+        if question == "shopping weeks":
+            out += remedy_rows(question, task, range(1 if quick else REMEDY_SEEDS), log, **epochs)
+        others = baselines(panel, task, n_classes, len(models), log)
+        out += test_rows(question, task, models, others)
+        log(f"{question}: all scored")
+    return out
 
 
 def tasks(panel, valid_origin):
@@ -56,7 +67,7 @@ def mean_log_loss(p, y):
     return float(visits.row_scores(p, y)["log-loss"].mean())
 
 
-def baselines(panel, task, n_classes, n_fits):
+def baselines(panel, task, n_classes, n_fits, log):
     """Forecasts of every baseline for the test rows; each tuned on the validation rows."""
     rows = {part: task.rows(part) for part in task.origins}
     y, y_valid = rows["train"][2], rows["valid"][2]
@@ -65,7 +76,7 @@ def baselines(panel, task, n_classes, n_fits):
 
     grid = list(itertools.product((1, 3, 10), (6, 13, 26, 1000)))
     best = min(grid, key=lambda g: mean_log_loss(visits.own_past(task, "valid", prior, *g), y_valid))
-    say("own past: strength, half-life", best)
+    log(f"own past: strength, half-life {best}")
     out["own past"] = visits.own_past(task, "test", prior, *best)
 
     values, names = visits.features(panel)
@@ -79,7 +90,7 @@ def baselines(panel, task, n_classes, n_fits):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000)).fit(at["train"], y)
         linear[c] = model, mean_log_loss(model.predict_proba(at["valid"]), y_valid)
     c = min(linear, key=lambda c: linear[c][1])
-    say("logistic regression: C", c, f"valid {linear[c][1]:.4f}")
+    log(f"logistic regression: C {c}, valid {linear[c][1]:.4f}")
     out["logistic regression"] = linear[c][0].predict_proba(at["test"])
 
     trees = {}
@@ -90,7 +101,7 @@ def baselines(panel, task, n_classes, n_fits):
         trees[leaves, leaf_rows] = model, mean_log_loss(model.predict_proba(at["valid"]), y_valid)
     best = min(trees, key=lambda k: trees[k][1])
     model, loss = trees[best]
-    say("LightGBM: leaves, rows a leaf", best, f"{model.best_iteration_} trees, valid {loss:.4f}")
+    log(f"LightGBM: leaves, rows a leaf {best}, {model.best_iteration_} trees, valid {loss:.4f}")
     out["LightGBM"] = model.predict_proba(at["test"])
     # What the network gains by averaging fits, the trees may have too.
     again = [boosted_trees(*best, model.best_iteration_, seed).fit(at["train"], y) for seed in range(n_fits)]
@@ -132,16 +143,6 @@ def forecast(model, task, part):
     return p[customer, origin]
 
 
-REMEDIES = {
-    "plain": {},
-    "dropout 0.3": {"dropout": 0.3},
-    "recurrent dropout 0.3": {"recurrent_dropout": 0.3},
-    "weight decay 0.1": {"decay": 0.1},
-    "10 units": {"units": 10},
-    "dropout 0.3 and weight decay 0.1": {"dropout": 0.3, "decay": 0.1},
-}
-
-
 def fit_last_week(task, seed, decay=None, epochs=24, batch=32, rate=4e-3, **kind):
     """Train the seed model, one target a customer; returns its loss on training and validation by epoch."""
     keras.utils.set_random_seed(seed)
@@ -159,9 +160,18 @@ def fit_last_week(task, seed, decay=None, epochs=24, batch=32, rate=4e-3, **kind
     return np.array(log["loss"]), np.array(log["val_loss"])
 
 
-def remedy_rows(task, seeds):
+def valid_rows(question, task, models):
+    y = task.rows("valid")[2]
+    losses = [mean_log_loss(forecast(model, task, "valid"), y) for model in models]
+    spread = np.mean(losses), min(losses), max(losses)
+    return [row("LSTM, one fit", "log-loss", spread, len(models), question=question, part="valid")]
+
+
+def remedy_rows(question, task, seeds, log, **options):
+    """Each remedy's loss by its mean over the seeds, with the best and the worst of them."""
+    out = []
     for name, kind in REMEDIES.items():
-        logs = [fit_last_week(task, seed, **kind) for seed in seeds]
+        logs = [fit_last_week(task, seed, **kind, **options) for seed in seeds]
         best = [valid.argmin() for _, valid in logs]
         parts = {
             "training log-loss, last epoch": [train[-1] for train, _ in logs],
@@ -170,91 +180,34 @@ def remedy_rows(task, seeds):
             "best epoch": [b + 1 for b in best],
         }
         for metric, values in parts.items():
-            yield name, metric, np.mean(values), np.min(values), np.max(values)
-        say(name, {metric: np.round(values, 3).tolist() for metric, values in parts.items()})
+            spread = np.mean(values), np.min(values), np.max(values)
+            out.append(row(name, metric, spread, len(logs), question=question, part="valid"))
+        log(f"{name}: " + ", ".join(f"{m} {np.round(v, 3).tolist()}" for m, v in parts.items()))
+    return out
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5, help="fits of the main model (5)")
-    parser.add_argument(
-        "--skip-remedies", action="store_true", help="keep the remedies' rows of the last run"
-    )
-    options = parser.parse_args()
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
-    panel, valid_origin = load()
-    rows = []
-    for question, (task, n_classes) in tasks(panel, valid_origin).items():
-        n_seeds = options.seeds if question == "shopping weeks" else 3
-        valid_y = task.rows("valid")[2]
-        fits = []
-        for seed in range(n_seeds):
-            model = fit_every_week(task, n_classes, seed)
-            p = forecast(model, task, "valid")
-            fits.append((mean_log_loss(p, valid_y), p, model))
-            say(question, "LSTM seed", seed, f"valid {fits[-1][0]:.4f}")
-        losses = [f[0] for f in fits]
-        rows.append(
-            (
-                question,
-                "valid",
-                "LSTM, one fit",
-                "log-loss",
-                np.mean(losses),
-                min(losses),
-                max(losses),
-                n_seeds,
-            )
-        )
-        if question == "shopping weeks":
-            kept = options.skip_remedies and RESULTS.exists()
-            rows += (
-                kept_remedies() if kept else [(question, "valid", *r, 3) for r in remedy_rows(task, range(3))]
-            )
-        others = baselines(panel, task, n_classes, n_seeds)
-        rows += test_rows(question, task, fits, others)
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    table[["value", "low", "high"]] = table[["value", "low", "high"]].astype(float).round(5)
-    RESULTS.parent.mkdir(exist_ok=True)
-    table.to_csv(RESULTS, index=False)
-    say("wrote", RESULTS.name)
-
-
-def kept_remedies():
-    last = pd.read_csv(RESULTS)
-    return list(last[last["model"].isin(REMEDIES)][COLUMNS].itertuples(index=False, name=None))
-
-
-def test_rows(question, task, fits, others):
+def test_rows(question, task, models, others):
     """Score everything on the test rows: intervals over customers; single fits by their range over seeds."""
     customer, _, y = task.rows("test")
-    fits = [forecast(model, task, "test") for _, _, model in fits]
-    n = len(fits)
+    fits = [forecast(model, task, "test") for model in models]
+    n, place = len(fits), {"question": question, "part": "test"}
+    mean_name = f"LSTM, mean of {n} fits"
     scored = {name: visits.evaluate(p, y, customer) for name, p in others.items()}
-    scored[f"LSTM, mean of {n} fits"] = visits.evaluate(np.mean(fits, axis=0), y, customer)
+    scored[mean_name] = visits.evaluate(np.mean(fits, axis=0), y, customer)
     single = [visits.evaluate(p, y, customer) for p in fits]
+    out = []
     for name, result in scored.items():
-        for metric, draws in result.items():
-            seeds = n if name.startswith("LSTM") else 1
-            yield question, "test", name, metric, *interval(draws), seeds
+        seeds = n if name.startswith("LSTM") else 1
+        out += [row(name, metric, interval(draws), seeds, **place) for metric, draws in result.items()]
     for metric in single[0]:
         values = [s[metric][0] for s in single]
-        yield question, "test", "LSTM, one fit", metric, np.mean(values), min(values), max(values), n
-    # Paired differences. For a single fit: the mean draw over the seeds, the worst seed apart.
+        spread = np.mean(values), min(values), max(values)
+        out.append(row("LSTM, one fit", metric, spread, n, **place))
+    # Paired differences. For a single fit: the mean draw over the seeds.
     for rival in ("LightGBM", f"LightGBM, mean of {n} fits", "logistic regression"):
         for metric in single[0]:
-            mean = scored[f"LSTM, mean of {n} fits"][metric] - scored[rival][metric]
+            mean = scored[mean_name][metric] - scored[rival][metric]
             one = np.mean([s[metric] for s in single], axis=0) - scored[rival][metric]
-            yield (
-                question,
-                "test",
-                f"LSTM, mean of {n} fits, minus {rival}",
-                metric,
-                *interval(mean),
-                n,
-            )
-            yield question, "test", f"LSTM, one fit, minus {rival}", metric, *interval(one), n
-
-
-if __name__ == "__main__":
-    main()
+            out.append(row(f"{mean_name}, minus {rival}", metric, interval(mean), n, **place))
+            out.append(row(f"LSTM, one fit, minus {rival}", metric, interval(one), n, **place))
+    return out
