@@ -421,6 +421,8 @@ def _start(kind, x, weights, mask, *states):
         raise ShapeError(
             f"{kind}: three weight arrays are needed, got {len(weights)}; use a layer with a bias."
         )
+    if not all(isinstance(w, np.ndarray) and w.dtype.kind == "f" for w in weights):
+        raise ShapeError(f"{kind}: the weights must be arrays of floats; write np.array([[2.0]]).")
     kernel, recurrent, bias = weights
     units, columns = recurrent.shape[0], _blocks(kind) * recurrent.shape[0]
     x = np.asarray(x, kernel.dtype)
@@ -462,6 +464,13 @@ def _outputs(h, seen):
 def _output_gradients(dh_all, cache, dh_last):
     """Room for dL/dh_t, (steps + 1, batch, u), filled with what comes directly from the loss."""
     dh = np.zeros_like(cache["h"])
+    steps, batch, units = dh[1:].shape
+    for name, array, shape in (
+        ("dh_all", dh_all, (batch, steps, units)),
+        ("dh_last", dh_last, (batch, units)),
+    ):
+        if array is not None and np.shape(array) != shape:
+            raise ShapeError(f"{name} must be {shape}, as the outputs, got {np.shape(array)}.")
     if dh_all is not None:
         dh[1:] = np.swapaxes(dh_all, 0, 1)
         if cache["seen"] is not None:

@@ -4,7 +4,7 @@
 table                 one row is
 ====================  =====================================================================================
 orders                one product in one order: customer_id, order_id, product_id, timestamp (naive local
-                      time), quantity (units), revenue (what was paid, shop's currency), discount (currency)
+                      time), quantity (units), revenue (received, shop's currency), discount (currency)
 products              one product: product_id, category, department, brand, ... (free further columns)
 promotions            one product in one week: product_id, week_start (a Monday), display and mailer
                       (share of the stores, 0 to 1, that showed it on a display / in the mailer)

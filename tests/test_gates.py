@@ -282,3 +282,14 @@ def test_needs_only_numpy():
         "sys.exit(str(bad) if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_weights_that_are_not_floats_and_gradients_of_another_shape_are_refused():
+    whole = [np.array([[2]]), np.array([[2]]), np.array([0])]
+    with pytest.raises(gates.ShapeError, match="arrays of floats"):
+        gates.rnn_forward(np.ones((1, 3, 1)), whole)
+    with pytest.raises(gates.ShapeError, match="arrays of floats"):
+        gates.rnn_forward(np.ones((1, 3, 1)), [[[2.0]], [[2.0]], [0.0]])
+    _, cache = gates.lstm_forward(np.ones((2, 3, 1)), gates.init_weights("lstm", 1, 4, seed=0))
+    with pytest.raises(gates.ShapeError, match="dh_all must be"):
+        gates.lstm_backward(np.ones((1, 1, 1)), cache)
