@@ -17,7 +17,7 @@ GATE_BLOCK = {"input": 0, "forget": 1, "output": 3}
 
 
 def daily_spend(orders, min_days: int = 20) -> np.ndarray:
-    """Spending of every household on every day, without the first week of the panel.
+    """Spending of every household on every day, from the first day of the panel to the last.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class Adam:
 
 
 def chrono(weights: list[np.ndarray], longest: int, seed: int) -> None:
-    """Set the gate biases so that the units start with memories between 1 and `longest` steps, in place.
+    """Set the gate biases so that the units start with memories between 2 and `longest` steps, in place.
 
     A forget gate of 1 - 1/T remembers for about T steps, and sigmoid(log(T - 1)) is 1 - 1/T. The input
     gates get the opposite bias. Tallec and Ollivier (2018), Can recurrent neural networks warp time?

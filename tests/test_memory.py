@@ -72,7 +72,10 @@ def test_a_held_gate_stays_where_it_is(held):
 def test_adam_clips_the_common_norm_and_goes_downhill():
     weights = [np.array([3.0]), np.array([-4.0])]
     optimiser = memory.Adam(weights, rate=0.1)
-    norms = [optimiser.step([w.copy() for w in weights]) for _ in range(200)]
+    norms = [optimiser.step([w.copy() for w in weights])]
+    # the first running mean is a tenth of the clipped gradient, whose length is 1
+    np.testing.assert_allclose(optimiser.mean, [[0.1 * 3 / 5], [-0.1 * 4 / 5]])
+    norms += [optimiser.step([w.copy() for w in weights]) for _ in range(200)]
     assert norms[0] == pytest.approx(5) and norms[-1] < 0.5
 
 

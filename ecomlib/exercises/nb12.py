@@ -24,7 +24,8 @@ def bias_for_half(answer):
         return None
     left = float(gates.sigmoid(np.float64(answer))) ** 50
     return (
-        f"with that bias {left:.2g} of the state is left after 50 steps; solve sigmoid(b) ** 50 = 0.5 for b."
+        f"with that bias {left:.4f} of the state is left after 50 steps; solve sigmoid(b) ** 50 = 0.5 for b, "
+        "and give three decimals."
     )
 
 
@@ -46,15 +47,27 @@ def _always(gradients, limit):
     return [g * limit / norm for g in gradients]
 
 
-@checker("12.2", wrong=[lambda: _each_alone, lambda: _by_value, lambda: _always], right=lambda: _clip)
+def _deaf(gradients, limit):
+    return _clip(gradients, 1.5)
+
+
+@checker(
+    "12.2",
+    wrong=[lambda: _each_alone, lambda: _by_value, lambda: _always, lambda: _deaf],
+    right=lambda: _clip,
+)
 def clip_by_norm(answer):
     """Clip a list of gradients by their common norm."""
     rng = np.random.default_rng(0)
-    for size, hint in ((10.0, "a long gradient"), (0.01, "a gradient shorter than the limit")):
-        gradients = [size * rng.standard_normal((3, 4)), size * rng.standard_normal(4)]
+    for size, limit, hint in (
+        (10.0, 1.5, "a long gradient"),
+        (0.01, 1.5, "a gradient shorter than the limit"),
+        (10.0, 0.2, "a long gradient and a limit of 0.2"),
+    ):
+        gradients = [size * rng.standard_normal(shape) for shape in ((3, 4), (2, 3), 4)]
         before = [g.copy() for g in gradients]
-        clipped, expected = answer(gradients, 1.5), _clip(before, 1.5)
-        if not isinstance(clipped, list | tuple) or len(clipped) != 2:
+        clipped, expected = answer(gradients, limit), _clip(before, limit)
+        if not isinstance(clipped, list | tuple) or len(clipped) != 3:
             return "return a list with one array for each gradient."
         if any(not np.array_equal(g, b) for g, b in zip(gradients, before, strict=True)):
             return "the gradients that were passed in have changed; return new arrays."
@@ -75,17 +88,22 @@ def clip_by_norm(answer):
         lambda: (1.0, 1.0, 0.0),
         lambda: (-2.0, 2.0, 0.0),
         lambda: (2.0, 2.0, 1.5),
+        lambda: (2.0, -2.0, 0.0),  # the sign flips every day
+        lambda: (2.0, 2.0),
     ],
     right=lambda: (2.0, 2.0, 0.0),
 )
 def latch(answer):
     """One unit that stores a sign for 50 days."""
+    if np.shape(answer) != (3,):
+        return "give three numbers: (W, U, b)."
     w, u, b = (np.full(shape, float(v)) for v, shape in zip(answer, ((1, 1), (1, 1), (1,)), strict=True))
     x = np.zeros((2, 51, 1))
     x[:, 0, 0] = 1, -1
-    last = gates.rnn_forward(x, [w, u, b])[0][:, -1, 0]
-    if last[0] > 0.5 and last[1] < -0.5:
+    plus, minus = gates.rnn_forward(x, [w, u, b])[0][:, :, 0]
+    if plus.min() > 0.5 and minus.max() < -0.5:
         return None
     return (
-        f"after +1 the state ends at {last[0]:.2f}, after -1 at {last[1]:.2f}; they should pass 0.5 and -0.5."
+        f"after +1 the state falls to {plus.min():.2f} within the 50 days, after -1 it rises to "
+        f"{minus.max():.2f}; on every day they should be beyond 0.5 and -0.5."
     )

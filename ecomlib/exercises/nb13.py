@@ -84,7 +84,7 @@ def one_step(answer):
     return "C is not right: C = f * C + i * g, with sigmoid gates and a tanh candidate."
 
 
-_RIGHT = {"i": [6.0, 0.0, -9.0], "f": [0.0, 0.0, 6.0], "g": [6.0, 0.0, -9.0], "o": [0.0, 0.0, 4.0]}
+_RIGHT = {"i": [4.0, 0.0, -6.0], "f": [0.0, 0.0, 6.0], "g": [4.0, 6.0, -6.0], "o": [0.0, 0.0, 4.0]}
 _START = {"i": [0.4, 0.2, 0.0], "f": [0.3, -0.2, 1.0], "g": [0.5, 0.3, 0.0], "o": [0.3, 0.2, 0.0]}
 
 
@@ -95,6 +95,7 @@ _START = {"i": [0.4, 0.2, 0.0], "f": [0.3, -0.2, 1.0], "g": [0.5, 0.3, 0.0], "o"
         lambda: _RIGHT | {"f": [0.0, 0.0, 1.0]},  # leaks
         lambda: _RIGHT | {"i": [0.0, 0.0, 4.0]},  # writes every week
         lambda: _RIGHT | {"i": [6.0, 0.0, -3.0], "g": [6.0, 0.0, -3.0]},  # 10 dollars are enough
+        lambda: _RIGHT | {"g": [4.0, 0.0, -6.0]},  # small weeks wash the large one out
     ],
     right=lambda: _RIGHT,
 )
@@ -106,14 +107,19 @@ def big_spender(answer):
     if table.shape != (3, 4):
         return "each gate needs three numbers: weight of x, weight of h, bias."
     rng = np.random.default_rng(0)
-    dollars = np.zeros((6, 21))
-    dollars[0, 0], dollars[1, 0] = 100, 250
-    dollars[2], dollars[3] = 10, 0
-    dollars[4:] = rng.uniform(0, 10, (2, 21)) * (rng.random((2, 21)) < 0.7)
+    dollars = np.zeros((7, 21))
+    dollars[2, 1:], dollars[3] = 10, 10
+    dollars[:3, 0] = 100, 250, 100  # then silent weeks, or small ones
+    dollars[5:] = rng.uniform(0, 10, (2, 21)) * (rng.random((2, 21)) < 0.7)
     x = np.log10(1 + dollars)[:, :, None]
     c = gates.lstm_forward(x, [table[:1], table[1:2], table[2]])[1]["c"][-1, :, 0]
     if (c[:2] <= 0.5).any():
         return f"20 silent weeks after a week of 100 dollars C is {c[0]:.2f}; is the forget gate open enough?"
-    if (c[2:] >= 0.1).any():
-        return f"after weeks of at most 10 dollars C is {c[2:].max():.2f}; close the input gate for small x."
+    if c[2] <= 0.5:
+        return (
+            f"20 weeks of 10 dollars after a week of 100 leave C at {c[2]:.2f}; what small weeks write must "
+            "not wash it out (the weight of h lets the candidate know what is kept)."
+        )
+    if (c[3:] >= 0.1).any():
+        return f"after weeks of at most 10 dollars C is {c[3:].max():.2f}; close the input gate for small x."
     return None
