@@ -34,7 +34,7 @@ const COLOURS = { i: "#009e73", f: "#d55e00", g: "#8c8c8c", o: "#cc79a7", c: "#e
 const STYLE = `
 .ge { font: 14px/1.45 system-ui, sans-serif; color: inherit; max-width: 860px; }
 .ge-bar { display: flex; flex-wrap: wrap; gap: .5em 1.2em; align-items: end; margin: .4em 0; }
-.ge-columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(255px, 1fr)); gap: .8em; }
+.ge-columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: .8em; }
 .ge fieldset { border: 1px solid color-mix(in srgb, currentColor 35%, transparent); border-radius: 6px;
   padding: .3em .8em .6em; margin: 0; min-width: 0; }
 .ge fieldset.ge-wide { grid-column: 1 / -1; }
@@ -243,7 +243,8 @@ function draw(svg, { spend, weeks }, steps, week) {
     ${spend.map((v, t) => `<rect x="${x(t) - wide * 0.4}" width="${wide * 0.8}" y="${money(v)}"
       height="${90 - money(v)}" fill="currentColor" opacity=".55"/>`).join("")}
     ${text(LEFT, 112, "gates, 0 closed to 1 open", "start")}${axis(unit, 0, 1)}
-    ${["i", "f", "o"].map((name) => line(steps.map((s) => s[name]), unit, COLOURS[name])).join("")}
+    ${["i", "f", "o"].map((name) => line(steps.map((s) => s[name]), unit, COLOURS[name],
+      name === "i" ? 'style="stroke-width:5;opacity:.5"' : "")).join("")}
     ${key([["i", "input", COLOURS.i], ["f", "forget", COLOURS.f], ["o", "output", COLOURS.o]], 136)}
     ${text(LEFT, 212, "states", "start")}${axis(cell, -far, far)}${axis(cell, 0, 0)}
     ${line(steps.map((s) => s.c), cell, COLOURS.c)}${line(steps.map((s) => s.h), cell, COLOURS.h, 'stroke-dasharray="5 3"')}

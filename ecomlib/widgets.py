@@ -150,8 +150,13 @@ def draw_trace(spend: np.ndarray, weights: dict, held: dict | None = None, axes=
     week = np.arange(1, len(spend) + 1)
     axes[0].bar(week, spend, color="0.55")
     axes[0].set(ylabel="spending\n(dollars)", title="One unit over a household's weeks")
-    for name, label, width in (("i", "input", 5), ("f", "forget", 2), ("o", "output", 2)):
-        axes[1].plot(week, run[name], label=label, linewidth=width, alpha=0.5 if width > 2 else 1)
+    # Where two gates agree, the input gate stays visible as a broad line under the other.
+    for name, label, width, colour in (
+        ("i", "input", 5, "C2"),
+        ("f", "forget", 2, "C3"),
+        ("o", "output", 2, "C4"),
+    ):
+        axes[1].plot(week, run[name], colour, label=label, linewidth=width, alpha=0.5 if width > 2 else 1)
     axes[1].set(ylabel="gate\n(0 to 1)", ylim=(-0.05, 1.05))
     axes[2].plot(week, run["c"], color="C1", label="cell state C")
     axes[2].plot(week, run["h"], color="C0", linestyle="--", label="hidden state h")

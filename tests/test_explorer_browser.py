@@ -54,6 +54,11 @@ def move_sliders(page, explorer):
     assert shown("x") == 3 and shown("h-new") != h
     assert "What if" in explorer.locator('[data-name="note"]').text_content()
 
+    for name, number in (("h", "-1"), ("c", "3")):  # the state before, each part of it
+        before = shown("h-new")
+        explorer.locator(f'[data-name="{name}"]').fill(number)
+        assert shown(name) == float(number) and shown("h-new") != before
+
     explorer.locator('[data-name="f-held"]').select_option("0")
     assert shown("f") == 0
     explorer.locator('[data-name="week"]').fill("4")
@@ -64,6 +69,14 @@ def move_sliders(page, explorer):
         assert shown("x") == pytest.approx(week_four, abs=0.005)
         assert shown("h-new") == pytest.approx(run["h"][3], abs=6e-5)
         assert shown("c-new") == pytest.approx(run["c"][3], abs=6e-5)
+
+    kept = explorer.locator('[data-name="preset"]').input_value(), shown("f2")
+    explorer.locator('[data-name="preset"]').select_option("counts silent weeks")
+    assert (shown("i0"), shown("f2")) == (-6, 4)
+    explorer.locator('[data-name="preset"]').select_option(kept[0])
+    assert shown("f2") == 1  # the preset's, not the 1.5 of the keyboard
+    explorer.locator('[data-name="f2"]').fill(str(kept[1]))
+    explorer.locator('[data-name="f-held"]').select_option("0")
 
     unlabelled = explorer.evaluate(
         """(root) => [...root.querySelectorAll("input, select")]
