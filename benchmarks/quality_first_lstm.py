@@ -21,6 +21,8 @@ from ecomlib.models import visits_model
 
 SEEDS = {"shopping weeks": 5, "spending band": 3}
 REMEDY_SEEDS = 3
+PATIENCE = 5  # epochs without a new best before early stopping gives up
+DRAWS = 2000
 LOSS = {"reduction": "mean_with_sample_weight"}
 REMEDIES = {
     "plain": {},
@@ -45,8 +47,10 @@ def rows(quick: bool, log) -> list[dict]:
         for seed in range(1 if quick else SEEDS[question]):
             models.append(fit_every_week(task, n_classes, seed, **epochs))
             log(f"{question}: LSTM, seed {seed}")
-        out += valid_rows(question, task, models)
+        out += valid_rows(question, task, models, "LSTM, one fit")
         if question == "shopping weeks":
+            plain = [fit_every_week(task, n_classes, s, recurrent_dropout=0, **epochs) for s in range(3)]
+            out += valid_rows(question, task, plain, "LSTM without recurrent dropout, one fit")
             out += remedy_rows(question, task, range(1 if quick else REMEDY_SEEDS), log, **epochs)
         others = baselines(panel, task, n_classes, len(models), log)
         out += test_rows(question, task, models, others)
@@ -113,17 +117,17 @@ def boosted_trees(leaves, leaf_rows, trees, seed=0):
     return lgb.LGBMClassifier(
         num_leaves=leaves, min_child_samples=leaf_rows, learning_rate=0.03, n_estimators=trees,
         colsample_bytree=0.5, subsample=0.7, subsample_freq=1, reg_lambda=10.0, verbose=-1,
-        n_jobs=2, random_state=seed, deterministic=True, force_row_wise=True,
+        n_jobs=1, random_state=seed, deterministic=True, force_row_wise=True,
     )  # fmt: skip
 
 
-def fit_every_week(task, n_classes, seed, epochs=18, batch=32, rate=4e-3):
+def fit_every_week(task, n_classes, seed, epochs=18, batch=32, rate=4e-3, recurrent_dropout=0.2):
     """Train on a forecast after every week; returns the model."""
     keras.utils.set_random_seed(seed)
     weight = task.weight("train")
     keep = weight.any(axis=1)
     n = weight.shape[1]
-    model = visits_model(task.x.shape[-1], n_classes)
+    model = visits_model(task.x.shape[-1], n_classes, recurrent_dropout=recurrent_dropout)
     steps = epochs * -(-int(keep.sum()) // batch)
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)),
@@ -160,11 +164,11 @@ def fit_last_week(task, seed, decay=None, epochs=24, batch=32, rate=4e-3, **kind
     return np.array(log["loss"]), np.array(log["val_loss"])
 
 
-def valid_rows(question, task, models):
+def valid_rows(question, task, models, name):
     y = task.rows("valid")[2]
     losses = [mean_log_loss(forecast(model, task, "valid"), y) for model in models]
     spread = np.mean(losses), min(losses), max(losses)
-    return [row("LSTM, one fit", "log-loss", spread, len(models), question=question, part="valid")]
+    return [row(name, "log-loss", spread, len(models), question=question, part="valid")]
 
 
 def remedy_rows(question, task, seeds, log, **options):
@@ -173,11 +177,14 @@ def remedy_rows(question, task, seeds, log, **options):
     for name, kind in REMEDIES.items():
         logs = [fit_last_week(task, seed, **kind, **options) for seed in seeds]
         best = [valid.argmin() for _, valid in logs]
+        kept = [early_stop(valid) for _, valid in logs]
         parts = {
             "training log-loss, last epoch": [train[-1] for train, _ in logs],
             "validation log-loss, last epoch": [valid[-1] for _, valid in logs],
             "validation log-loss, best epoch": [v[b] for (_, v), b in zip(logs, best, strict=True)],
+            "validation log-loss, early stopping": [v[k] for (_, v), k in zip(logs, kept, strict=True)],
             "best epoch": [b + 1 for b in best],
+            "epoch kept by early stopping": [k + 1 for k in kept],
         }
         for metric, values in parts.items():
             spread = np.mean(values), np.min(values), np.max(values)
@@ -186,15 +193,24 @@ def remedy_rows(question, task, seeds, log, **options):
     return out
 
 
+def early_stop(valid: np.ndarray) -> int:
+    """Epoch that `EarlyStopping(patience=PATIENCE, restore_best_weights=True)` keeps, counted from 0."""
+    for epoch in range(len(valid)):
+        best = int(valid[: epoch + 1].argmin())
+        if epoch - best >= PATIENCE:
+            return best
+    return int(valid.argmin())
+
+
 def test_rows(question, task, models, others):
     """Score everything on the test rows: intervals over customers; single fits by their range over seeds."""
     customer, _, y = task.rows("test")
     fits = [forecast(model, task, "test") for model in models]
     n, place = len(fits), {"question": question, "part": "test"}
     mean_name = f"LSTM, mean of {n} fits"
-    scored = {name: visits.evaluate(p, y, customer) for name, p in others.items()}
-    scored[mean_name] = visits.evaluate(np.mean(fits, axis=0), y, customer)
-    single = [visits.evaluate(p, y, customer) for p in fits]
+    scored = {name: visits.evaluate(p, y, customer, n=DRAWS) for name, p in others.items()}
+    scored[mean_name] = visits.evaluate(np.mean(fits, axis=0), y, customer, n=DRAWS)
+    single = [visits.evaluate(p, y, customer, n=DRAWS) for p in fits]
     out = []
     for name, result in scored.items():
         seeds = n if name.startswith("LSTM") else 1

@@ -252,7 +252,7 @@ def baseline_forecasts(panel: WeeklyPanel, task: Visits) -> dict[str, dict[str, 
     trees = LGBMClassifier(
         num_leaves=15, min_child_samples=400, n_estimators=186, learning_rate=0.03, colsample_bytree=0.5,
         subsample=0.7, subsample_freq=1, reg_lambda=10.0, random_state=0, deterministic=True,
-        force_row_wise=True, n_jobs=2, verbose=-1,
+        force_row_wise=True, n_jobs=1, verbose=-1,  # two threads wait for each other on a busy machine
     ).fit(at["train"], y)  # fmt: skip
     return {
         part: {

@@ -71,15 +71,20 @@ def _temper(p, t):
         lambda: lambda p, t: p ** (1 / t),
         lambda: lambda p, t: _temper(p, 1 / t),
         lambda: lambda p, t: p ** (1 / t) / (p ** (1 / t)).sum(),
+        lambda: lambda p, t: _temper(p, 2.0),
+        lambda: lambda p, t: _temper(p, 4 / t),
     ],
     right=lambda: _temper,
 )
 def temper(answer):
     """Check the sums and both directions of the temperature."""
     p = np.random.default_rng(4).dirichlet(np.ones(CLASSES), 20)
-    given = np.asarray(answer(p.copy(), 2.0), dtype=float)
-    if given.shape != p.shape or not close(given.sum(axis=1), np.ones(len(p))):
-        return "every row has to sum to 1 again: divide each row by its own sum."
-    if close(given, _temper(p, 0.5)):
-        return "t above 1 has to make the forecasts less sure: the power is 1/t."
-    return None if close(given, _temper(p, 2.0)) else "raise every probability to the power 1/t, then divide."
+    for t in (2.0, 0.5, 3.0):
+        given = np.asarray(answer(p.copy(), t), dtype=float)
+        if given.shape != p.shape or not close(given.sum(axis=1), np.ones(len(p))):
+            return "every row has to sum to 1 again: divide each row by its own sum."
+        if close(given, _temper(p, 1 / t)):
+            return "t above 1 has to make the forecasts less sure: the power is 1/t."
+        if not close(given, _temper(p, t)):
+            return f"for t = {t:g}: raise every probability to the power 1/t, then divide."
+    return None
