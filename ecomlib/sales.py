@@ -1,7 +1,8 @@
 """Sales forecasting: a `Shop` becomes daily series, what is known ahead of them, and windows by origin.
 
 An *origin* is the first day to be forecast: everything before it is known, nothing at or after it but
-the calendar and the promotions that were planned for it.
+the calendar and the promotions that were planned for it. The calendar is the running shop's (United States,
+closed on Christmas Day); `sales_task` takes another shop's as `holidays` and `closed`.
 """
 
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ class CivicHolidays(AbstractHolidayCalendar):
     ]
 
 
+HOLIDAYS = (Feasts(), CivicHolidays())  # of the running shop
 CLOSED_DAYS = ((12, 25),)  # (month, day) on which the running shop does not open
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 HOLIDAY_NAMES = [
@@ -57,16 +59,23 @@ HOLIDAY_NAMES = [
 PROMOTION_NAMES = ["display", "mailer", "expected lift"]
 
 
-def open_days(days: pd.DatetimeIndex) -> np.ndarray:
-    """Bool array (n_days,): False where the shop is known to be closed (Christmas Day)."""
-    closed = np.zeros(len(days), bool)
-    for month, day in CLOSED_DAYS:
-        closed |= np.asarray((days.month == month) & (days.day == day))
-    return ~closed
+def open_days(days: pd.DatetimeIndex, closed: tuple = CLOSED_DAYS) -> np.ndarray:
+    """Bool array (n_days,): False where the shop is known to be closed, on the (month, day) of `closed`."""
+    shut = np.zeros(len(days), bool)
+    for month, day in closed:
+        shut |= np.asarray((days.month == month) & (days.day == day))
+    return ~shut
 
 
-def calendar_features(days: pd.DatetimeIndex, holidays: bool = True) -> pd.DataFrame:
+def calendar_features(days: pd.DatetimeIndex, holidays: tuple | None = HOLIDAYS) -> pd.DataFrame:
     """What the calendar says of each day, known years ahead.
+
+    Parameters
+    ----------
+    days : DatetimeIndex (n_days,)
+    holidays : (feasts, civic), optional
+        Two of pandas' holiday calendars, such as `Feasts()` and `CivicHolidays()`; None: weekdays and
+        the month's start only.
 
     Returns
     -------
@@ -87,10 +96,9 @@ def calendar_features(days: pd.DatetimeIndex, holidays: bool = True) -> pd.DataF
     """
     table = pd.DataFrame({day: np.asarray(days.day_of_week == i) for i, day in enumerate(WEEKDAYS)})
     table["month start"] = np.clip(1 - (np.asarray(days.day) - 1) / 10, 0, 1)
-    if holidays:
+    if holidays is not None:
         near = pd.Timedelta(days=7)
-        feasts = Feasts().holidays(days[0] - near, days[-1] + near)
-        civic = CivicHolidays().holidays(days[0] - near, days[-1] + near)
+        feasts, civic = (calendar.holidays(days[0] - near, days[-1] + near) for calendar in holidays)
         both = feasts.append(civic)
         for name, ahead in zip(HOLIDAY_NAMES[:3], (3, 2, 1), strict=True):
             table[name] = (days + pd.Timedelta(days=ahead)).isin(both)
@@ -208,6 +216,8 @@ class Windows:
     def weekday_mean(self, weeks: int = 8) -> np.ndarray:
         """Mean of the last `weeks` same weekdays for each day to forecast; (n, horizon), scaled.
 
+        A window that holds fewer weeks gives the mean of all it holds.
+
         Examples
         --------
         >>> past = np.arange(14.0)[None]
@@ -252,6 +262,8 @@ class SalesTask:
         Positions of days.
     window, horizon : int
         Days read, days forecast.
+    holidays, closed
+        As in `sales_task`.
     """
 
     panel: Panel
@@ -262,6 +274,8 @@ class SalesTask:
     test_end: int
     window: int = 56
     horizon: int = 7
+    holidays: tuple = HOLIDAYS
+    closed: tuple = CLOSED_DAYS
 
     @property
     def n_series(self) -> int:
@@ -316,25 +330,25 @@ class SalesTask:
 
     def is_open(self, origins: np.ndarray) -> np.ndarray:
         """Bool (n_origins, 1, horizon): days on which the shop opens. Closed days are not scored."""
-        return future_windows(open_days(self.panel.days)[None], origins, self.horizon)
+        return future_windows(open_days(self.panel.days, self.closed)[None], origins, self.horizon)
 
     def without(self, *words: str) -> "SalesTask":
         """Return the task without the known covariates "promotions" or "holidays"."""
-        drop = {n for w in words for n in {"promotions": PROMOTION_NAMES, "holidays": HOLIDAY_NAMES}[w]}
+        groups = {"promotions": PROMOTION_NAMES, "holidays": HOLIDAY_NAMES}
+        for word in words:
+            if word not in groups:
+                raise BadValue(f"there are no covariates {word!r} to leave out; use promotions or holidays.")
+        drop = {name for word in words for name in groups[word]}
         keep = [i for i, name in enumerate(self.known_names) if name not in drop]
         return replace(self, known=self.known[:, :, keep], known_names=[self.known_names[i] for i in keep])
 
     def holiday_weeks(self, origins: np.ndarray) -> np.ndarray:
-        """Bool (n_origins,): the horizon holds a feast or the three days before one."""
+        """Bool (n_origins,): the horizon holds a holiday or one of the three days before it."""
         days = self.panel.days
-        reach = pd.Timedelta(days=4)
         near = set()
-        for feast in (
-            Feasts()
-            .holidays(days[0], days[-1] + reach)
-            .append(CivicHolidays().holidays(days[0], days[-1] + reach))
-        ):
-            near |= set(pd.date_range(feast - pd.Timedelta(days=3), feast))
+        for calendar in self.holidays:
+            for holiday in calendar.holidays(days[0], days[-1] + pd.Timedelta(days=4)):
+                near |= set(pd.date_range(holiday - pd.Timedelta(days=3), holiday))
         flag = np.array([day in near for day in days])
         return future_windows(flag[None], origins, self.horizon)[:, 0].any(axis=1)
 
@@ -348,6 +362,8 @@ def sales_task(
     test_start: str | pd.Timestamp | None = None,
     test_days: int = 56,
     valid_days: int = 28,
+    holidays: tuple = HOLIDAYS,
+    closed: tuple = CLOSED_DAYS,
 ) -> SalesTask:
     """Turn a shop into a forecasting task: the largest series of a level, day by day.
 
@@ -361,10 +377,15 @@ def sales_task(
         How many; default 12 departments or 60 categories. The largest by revenue *before* the
         validation period.
     window, horizon : int
-        Days read and days forecast.
+        Days read (whole weeks) and days forecast.
     test_start : date, optional
         First day of the test period; default: such that it ends with the data.
     test_days, valid_days : int
+    holidays : (feasts, civic)
+        Two of pandas' holiday calendars (`pandas.tseries.holiday`): feasts, on which the shop is quiet or
+        closed, and holidays on which it is open. Default: the running shop's, `Feasts` and `CivicHolidays`.
+    closed : tuple of (month, day)
+        Days on which the shop never opens; they are forecast as 0 and not scored. Default: 25 December.
 
     Returns
     -------
@@ -374,29 +395,41 @@ def sales_task(
     ------
     MissingColumn
         When the shop has no products table or the table lacks the level.
+    BadValue
+        When a size or the start of the test cannot be; the message says which.
     TooShort
         When the history cannot hold one window and one horizon before the validation period.
     """
     if shop.products is None or level not in shop.products.columns:
         raise MissingColumn(f"products: column {level!r} is missing; sales are summed by it.")
-    n_series = n_series or {"department": 12, "category": 60}.get(level, 20)
+    if n_series is None:
+        n_series = {"department": 12, "category": 60}.get(level, 20)
+    _check_sizes(n_series, window, horizon, test_days, valid_days)
     lines = shop.orders[["product_id", "timestamp", "revenue"]]
     row = pd.Index(shop.products["product_id"]).get_indexer(pd.Index(lines["product_id"]))
     key = pd.Series(shop.products[level].astype(str).to_numpy()[row]).where(row >= 0)
     all_series = daily_panel(lines["timestamp"], key, lines["revenue"])
     n_days = len(all_series.days)
     first_test = n_days - test_days if test_start is None else all_series.index_of(test_start)
+    if not 0 < first_test <= n_days - test_days and test_start is not None:
+        first, last = (f"{day:%Y-%m-%d}" for day in all_series.days[[0, -1]])
+        raise BadValue(
+            f"test_start {test_start}: {test_days} test days from there do not lie within the orders, "
+            f"{first} to {last}; use another day or fewer test_days."
+        )
     first_valid = first_test - valid_days
-    if first_valid < window + horizon or first_test + test_days > n_days:
+    if first_valid < window + horizon:
         raise TooShort(
             f"orders: {n_days} days are too few for a window of {window}, a horizon of {horizon}, "
             f"{valid_days} validation and {test_days} test days; shorten one of them."
         )
     size = all_series.values[:, :first_valid].sum(axis=1)
-    named = np.array([name != "UNKNOWN" for name in all_series.names])
+    named = np.array([name != "UNKNOWN" for name in all_series.names], dtype=bool)
+    if not named.any():
+        raise BadValue(f"products: no product that was sold has a {level}; fill the column {level!r}.")
     order = np.argsort(-np.where(named, size, -1), kind="stable")[: min(n_series, int(named.sum()))]
     panel = Panel(all_series.values[order], [all_series.names[i] for i in order], all_series.days)
-    calendar = calendar_features(panel.days)
+    calendar = calendar_features(panel.days, holidays)
     known = np.broadcast_to(calendar.to_numpy()[None], (len(order), *calendar.shape))
     names = list(calendar.columns)
     if shop.promotions is not None:
@@ -411,7 +444,23 @@ def sales_task(
         first_test + test_days,
         window,
         horizon,
+        holidays,
+        closed,
     )
+
+
+def _check_sizes(n_series: int, window: int, horizon: int, test_days: int, valid_days: int) -> None:
+    """Raise BadValue, with the mend, for a size with which there is nothing to read or to forecast."""
+    for name, value in (("n_series", n_series), ("horizon", horizon)):
+        if value < 1:
+            raise BadValue(f"{name}={value}: there must be at least 1.")
+    if window < 7 or window % 7:
+        raise BadValue(f"window={window}: a window is made of whole weeks; use a multiple of 7, such as 56.")
+    for name, value in (("valid_days", valid_days), ("test_days", test_days)):
+        if value < horizon:
+            raise BadValue(
+                f"{name}={value}: a horizon of {horizon} days does not fit; use at least {horizon}."
+            )
 
 
 def close_days(forecast: np.ndarray, task: SalesTask, origins: np.ndarray) -> np.ndarray:
