@@ -1,5 +1,7 @@
 """Baselines: one shape for all, right on series whose future is obvious."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,7 @@ MODELS = [
     ETS(),
     Theta(),
     LightGBM(n_estimators=200, learning_rate=0.1, min_child_samples=5, subsample=1.0),
+    LightGBM(correct=True, n_estimators=200, learning_rate=0.1, min_child_samples=5, subsample=1.0),
 ]
 
 
@@ -45,6 +48,25 @@ def test_the_mean_is_the_mean_of_the_same_weekdays():
     forecast = WeekdayMean(3).fit(task).predict(task, np.array([origin]))[0, :, :, 1]
     by_hand = np.mean([task.panel.values[:, origin - 7 * k : origin - 7 * k + 7] for k in (1, 2, 3)], axis=0)
     np.testing.assert_allclose(forecast, by_hand, rtol=1e-5)
+
+
+def test_ets_follows_a_season_that_grows_with_the_level():
+    task = make_task(noise=0.02)
+    growing = task.panel.values * np.linspace(1, 3, 140, dtype=np.float32)
+    task = replace(task, panel=Panel(growing, task.panel.names, DAYS))
+    origins = task.origins("test")[:2]
+    for model in (ETS(), Theta()):
+        forecast = model.predict(task, origins)
+        np.testing.assert_allclose(forecast[..., 1], task.actual(origins), rtol=0.15)
+        np.testing.assert_array_equal(forecast, model.predict(task, origins))  # simulated bands too
+
+
+def test_trees_without_rounds_of_correction_are_the_eight_week_mean():
+    task = replace(make_task(noise=0.3), window=56)
+    model = LightGBM(correct=True, n_estimators=1, learning_rate=1e-9, boost_from_average=False)
+    forecast = model.fit(task, "refit").predict(task, task.origins("test"))
+    mean = WeekdayMean(8).predict(task, task.origins("test"))[..., 1]
+    np.testing.assert_allclose(forecast[..., 1], mean, rtol=1e-4)
 
 
 def test_trees_read_what_the_network_reads():
