@@ -164,14 +164,17 @@ def _draw(units: int, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _forecast_draws(
-    errors: dict, scale: tuple | None, n: int, seed: int, draw_origins: bool = True
+    errors: dict, scale: tuple | None, n: int, seed: int, draw_origins: bool = True, stream: int = 0
 ) -> dict[str, np.ndarray]:
-    """Every metric on the data (entry 0) and on n bootstrap samples of series, origins and seeds."""
+    """Every metric on the data (entry 0) and on n bootstrap samples of series, origins and seeds.
+
+    Series and origins depend on `seed` alone, so that two models meet the same samples and can be compared
+    in pairs; the draws of a model's own seeds depend on `stream` too.
+    """
     n_seeds, n_origins, n_series = errors["sales"].shape
     rng = np.random.default_rng(seed)
-    # Series and origins first: two models then meet the same samples, and can be compared in pairs.
     w_series, w_origin = _draw(n_series, n, rng), _draw(n_origins, n, rng)
-    w_seed = _draw(n_seeds, n, rng)
+    w_seed = _draw(n_seeds, n, np.random.default_rng([seed, stream]))
     if not draw_origins:
         w_origin = np.ones_like(w_origin)
 
@@ -246,7 +249,7 @@ def compare_forecasts(
 ) -> tuple[float, float, float]:
     """Ratio of two forecasters' metric with a paired bootstrap interval; below 1 the first is better.
 
-    Both meet the same bootstrap samples of series and origins; seeds are drawn for each.
+    Both meet the same bootstrap samples of series and origins; each one's seeds are drawn on their own.
 
     Parameters
     ----------
@@ -258,8 +261,8 @@ def compare_forecasts(
     """
     both = [f if f.ndim == 5 else f[None] for f in (forecast, other)]
     first, second = (
-        _forecast_draws(forecast_errors(actual, f, is_open), None, n, seed, draw_origins)[metric]
-        for f in both
+        _forecast_draws(forecast_errors(actual, f, is_open), None, n, seed, draw_origins, stream)[metric]
+        for stream, f in enumerate(both)
     )
     return interval(first / second)
 

@@ -65,6 +65,14 @@ def test_intervals_hold_the_value_and_pairs_cancel():
     np.testing.assert_allclose(compare_forecasts(ACTUAL, half, FORECAST[0]), 0.5)
 
 
+def test_the_seeds_of_two_forecasters_are_drawn_apart():
+    several = RNG.gamma(2, 10, (3, 4, 3, 7, 3))
+    value, low, high = compare_forecasts(ACTUAL, several, several, n=400)
+    assert value == 1 and low < 0.999 and high > 1.001  # three other seeds might have been met on either side
+    part = score_forecast(ACTUAL, several[0], n=400)["WAPE"]
+    assert part == score_forecast(ACTUAL, several[:1], n=400)["WAPE"]
+
+
 def test_naive_scale_of_a_weekly_pattern_is_zero():
     mae, rmse = naive_scale(np.tile(np.arange(7.0), (1, 4)))
     assert mae == rmse == 0
