@@ -81,6 +81,7 @@ def _recent(weeks):
         lambda: lambda weeks: weeks.mean(axis=1),
         lambda: lambda weeks: weeks[:, -1],
         lambda: lambda weeks: weeks,
+        lambda: lambda weeks: np.full(weeks[:, 0].shape, np.nan),
     ],
     right=lambda: _recent,
 )
@@ -97,6 +98,8 @@ def better_baseline(answer):
             return f"return one week for each row, shape (n, 7), not {forecast.shape}."
         own, plain = (np.abs(weeks[:, 8] - f).mean() for f in (forecast, weeks[:, :8].mean(axis=1)))
         errors[name] = own / plain
+    if not np.isfinite(list(errors.values())).all():
+        return "the forecast holds nan or inf; return a number for every day."
     if errors["shift"] > 0.97:
         return (
             f"after a shift its error is {errors['shift']:.2f} times the plain mean's; trust late weeks more."
