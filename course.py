@@ -27,6 +27,7 @@ WANTED = f"Python 3.11 {TO} 3.13"  # IS THIS LINE AN ERROR? Then your Python is 
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
+KEPT = VENV + "-kept"  # the old one, while an update makes a new one
 LOCK = os.path.join(ROOT, "requirements.lock")
 BUILD = os.path.join(ROOT, "build")
 NOTEBOOKS = os.path.join(ROOT, "notebooks")
@@ -171,31 +172,57 @@ def only_one_setup():
 _held = []  # the lock, handed to pip and uv: should this process be killed, a next one waits until they end
 
 
+def up_to_date():
+    """Whether .venv was finished with this lock, by whatever admitted Python."""
+    return read_stamp().split()[:1] == expected_stamp().split()[:1]
+
+
 def setup():
     """Make sure that .venv holds exactly the locked packages; return at once when it does."""
     check_python()
-    if read_stamp() == expected_stamp():
+    if up_to_date():
         return
     with only_one_setup():
-        stamp = read_stamp()
-        if stamp == expected_stamp():  # the set-up this one waited for did the work
+        if os.path.isdir(KEPT):  # an update was killed: take the old set-up as if it had not begun
+            if not read_stamp():
+                remove_venv()
+                os.replace(KEPT, VENV)
+            else:
+                shutil.rmtree(KEPT, ignore_errors=True)
+        if up_to_date():  # the set-up this one waited for did the work
             return
         check_disk()
-        update = stamp.split()[1:] == expected_stamp().split()[1:]
         start = time.time()
-        if update:
-            print("The list of packages has changed since the last set-up: updating .venv.", flush=True)
-            os.remove(os.path.join(VENV, STAMP))
-        else:
-            if os.path.lexists(VENV):
-                print(
-                    "The .venv here is unfinished or belongs to another Python: making it afresh.", flush=True
-                )
+        if read_stamp():
+            print("The packages have changed since the last set-up: making .venv afresh.", flush=True)
+            set_aside()
+        elif os.path.lexists(VENV):
+            print("The .venv here is unfinished: making it afresh.", flush=True)
+            remove_venv()
+        print(f"Setting up the course in {VENV} (about 2.8 GB; one to five minutes).", flush=True)
+        try:
+            install()
+            write_stamp()
+        except BaseException:
+            if os.path.isdir(KEPT):
                 remove_venv()
-            print(f"Setting up the course in {VENV} (about 2.8 GB, once; one to five minutes).", flush=True)
-        install()
-        write_stamp()
+                os.replace(KEPT, VENV)
+                print("The set-up of before the update was put back.", flush=True)
+            raise
+        shutil.rmtree(KEPT, ignore_errors=True)
         print(f"Set-up finished in {time.time() - start:.0f} s.", flush=True)
+
+
+def set_aside():
+    """Keep the old .venv until the new one is whole: an update may fail for want of a network."""
+    shutil.rmtree(KEPT, ignore_errors=True)
+    try:
+        os.replace(VENV, KEPT)
+    except OSError as error:
+        raise CourseError(
+            f"The folder .venv cannot be renamed ({error}). Close JupyterLab and every program that uses it, "
+            "and start again."
+        ) from None
 
 
 def remove_venv():
@@ -375,6 +402,11 @@ def progress(log_path, count):
 
 
 CAUSES = (
+    (
+        r"Long Path|path too long|filename or extension is too long",
+        "The path of this folder is too long for Windows. Move the course to a short one, such as "
+        "C:\\course, or switch on long paths, and start again.",
+    ),
     (r"No space left|not enough space|Errno 28", "The disk is full. Free about 4 GB and start again."),
     (
         r"DO NOT MATCH THE HASHES|[Hh]ash mismatch",
@@ -460,7 +492,10 @@ def jobs_default():
         with open("/proc/meminfo", encoding="ascii") as file:
             memory = int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) / 1e6
     except (OSError, TypeError, ValueError):
-        memory = 2 * JOB_GB
+        memory = JOB_GB
+    limit = "/sys/fs/cgroup/memory.max"  # a container's own; "max" is no number
+    with contextlib.suppress(OSError, ValueError), open(limit, encoding="ascii") as file:
+        memory = min(memory, int(file.read()) / 1e9)
     return max(1, min(cores, 4, int(memory / JOB_GB)))
 
 
@@ -677,6 +712,13 @@ def execute(path):
     )
     try:
         client.execute()
+    except (nbclient.exceptions.DeadKernelError, nbclient.exceptions.CellTimeoutError) as error:
+        print(
+            f"{error}\nThe kernel died or a cell took too long, most likely for want of memory: close other "
+            "programs."
+        )
+        print(f"{label(path)} was left as it was.")
+        return 1
     except nbclient.exceptions.CellExecutionError as error:
         print(re.sub(r"\x1b\[[0-9;]*m", "", str(error)))
         print(f"{label(path)} was left as it was.")
@@ -715,7 +757,8 @@ def command_book(options):
 def command_download(options):
     """Fetch every package of the lock for this system and this Python."""
     check_disk()
-    for python in (venv_python(), base_python()):
+    same = read_stamp().split()[1:] == expected_stamp().split()[1:]  # wheels are for one Python
+    for python in (venv_python(), base_python()) if same else (base_python(),):
         if os.path.exists(python) and not subprocess.call(
             [python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ):

@@ -134,6 +134,7 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "requirements.lock").write_text("package==1\n")
     monkeypatch.setattr(course, "ROOT", str(tmp_path))
     monkeypatch.setattr(course, "VENV", str(tmp_path / ".venv"))
+    monkeypatch.setattr(course, "KEPT", str(tmp_path / ".venv-kept"))
     monkeypatch.setattr(course, "LOCK", str(tmp_path / "requirements.lock"))
     monkeypatch.setattr(course, "BUILD", str(tmp_path / "build"))
     installs = []
@@ -197,19 +198,43 @@ def test_no_partial_venv_is_trusted(home, state):
     assert course.read_stamp() == course.expected_stamp()
 
 
-def test_a_new_lock_updates_and_a_new_python_rebuilds(home, capsys):
+def test_a_new_lock_rebuilds_and_another_admitted_python_does_not(home):
     folder, installs = home
     course.setup()
-    (folder / ".venv" / "kept").touch()
+    (folder / ".venv" / "old").touch()
+    stamp = folder / ".venv" / course.STAMP
+    stamp.write_text(stamp.read_text().rsplit(" ", 1)[0] + " 3.12")
+    course.setup()
+    assert len(installs) == 1
     (folder / "requirements.lock").write_text("package==2\n")
     course.setup()
-    assert "kept" in installs[-1]
-    assert course.STAMP not in installs[-1], "the stamp must be away while packages change"
-    stamp = folder / ".venv" / course.STAMP
-    stamp.write_text(stamp.read_text().rsplit(" ", 1)[0] + " 3.9")
+    assert len(installs) == 2 and "old" not in installs[-1]
+    assert not (folder / ".venv-kept").exists()
+
+
+@pytest.mark.parametrize("how", ["no network", "interrupted", "killed"])
+def test_an_update_that_fails_leaves_the_old_set_up(home, monkeypatch, how):
+    folder, installs = home
     course.setup()
-    assert "kept" not in installs[-1]
-    assert len(installs) == 3
+    (folder / ".venv" / "old").touch()
+    lock, whole = (folder / "requirements.lock").read_text(), course.install
+
+    def fails():
+        whole()
+        raise KeyboardInterrupt if how == "interrupted" else course.CourseError("No package index")
+
+    if how == "killed":  # no handler runs: the folders stay as they are
+        (folder / ".venv").rename(folder / ".venv-kept")
+        (folder / ".venv").mkdir()
+    else:
+        (folder / "requirements.lock").write_text("package==2\n")
+        monkeypatch.setattr(course, "install", fails)
+        assert course.main(["setup"]) in (2, 130)
+        (folder / "requirements.lock").write_text(lock)
+    before = len(installs)
+    course.setup()  # back to the old lock: nothing has to be fetched
+    assert len(installs) == before and (folder / ".venv" / "old").exists()
+    assert course.read_stamp() == course.expected_stamp()
 
 
 def test_line_ends_do_not_change_the_stamp(home):
@@ -307,6 +332,7 @@ def test_a_failed_step_is_explained(output, sentence, home, capsys):
 
 def test_a_python_without_venv_is_explained(monkeypatch, tmp_path):
     monkeypatch.setattr(course, "VENV", str(tmp_path / ".venv"))
+    monkeypatch.setattr(course, "KEPT", str(tmp_path / ".venv-kept"))
     monkeypatch.setattr(course.shutil, "which", lambda name: None)
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     with pytest.raises(course.CourseError, match="no module 'ensurepip'.*apt install"):
