@@ -1,7 +1,6 @@
 """Seeds, versions and figure style: what every notebook sets in its second cell."""
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +32,7 @@ def setup(seed: int = 42) -> None:
     expect differences near 1e-6 in a prediction.
     """
     import keras
+    import pandas as pd
     import seaborn as sns
     import tensorflow as tf
 
@@ -45,20 +45,5 @@ def setup(seed: int = 42) -> None:
         palette="colorblind",
         rc={"figure.dpi": 90, "figure.figsize": (8, 3.6), "axes.titlelocation": "left", "axes.titlesize": 11},
     )
-    names = ("keras", "tensorflow", "pandas")
-    print("seed", seed, "|", ", ".join(f"{name} {_version(name)}" for name in names))
-
-
-def _version(name: str) -> str:
-    # On Linux x86-64 the TensorFlow distribution is called tensorflow-cpu.
-    return version("tensorflow-cpu") if name == "tensorflow" and _is_cpu_wheel() else version(name)
-
-
-def _is_cpu_wheel() -> bool:
-    from importlib.metadata import PackageNotFoundError
-
-    try:
-        version("tensorflow-cpu")
-    except PackageNotFoundError:
-        return False
-    return True
+    versions = f"keras {keras.__version__}, tensorflow {tf.__version__}, pandas {pd.__version__}"
+    print("seed", seed, "|", versions)
