@@ -32,8 +32,10 @@ MINUTES = re.compile(
 )
 CHECK = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d)["']""")
 LINK = re.compile(r"(!?)\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
+REFERENCE = re.compile(r"^\s{0,3}\[[^\]]+\]:\s*<?([^\s>]+)", re.MULTILINE)
 HTML_LINK = re.compile(r"""<(?:a|img)\b[^>]*?\b(?:href|src)=["']([^"']+)["']""")
-ABSOLUTE = re.compile(r"(?<![\w./:<])/(?:home|root|Users|tmp|work|usr|opt|var|mnt|etc)/|\b[A-Z]:\\\w|file://")
+FOLDERS = "home|root|Users|tmp|work|usr|opt|var|mnt|etc|content|data|private"
+ABSOLUTE = re.compile(rf"(?<![\w./:<])/(?:{FOLDERS})/|\b[A-Za-z]:\\\w|\b[A-Z]:/\w|(?<![\w./])~/\w|file://")
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,11 @@ def plain_python(lesson: Lesson) -> list[str]:
             ast.parse(cell.source)
         except SyntaxError as error:
             problems.append(f"{_at(lesson, cell)} is not plain Python: {(error.text or '').strip()!r}")
-        if re.search(r"\bget_ipython\(|\bos\.system\(|\bclear_output\(|\binteract\(", cell.source):
-            problems.append(f"{_at(lesson, cell)} calls get_ipython, os.system, clear_output or interact")
+        called = re.search(
+            r"\b(get_ipython|os\.system|os\.popen|subprocess\.\w+|clear_output|interact)\(", cell.source
+        )
+        if called:
+            problems.append(f"{_at(lesson, cell)} calls {called[1]}")
     return problems
 
 
@@ -230,7 +235,7 @@ def slugs(lesson: Lesson) -> set[str]:
 def links_of(cell) -> list[str]:
     """Targets of the links and pictures of a markdown cell, code left out."""
     text = re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$", "", cell.source, flags=re.DOTALL)
-    return [target for _, target in LINK.findall(text)] + HTML_LINK.findall(text)
+    return [target for _, target in LINK.findall(text)] + HTML_LINK.findall(text) + REFERENCE.findall(text)
 
 
 def links(lesson: Lesson) -> list[str]:
@@ -238,6 +243,9 @@ def links(lesson: Lesson) -> list[str]:
     problems = []
     for cell in lesson.markdown:
         outside = re.findall(r"!\[[^\]]*\]\((https?:[^)]*)\)|<img[^>]+src=[\"'](https?:[^\"']*)", cell.source)
+        outside += [
+            to for to in REFERENCE.findall(cell.source) if re.search(r"https?:.*\.(png|jpe?g|svg|gif)", to)
+        ]
         if outside or re.search(r"<(script|iframe|link)\b", cell.source):
             problems.append(f"{_at(lesson, cell)} loads something from outside")
         for target in links_of(cell):
@@ -245,7 +253,9 @@ def links(lesson: Lesson) -> list[str]:
                 continue
             file, _, anchor = target.partition("#")
             path = (lesson.path.parent / file).resolve() if file else lesson.path
-            if not path.exists():
+            if not path.is_relative_to(lesson.folder.parent.resolve()):
+                problems.append(f"{_at(lesson, cell)} links to {target!r}, which lies outside the course")
+            elif not path.exists():
                 problems.append(f"{_at(lesson, cell)} links to {target!r}, which does not exist")
             elif anchor and path.suffix == ".ipynb" and anchor not in slugs(Lesson(path, lesson.folder)):
                 problems.append(f"{_at(lesson, cell)} links to {target!r}, but there is no such heading")
@@ -283,6 +293,17 @@ def chain(lesson: Lesson) -> list[str]:
     ]
 
 
+def asserts(source: str) -> bool:
+    """Whether a piece of code holds an assert that can fail."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return False
+    return any(
+        isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant) for node in ast.walk(tree)
+    )
+
+
 def blocks(lesson: Lesson) -> list[str]:
     """The blocks of a lesson, in their order."""
     cells = lesson.notebook.cells
@@ -306,6 +327,12 @@ def blocks(lesson: Lesson) -> list[str]:
     place("## You will learn", heading("You will learn"))
     place("code tagged setup", tag("setup"))
     place("code tagged parameters", tag("parameters"))
+    place("## The data", heading("The data"))
+    place("## Baseline", heading("Baseline"))
+    if lesson.path.stem.endswith(("_train", "_evaluate")):
+        place("## Model", heading("Model"))
+    if lesson.path.stem.endswith("_evaluate"):
+        place("## Evaluation", heading("Evaluation"))
     place("## Exercises", heading("Exercises"))
     place("## Quiz", heading("Quiz"))
     place("## Takeaways", heading("Takeaways"))
@@ -315,8 +342,14 @@ def blocks(lesson: Lesson) -> list[str]:
         problems.append("the blocks are not in order: " + ", ".join(what for _, what in sorted(places)))
     if "checks" not in cells[-1].metadata.get("tags", []):
         problems.append("the last cell is not the one tagged checks")
-    elif not re.search(r"^\s*assert ", cells[-1].source, re.MULTILINE):
+    elif not asserts(cells[-1].source):
         problems.append("the checks cell asserts nothing")
+    for cell in lesson.code:
+        own = set(cell.metadata.get("tags", []))
+        if own & {"setup", "parameters", "exercise", "checks"} and own & TAGS_WITH_REASON:
+            problems.append(
+                f"{_at(lesson, cell)} is not compared, though setup, exercises and checks must be"
+            )
     own = lesson.headings(2)
     if "Exercises" in own and own.index("Exercises") < 3:
         problems.append("fewer than two sections between '## You will learn' and '## Exercises'")
@@ -389,9 +422,11 @@ def exercises(lesson: Lesson) -> list[str]:
 
 
 def has_solution(lesson: Lesson) -> list[str]:
-    """No lesson without its solutions."""
-    exists = (lesson.folder / "solutions" / lesson.path.name).exists()
-    return [] if exists else [f"solutions/{lesson.path.name} is missing"]
+    """No lesson without its solutions, and the way to them is in its header."""
+    name = f"solutions/{lesson.path.name}"
+    if not (lesson.folder / name).exists():
+        return [f"{name} is missing"]
+    return [] if name in links_of(lesson.notebook.cells[0]) else [f"cell 0 does not link to {name}"]
 
 
 def unbound(source: str) -> list[str]:

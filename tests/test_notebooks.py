@@ -53,12 +53,14 @@ def make_lesson():
         new_markdown_cell(
             "# 12 · Gates\n\nBeginner · read 20 min · run 1 min · exercises 30 min\n\n"
             "[11 · Data](11_data.ipynb) · [13 · Training](13_training.ipynb)"
+            " · [Solutions](solutions/12_gates.ipynb)"
         ),
         new_markdown_cell("## You will learn\n\nThree things, see [the data](#the-data)."),
         code("from ecomlib import check, setup\n\nsetup(1)", ["setup"], "seed 1\n"),
         code("N = 3", ["parameters"]),
         new_markdown_cell("## The data"),
         *[code(f"x{k} = {k}\nprint(x{k})", text=f"{k}\n") for k in range(16)],
+        new_markdown_cell("## Baseline"),
         new_markdown_cell("## The gate\n\n$$f = 1$$"),
         new_markdown_cell("## Exercises"),
     ]
@@ -186,6 +188,7 @@ FAULTS = [
     ("plain_python", setter(5, source="%nosuchmagic")),
     ("plain_python", setter(5, source="print?")),
     ("plain_python", setter(5, source="get_ipython().system('ls')")),
+    ("plain_python", setter(5, source="subprocess.run(['false'])")),
     ("tags", add_tag("hide-everything")),
     ("tags", add_tag("nbval-ignore-output")),
     ("tags", add_tag("raises-exception")),
@@ -195,11 +198,17 @@ FAULTS = [
     ("picture_size", output(output_type="display_data", data={"image/png": BIG})),
     ("no_absolute_path", setter(5, source='open("/home/me/shop.csv")')),
     ("no_absolute_path", output(output_type="stream", name="stdout", text="C:\\Users\\me")),
+    ("no_absolute_path", setter(5, source='open("C:/Users/me/shop.csv")')),
+    ("no_absolute_path", setter(5, source='open("~/shop.csv")')),
+    ("no_absolute_path", setter(5, source='open("/content/shop.csv")')),
     ("links", replacer("(#the-data)", "(#the-date)")),
     ("links", replacer("(#the-data)", "(14_none.ipynb)")),
     ("links", replacer("(#the-data)", "(11_data.ipynb#no-such-heading)")),
     ("links", setter(4, source="## The data\n\n![x](https://example.org/x.png)")),
     ("links", setter(4, source='## The data\n\n<script src="x.js"></script>')),
+    ("links", setter(4, source="## The data\n\n[x][ref]\n\n[ref]: nowhere.ipynb")),
+    ("links", setter(4, source="## The data\n\n![x][ref]\n\n[ref]: https://example.org/x.png")),
+    ("links", replacer("(#the-data)", "(../../notebooks)")),
     ("first_import", setter("setup", source="import keras\nfrom ecomlib import setup")),
     ("header", replacer("# 12 · Gates", "# 13 · Gates")),
     ("header", replacer("read 20 min", "read")),
@@ -209,7 +218,12 @@ FAULTS = [
     ("blocks", drop_tagged("parameters")),
     ("blocks", drop_tagged("take-with-you")),
     ("blocks", move_quiz_first),
+    ("blocks", replacer("## The data", "## Data")),
+    ("blocks", replacer("## Baseline", "## Rivals")),
     ("blocks", setter("checks", source="print(1)")),
+    ("blocks", setter("checks", source="assert True")),
+    ("blocks", setter("checks", source='print("""\nassert N\n""")')),
+    ("blocks", setter("checks", metadata={"tags": ["checks", "nbval-skip"], "reason": "it takes long"})),
     ("blocks", lambda notebook: notebook.cells.append(new_markdown_cell("The end."))),
     ("size", lambda notebook: notebook.cells.__delitem__(slice(6, 16))),
     ("size", lambda notebook: [cell.update(source="x = 1\n" * 9) for cell in notebook.cells[5:21]]),
@@ -233,7 +247,22 @@ def test_a_planted_fault_is_found(rule, fault, folder):
 
 def test_a_lesson_without_solution_is_found(folder):
     (folder / "solutions" / "12_gates.ipynb").unlink()
+    assert complaints(folder / "12_gates.ipynb", folder) == {"has_solution", "links"}
+
+
+def test_a_header_without_the_way_to_the_solutions_is_found(folder):
+    notebook = make_lesson()
+    replacer(" · [Solutions](solutions/12_gates.ipynb)", "")(notebook)
+    nbformat.write(notebook, folder / "12_gates.ipynb")
     assert complaints(folder / "12_gates.ipynb", folder) == {"has_solution"}
+
+
+def test_an_evaluating_lesson_needs_a_model_and_an_evaluation(folder):
+    for name, missing in (("12_gates_train", 1), ("12_gates_evaluate", 2)):
+        path = folder / f"{name}.ipynb"
+        nbformat.write(make_lesson(), path)
+        problems = next(rule for rule in LESSON_RULES if rule.__name__ == "blocks")(Lesson(path, folder))
+        assert len(problems) == missing
 
 
 SOLUTION_FAULTS = [
