@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
 SETUP = "run `python course.py setup`"
 AGAIN = "delete the folder .venv and run `python course.py setup`"
+if ".venv" not in sys.prefix:  # an environment of the reader's own, such as conda's
+    AGAIN = "in this environment run `pip install -r requirements.lock` and `pip install --no-deps -e .`"
 
 MEMORY_GB = 3.5  # a notebook holds up to 2 GB; the system and a browser need the rest
 FREE_MEMORY_GB = 2.0
@@ -276,9 +278,8 @@ def main(quick: bool = False) -> int:
         0 when the machine is ready, 1 when something has to be mended.
     """
     failed = 0
-    for name, question in QUESTIONS.items():
-        if quick and name in SLOW:
-            continue
+    asked = {name: question for name, question in QUESTIONS.items() if not (quick and name in SLOW)}
+    for name, question in asked.items():
         try:
             line = f"ok    {name:11s} {question()}"
         except NotReady as error:
@@ -291,7 +292,7 @@ def main(quick: bool = False) -> int:
     print(
         "This machine is ready for the course."
         if not failed
-        else f"{failed} of {len(QUESTIONS)} to mend before the course runs here."
+        else f"{failed} of {len(asked)} to mend before the course runs here."
     )
     return int(failed > 0)
 
