@@ -58,7 +58,7 @@ def sales_and_panel(weekly: pd.DataFrame):
     left.set(title="Sales are level; the peak is before Christmas", ylabel="sales a week (thousand dollars)")
     right.plot(weekly["seen"], label="seen so far")
     right.plot(weekly["active"], ls="--", label="active in the week")
-    right.set(title="The panel fills up; the active ones stay level", ylabel="households")
+    right.set(title="First sightings pile up; the active households stay level", ylabel="households")
     right.legend()
     for ax in (left, right):
         ax.set(xlabel="week of 2017", ylim=(0, None))
@@ -227,3 +227,23 @@ def three_sequences(daily: pd.Series, weeks: pd.DataFrame, trips: pd.Series):
         ax.set_xlim(daily.index[0] - day, daily.index[-1] + day)
     fig.tight_layout()
     return axes
+
+
+def index_curves(curves: pd.DataFrame, base: tuple[int, int]):
+    """Draw weekly curves as an index, 100 = their mean over the weeks base[0] to base[1].
+
+    Parameters
+    ----------
+    curves : DataFrame
+        One row a week; "sales" and "sales per household seen so far".
+    base : (int, int)
+        First and last week of the base.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = (curves / curves.loc[base[0] : base[1]].mean() * 100).plot()
+    ax.set(xlabel="week of 2017", ylabel=f"index (weeks {base[0]} to {base[1]} = 100)")
+    ax.set_title("Dividing by the households seen so far invents a fall in the first weeks")
+    return ax

@@ -29,7 +29,16 @@ def learning_curve(history: dict[str, list[float]], ylabel: str, title: str, ax=
     return ax
 
 
-def window_layout(origins: dict[str, int], lookback: int, horizon: int, n_days: int, title: str, ax=None):
+def window_layout(
+    origins: dict[str, int],
+    lookback: int,
+    horizon: int,
+    n_days: int,
+    title: str,
+    ax=None,
+    shapes: tuple[str, str] | None = None,
+    dropped: int | None = None,
+):
     """Draw where windows and their targets lie: three origins, a week apart, in each part.
 
     Parameters
@@ -39,22 +48,38 @@ def window_layout(origins: dict[str, int], lookback: int, horizon: int, n_days: 
         origins of all but the first.
     lookback, horizon, n_days : int
         Days.
+    shapes : (str, str), optional
+        What is written beside the first window drawn and beside its target.
+    dropped : int, optional
+        Origin of a window whose target crosses a border; it is drawn hatched, in a row of its own.
 
     Returns
     -------
     matplotlib Axes
     """
-    ax = ax or plt.subplots(figsize=(9, 3.2))[1]
-    level = 3 * len(origins)
-    for first in origins.values():
-        for origin in (first, first + 7, first + 14):
-            level -= 1
-            ax.barh(level, lookback, left=origin - lookback, color="C0", height=0.7)
-            ax.barh(level, horizon, left=origin, color="C1", height=0.7)
-    for border in list(origins.values())[1:]:
+    ax = ax or plt.subplots(figsize=(9, 3.8))[1]
+    n_rows = 3 * len(origins) + (dropped is not None)
+    rows, ticks = [], []
+    for part, first in origins.items():
+        ticks.append((n_rows - len(rows) - 2, part))
+        rows += [first, first + 7, first + 14]
+    if dropped is not None:
+        ticks.append((0, "dropped"))
+        rows.append(dropped)
+    for level, origin in zip(reversed(range(n_rows)), rows, strict=True):
+        look = {"height": 0.7, "hatch": "///", "alpha": 0.5} if level == 0 and dropped else {"height": 0.7}
+        ax.barh(level, lookback, left=origin - lookback, color="C0", **look)
+        ax.barh(level, horizon, left=origin, color="C1", **look)
+    borders = list(origins.items())[1:]
+    for part, border in borders:
+        side = {"x": border + 2, "ha": "left"} if part == borders[-1][0] else {"x": border - 2, "ha": "right"}
         ax.axvline(border, color="black", lw=1)
-    ticks = [3 * row + 1 for row in reversed(range(len(origins)))]
-    ax.set(xlabel="day of the year", yticks=ticks, yticklabels=list(origins), xlim=(0, n_days), title=title)
+        ax.text(y=n_rows - 1, s=f"{part} starts", va="center", fontsize="small", **side)
+    if shapes:
+        ax.text(rows[0] - lookback - 2, n_rows - 1, shapes[0], ha="right", va="center", fontsize="small")
+        ax.text(rows[0] + horizon + 2, n_rows - 1, shapes[1], va="center", fontsize="small")
+    ax.set(xlabel="day of the year", xlim=(0, n_days), ylim=(-0.6, n_rows), title=title)
+    ax.set_yticks(*zip(*ticks, strict=True))
     ax.legend(ax.containers[:2], [f"{lookback} days back", f"{horizon} days ahead"], loc="lower left")
     return ax
 

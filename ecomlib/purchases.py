@@ -158,7 +158,7 @@ def prepare(
     if any(m.day_of_week for m in mondays) or mondays[0] >= mondays[1]:
         raise BadValue("valid_start and test_start must be Mondays, the first one earlier; change the dates.")
     panel = weekly_panel(shop.orders, start, end)
-    first_valid, first_test = (panel.index_of(m) for m in mondays)
+    first_valid, first_test = ((m - panel.weeks[0]).days // 7 for m in mondays)
     n_weeks = len(panel.weeks)
     if first_valid < 5 or first_test >= n_weeks:
         raise TooShort(

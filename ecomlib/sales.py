@@ -342,15 +342,19 @@ class SalesTask:
         keep = [i for i, name in enumerate(self.known_names) if name not in drop]
         return replace(self, known=self.known[:, :, keep], known_names=[self.known_names[i] for i in keep])
 
-    def holiday_weeks(self, origins: np.ndarray) -> np.ndarray:
-        """Bool (n_origins,): the horizon holds a holiday or one of the three days before it."""
+    @property
+    def near_holiday(self) -> np.ndarray:
+        """Bool (n_days,): a holiday or one of the three days before it."""
         days = self.panel.days
         near = set()
         for calendar in self.holidays:
             for holiday in calendar.holidays(days[0], days[-1] + pd.Timedelta(days=4)):
                 near |= set(pd.date_range(holiday - pd.Timedelta(days=3), holiday))
-        flag = np.array([day in near for day in days])
-        return future_windows(flag[None], origins, self.horizon)[:, 0].any(axis=1)
+        return np.array([day in near for day in days])
+
+    def holiday_weeks(self, origins: np.ndarray) -> np.ndarray:
+        """Bool (n_origins,): the horizon holds a holiday or one of the three days before it."""
+        return future_windows(self.near_holiday[None], origins, self.horizon)[:, 0].any(axis=1)
 
 
 def sales_task(
@@ -410,7 +414,8 @@ def sales_task(
     key = pd.Series(shop.products[level].astype(str).to_numpy()[row]).where(row >= 0)
     all_series = daily_panel(lines["timestamp"], key, lines["revenue"])
     n_days = len(all_series.days)
-    first_test = n_days - test_days if test_start is None else all_series.index_of(test_start)
+    first = all_series.days[0]
+    first_test = n_days - test_days if test_start is None else (pd.Timestamp(test_start) - first).days
     if not 0 < first_test <= n_days - test_days and test_start is not None:
         first, last = (f"{day:%Y-%m-%d}" for day in all_series.days[[0, -1]])
         raise BadValue(

@@ -32,8 +32,24 @@ class Panel:
     days: pd.DatetimeIndex
 
     def index_of(self, day: str | pd.Timestamp) -> int:
-        """Position of a day; the day after the last is allowed, as an end."""
-        return int((pd.Timestamp(day) - self.days[0]).days)
+        """Position of a day; the day after the last is allowed, as an end.
+
+        Raises
+        ------
+        BadValue
+            When the day lies outside the panel.
+        """
+        return _position((pd.Timestamp(day) - self.days[0]).days, len(self.days), day, self.days)
+
+
+def _position(at: int, n: int, day: str | pd.Timestamp, steps: pd.DatetimeIndex) -> int:
+    # A negative position would quietly count from the end.
+    if not 0 <= at <= n:
+        raise BadValue(
+            f"{pd.Timestamp(day).date()} lies outside the panel, whose first step begins on "
+            f"{steps[0].date()} and its last on {steps[-1].date()}; choose a date inside."
+        )
+    return int(at)
 
 
 def daily_panel(
@@ -255,8 +271,14 @@ class WeeklyPanel:
         return self.values[:, :, self.channels.index(channel)]
 
     def index_of(self, day: str | pd.Timestamp) -> int:
-        """Position of the week that holds a day."""
-        return (pd.Timestamp(day) - self.weeks[0]).days // 7
+        """Position of the week that holds a day; the week after the last is allowed, as an end.
+
+        Raises
+        ------
+        BadValue
+            When the day lies outside the panel.
+        """
+        return _position((pd.Timestamp(day) - self.weeks[0]).days // 7, len(self.weeks), day, self.weeks)
 
     @property
     def known(self) -> np.ndarray:

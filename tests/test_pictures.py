@@ -51,7 +51,8 @@ def test_the_other_figures_label_their_axes():
         pictures.weekday_and_hour(hours, [1 / 7] * 7),
         *pictures.promotion_lift(lift, "TEA"),
         pictures.campaign_groups(mean, {"a": 5, "b": 6}),
+        pictures.index_curves(weekly, (2, 3)),
         *pictures.three_sequences(pd.Series(1.0, days), grid, pd.Series([2, 3], days[[0, 4]])),
     ]
     assert all(ax.get_title(loc="left") or ax.get_title() for ax in axes)
-    assert all(ax.get_xlabel() for ax in axes[:6])
+    assert all(ax.get_xlabel() for ax in axes[:7])

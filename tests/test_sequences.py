@@ -45,6 +45,10 @@ def test_panel_equals_groupby():
     np.testing.assert_allclose(panel.values, slow.to_numpy(), rtol=1e-6)
     assert panel.names == ["a", "b", "c"]
     assert panel.index_of(panel.days[5]) == 5
+    assert panel.index_of(panel.days[-1] + pd.Timedelta(days=1)) == len(panel.days)
+    for day in ("2023-01-01", "2030-01-01"):
+        with pytest.raises(BadValue, match=f"{day} lies outside the panel"):
+            panel.index_of(day)
 
 
 def test_panel_keeps_asked_names_and_skips_missing_keys():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ecomlib.sequences import weekly_panel
-from ecomlib.shop import TooShort
+from ecomlib.shop import BadValue, TooShort
 
 
 def orders(rows):
@@ -63,6 +63,9 @@ def test_sums_agree_with_pandas():
 def test_chosen_weeks_and_index():
     panel = weekly_panel(LINES, "2024-05-01", "2024-05-31")
     assert len(panel.weeks) == 5 and panel.index_of("2024-05-19") == 2
+    for day in ("2023-01-01", "2025-01-01"):
+        with pytest.raises(BadValue, match=f"{day} lies outside the panel"):
+            panel.index_of(day)
     assert panel["spend"].sum() == LINES["revenue"].sum()
 
 
