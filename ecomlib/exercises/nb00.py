@@ -38,13 +38,21 @@ def _by_forecast(actual, forecast):
     return np.abs(np.asarray(actual) - np.asarray(forecast)).sum() / np.sum(forecast)
 
 
-@checker("00.2", wrong=[lambda: _mape, lambda: _signed, lambda: _by_forecast], right=lambda: _wape)
+def _rowwise(actual, forecast):
+    return sum(abs(actual - forecast)) / sum(actual)
+
+
+@checker(
+    "00.2",
+    wrong=[lambda: _mape, lambda: _signed, lambda: _by_forecast, lambda: _rowwise],
+    right=lambda: _wape,
+)
 def wape(answer):
     """Judge a function of what was sold and of what was forecast."""
     actual, forecast = np.array([[10.0, 20.0], [40.0, 5.0]]), np.array([[12.0, 15.0], [40.0, 9.0]])
     given = answer(actual, forecast)
     if np.ndim(given):
-        return "return one number for the whole array."
+        return "return one number for the whole array (np.sum, not Python's sum)."
     if close(given, _signed(actual, forecast)) or close(given, abs(_signed(actual, forecast))):
         return "too much on one day must not pay for too little on another: take absolute values first."
     if close(given, _mape(actual, forecast)):

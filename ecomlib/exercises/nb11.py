@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ecomlib.datasets import data_file
 from ecomlib.exercises import checker, close
 
 
@@ -81,6 +82,10 @@ def _of_baskets(orders):
     return ordered["timestamp"].dt.normalize().groupby(ordered["customer_id"]).diff().dt.days.dropna()
 
 
+def _time_spans(orders):
+    return pd.to_timedelta(_days_between_trips(orders), unit="D")
+
+
 def _across_households(orders):
     return orders["timestamp"].dt.normalize().drop_duplicates().sort_values().diff().dt.days.dropna()
 
@@ -92,13 +97,16 @@ def _with_the_clock(orders):
 
 @checker(
     "11.2",
-    wrong=[lambda: _of_baskets, lambda: _across_households, lambda: _with_the_clock],
+    wrong=[lambda: _of_baskets, lambda: _across_households, lambda: _with_the_clock, lambda: _time_spans],
     right=lambda: _days_between_trips,
 )
 def gaps(answer):
     """Judge a function of the orders."""
     orders = _orders().sample(frac=1, random_state=1)
-    given = np.asarray(answer(orders.copy()), dtype=float)
+    given = np.asarray(answer(orders.copy()))
+    if given.dtype.kind == "m":
+        return "these are time spans; give numbers of days: .dt.days"
+    given = given.astype(float)
     wanted = _days_between_trips(orders).to_numpy(dtype=float)
     if np.isnan(given).any():
         return "the first trip of a household has no gap before it: drop the missing values."
@@ -111,22 +119,34 @@ def gaps(answer):
     return None
 
 
+_REASON = "the shop promotes it in the weeks in which people buy much of it anyway"
+
+
 @checker(
     "11.3",
     wrong=[
         lambda: {"category": "FROZEN PIZZA", "lift": 3.2, "other reason": "none"},
         lambda: {"category": "COLD CEREAL", "lift": 4.7, "other reason": "the price fell " * 5},
         lambda: {"category": "BEEF", "lift": -1, "other reason": "it was cheaper in the same weeks " * 2},
+        lambda: {"category": "NO SUCH", "lift": 3, "other reason": _REASON},
+        lambda: {"category": "FROZEN PIZZA", "lift": 3, "other reason": "a b c d e f g h"},
     ],
+    right=lambda: {"category": "FROZEN PIZZA", "lift": 3.2, "other reason": _REASON},
 )
 def own_category(answer):
     """Judge a dictionary: another category, a plausible lift, a reason in a sentence."""
     if not isinstance(answer, dict) or {"category", "lift", "other reason"} - set(answer):
         return 'give a dictionary with the keys "category", "lift" and "other reason".'
-    if str(answer["category"]).upper() == "COLD CEREAL":
+    category = str(answer["category"])
+    if category == "COLD CEREAL":
         return "choose another category than the lesson's."
+    if category not in set(pd.read_parquet(data_file("products"), columns=["product_category"]).squeeze()):
+        return f"no product has the category {category!r}; the names are those of shop.products, in capitals."
     if not 0 < float(answer["lift"]) < 100:
         return "the lift is units sold divided by usual units: a number above 0, where 1 means as usual."
-    if len(set(str(answer["other reason"]).lower().split())) < 8:
+    words = str(answer["other reason"]).lower().split()
+    if len(words) < 10:
         return "write the other reason as a sentence of ten words or more."
+    if len(set(words)) < 6:
+        return "the other reason says the same words again and again; write one sentence."
     return None
