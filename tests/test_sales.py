@@ -59,6 +59,8 @@ def test_holiday_weeks_are_named():
     task = task_of(toy_shop(n_days=245))  # to Sunday 31 December
     origins = task.panel.index_of("2017-12-11") + np.array([0, 7, 14])
     assert task.holiday_weeks(origins).tolist() == [False, True, True]
+    near = task.panel.days[task.near_holiday].strftime("%m-%d").tolist()
+    assert near[-7:-2] == ["12-22", "12-23", "12-24", "12-25", "12-29"]  # the next year's first day counts
 
 
 def test_promotions_rise_with_the_plan_and_can_be_left_out(shop):
