@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ecomlib.shop import (
     ID_COLUMNS,
@@ -20,12 +22,26 @@ from ecomlib.shop import (
     UnreadableFile,
     WrongType,
     check_columns,
+    check_same_kinds,
     check_table,
+    place,
+    show,
 )
 
-IDS = ("customer_id", "order_id", "product_id", "campaign_id", "coupon_id")
 TIMES = ("timestamp", "week_start", "start", "end", "date")
 NUMBERS = ("quantity", "revenue", "discount", "manufacturer_coupon", "display", "mailer")
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+WHOLE_NUMBER = r"0|[1-9]\d{0,17}"  # as it would be printed: "007" stays a text
+DATE = r"\s*\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d){0,2}(?:\.\d+)?)?\s*"
+ZONE = r"(?:Z|UTC|[+-]\d\d(?::?\d\d)?)\s*"
+
+# Which table lists the values of a column, and which tables must name no others.
+LISTED = {
+    "product_id": ("products", ("orders", "promotions", "coupons")),
+    "customer_id": ("customers", ("orders", "campaigns", "redemptions")),
+    "coupon_id": ("coupons", ("redemptions",)),
+}
 
 
 def read_shop(
@@ -44,7 +60,8 @@ def read_shop(
     currency : str
         For labels.
     unknown : {"error", "keep"}
-        What to do with lines whose product is not in products. Cleaning removes kept ones.
+        What to do with rows whose product, customer or coupon is not in the table that lists them (where
+        there is one). Cleaning removes kept lines of unknown products.
 
     Returns
     -------
@@ -71,75 +88,126 @@ def read_shop(
     if "orders" not in tables:
         found = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
         raise UnreadableFile(f"orders.csv is missing in {folder.name}, found {found}; add it or rename one.")
-    if "products" in tables and unknown == "error":
-        _check_products(tables)
+    _convert_ids(tables)
+    for table, frame in tables.items():
+        check_table(frame, table)
+    check_same_kinds(tables)
+    if unknown == "error":
+        _check_listed(tables)
     tables = {table: frame.reset_index(drop=True) for table, frame in tables.items()}
     return Shop(**tables, name=name or folder.name, currency=currency)
 
 
 def _read_table(folder: Path, table: str) -> pd.DataFrame | None:
-    """Read and check one table; its index holds the line numbers of the file, for messages."""
-    paths = [path for path in (folder / f"{table}.csv", folder / f"{table}.parquet") if path.exists()]
+    """Read one table; its index holds the line numbers of the file, for messages. Ids of a CSV stay text."""
+    names = (f"{table}.csv", f"{table}.parquet")
+    paths = sorted(path for path in folder.iterdir() if path.name.lower() in names)
     if not paths:
         return None
-    if len(paths) == 2:
-        raise UnreadableFile(f"{table}: there is both a CSV and a Parquet file; keep the one that counts.")
-    if paths[0].suffix == ".csv":
-        frame = _convert(_read_text(paths[0], table), table)
-    else:
-        frame = _read_parquet(paths[0])
-    check_table(frame, table)
-    return frame
+    if len(paths) > 1:
+        raise UnreadableFile(
+            f"{table}: there is both {paths[0].name} and {paths[1].name}; keep the one that counts."
+        )
+    path = paths[0]
+    if path.name not in names:
+        raise UnreadableFile(f"{path.name}: write the file's name in small letters: {path.name.lower()}.")
+    if not path.is_file():
+        raise UnreadableFile(f"{path.name}: this is a folder; put the file itself in its place.")
+    return _read_parquet(path) if path.suffix == ".parquet" else _convert(_read_text(path, table), table)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        names = pq.read_schema(path).names
+        twice = [name for name in names if names.count(name) > 1]
+        frame = pd.DataFrame() if twice else pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0].replace(str(path), path.name)
         raise UnreadableFile(f"{path.name}: not a Parquet file ({reason}); export it again.") from None
+    if twice:
+        raise DuplicateKey(f"{path.name}: the column {twice[0]!r} is there twice; keep one of them.")
+    return frame.reset_index(drop=True)
 
 
 def _read_text(path: Path, table: str) -> pd.DataFrame:
     """Read a CSV file as text, every cell a string, and index it by line number."""
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UnreadableFile(f"{path.name}: cannot be opened ({error.strerror}); allow reading it.") from None
     if not raw.strip():
         raise UnreadableFile(f"{path.name}: the file is empty; export it again, with its header line.")
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise UnreadableFile(
             f"{path.name}: line {line} is not UTF-8 text; save the file with the encoding UTF-8."
         ) from None
-    header = text.split("\n", 1)[0]
-    for delimiter, word in ((";", "semicolons"), ("\t", "tabs")):
-        if "," not in header and delimiter in header:
-            raise UnreadableFile(
-                f"{path.name}: line 1 is separated by {word}; save the file with commas and decimal points."
-            )
-    _check_cells(text, path)
-    frame = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False, na_values=[""])
-    frame.index = pd.RangeIndex(2, len(frame) + 2, name="line")
+    lines = _check_cells(text, path)
+    # pandas would skip blank lines on its own: it keeps them here, and the check says which they are.
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text), dtype="str", keep_default_na=False, na_values=[""], skip_blank_lines=False
+        )
+    except pd.errors.ParserError:
+        raise UnreadableFile(
+            f"{path.name}: line {([1] + lines)[-1]} has a quotation mark that is never closed; close it."
+        ) from None
+    frame.index = pd.Index(lines, name="line", dtype="int64")
     frame.columns = [str(column).strip() for column in frame.columns]
     check_columns(frame, table)
-    return frame
+    return frame[frame.index > 0]
 
 
-def _check_cells(text: str, path: Path) -> None:
-    """Refuse what pandas would mend without a word: a repeated name, too many or too few cells."""
+def _check_cells(text: str, path: Path) -> list[int]:
+    """Refuse what pandas would mend without a word: a repeated name, too many or too few cells.
+
+    Returns the line in which each row begins; 0 for a blank line.
+    """
     rows = csv.reader(io.StringIO(text))
-    header = next(rows)
-    width = len(header)
+    lines, begin, width = [], 1, 0
+    try:
+        for row in rows:
+            if begin == 1:
+                width = _check_header(row, path)
+            else:
+                lines.append(begin if row else 0)
+            if row and len(row) != width:
+                mend = "put texts that hold a comma in quotes, or complete the line"
+                if word := _separator(row, width):
+                    mend = f"it is separated by {word}; save the file with commas and decimal points"
+                elif rows.line_num > begin:
+                    mend = f"close its quotation mark, which is open down to line {rows.line_num}"
+                cells = f"{len(row)} cell{'s' if len(row) > 1 else ''}"
+                raise UnreadableFile(f"{path.name}: line {begin} has {cells} and the header {width}; {mend}.")
+            begin = rows.line_num + 1
+    except csv.Error:
+        raise UnreadableFile(
+            f"{path.name}: line {begin} holds a cell of over {csv.field_size_limit():,} characters; "
+            f"look for a quotation mark that is never closed."
+        ) from None
+    return lines
+
+
+def _check_header(header: list[str], path: Path) -> int:
+    """Check the first line and return how many columns it names."""
+    if not header:
+        raise UnreadableFile(f"{path.name}: line 1 is empty; name the columns in the first line.")
+    if len(header) == 1 and (word := _separator(header, 1)):
+        raise UnreadableFile(
+            f"{path.name}: line 1 is separated by {word}; save the file with commas and decimal points."
+        )
     twice = [column for column in header if header.count(column) > 1]
     if twice:
         raise DuplicateKey(f"{path.name}: line 1 has the column {twice[0]!r} twice; keep one of them.")
-    for row in rows:
-        if row and len(row) != width:
-            raise UnreadableFile(
-                f"{path.name}: line {rows.line_num} has {len(row)} cells and the header {width}; "
-                f"put texts that hold a comma in quotes, or complete the line."
-            )
+    return len(header)
+
+
+def _separator(row: list[str], width: int) -> str | None:
+    """Name the sign that parts this row's cells, where it is another one than the comma."""
+    text = ",".join(row)
+    return next((word for sign, word in SEPARATORS.items() if text.count(sign) >= max(width - 1, 1)), None)
 
 
 def _convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
@@ -147,7 +215,7 @@ def _convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     columns = {}
     for name, cells in frame.items():
         if name in ID_COLUMNS:
-            columns[name] = _as_id(cells)
+            columns[name] = cells  # see _convert_ids
         elif name in TIMES:
             columns[name] = _as_time(cells, table)
         elif name in NUMBERS:
@@ -158,11 +226,20 @@ def _convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _as_id(cells: pd.Series) -> pd.Series:
-    """Whole numbers where every id is one as it would be printed, else text: "007" stays "007"."""
-    if len(cells) and cells.notna().all() and cells.str.fullmatch(r"0|[1-9]\d{0,17}").all():
-        return cells.astype("int64")
-    return cells
+def _convert_ids(tables: dict[str, pd.DataFrame]) -> None:
+    """Make an id column whole numbers where every table allows it; beside one "GIFT-1" all are texts."""
+    for column in ID_COLUMNS:
+        holders = [frame for frame in tables.values() if column in frame.columns]
+        if all(_allows_numbers(frame[column]) for frame in holders):
+            for frame in holders:
+                if frame.index.name == "line" and frame[column].notna().all():
+                    frame[column] = frame[column].astype("int64")
+
+
+def _allows_numbers(ids: pd.Series) -> bool:
+    if ids.index.name == "line":  # from a CSV file
+        return ids.dropna().str.fullmatch(WHOLE_NUMBER).all()
+    return not (len(ids) and isinstance(ids.iloc[0], str))
 
 
 def _as_number(cells: pd.Series, table: str) -> pd.Series:
@@ -178,14 +255,16 @@ def _as_number(cells: pd.Series, table: str) -> pd.Series:
 
 
 def _as_time(cells: pd.Series, table: str) -> pd.Series:
-    zoned = cells.str.contains(r":\d\d.*(?:Z|UTC|[+-]\d\d:?\d\d)$", na=False).to_numpy()
+    zoned = cells.str.fullmatch(DATE + ZONE, na=False).to_numpy(bool)
     if zoned.any():
         line, text = cells.index[zoned][0], cells[zoned].iloc[0]
         raise WrongType(
             f"{table}: column {cells.name!r} has a time zone in line {line} ({text}); convert all times to "
             f"the shop's local time and write them without zone."
         )
-    times = pd.to_datetime(cells, format="ISO8601", errors="coerce")
+    times = pd.to_datetime(
+        cells.where(cells.str.fullmatch(DATE, na=False)), format="ISO8601", errors="coerce"
+    )
     bad = (times.isna() & cells.notna()).to_numpy()
     if bad.any():
         line, text = cells.index[bad][0], cells[bad].iloc[0]
@@ -196,16 +275,17 @@ def _as_time(cells: pd.Series, table: str) -> pd.Series:
     return times
 
 
-def _check_products(tables: dict[str, pd.DataFrame]) -> None:
-    known = tables["products"]["product_id"]
-    for table in ("orders", "promotions", "coupons"):
-        if table in tables:
+def _check_listed(tables: dict[str, pd.DataFrame]) -> None:
+    for column, (home, others) in LISTED.items():
+        for table in others:
+            if home not in tables or table not in tables:
+                continue
             frame = tables[table]
-            unknown = ~frame["product_id"].isin(known).to_numpy()
+            unknown = ~frame[column].isin(tables[home][column]).to_numpy()
             if unknown.any():
                 at = int(np.argmax(unknown))
                 raise UnknownKey(
-                    f"{table}: column 'product_id' has {frame['product_id'].iloc[at]!r} in "
-                    f"{frame.index.name or 'row'} {frame.index[at]}, which products does not list "
-                    f"({unknown.sum()} such lines); add the product, or read with unknown='keep'."
+                    f"{table}: column {column!r} has {show(frame[column].iloc[at])} in {place(frame, at)}, "
+                    f"which {home} does not list (such rows: {unknown.sum():,}); add the {home[:-1]}, "
+                    f"or read with unknown='keep'."
                 )

@@ -15,8 +15,10 @@ redemptions           one coupon used: customer_id, campaign_id, coupon_id, date
 ====================  =====================================================================================
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from numbers import Number
 
 import pandas as pd
 
@@ -25,7 +27,10 @@ TABLES = ("orders", "products", "promotions", "customers", "campaigns", "coupons
 
 
 class ShopError(ValueError):
-    """A shop's data breaks the contract; the message names the place and the mend."""
+    """A shop's data breaks the contract; the message names the place and the mend, on one line."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
 
 
 class MissingColumn(ShopError):
@@ -104,14 +109,14 @@ def validate(shop: Shop) -> None:
     ShopError
         One sentence: the table, the column, the first offending row, and how to mend it.
     """
-    for table in TABLES:
-        frame = getattr(shop, table)
-        if frame is not None or table == "orders":
-            check_table(frame, table)
+    tables = {t: frame for t in TABLES if (frame := getattr(shop, t)) is not None or t == "orders"}
+    for table, frame in tables.items():
+        check_table(frame, table)
+    check_same_kinds(tables)
     if shop.products is not None and not shop.orders["product_id"].isin(shop.products["product_id"]).any():
         raise UnknownKey(
-            f"orders: none of the product_id values is in products ({_place(shop.orders, 0)} has "
-            f"{shop.orders['product_id'].iloc[0]!r}); export both tables with the same ids."
+            f"orders: none of the product_id values is in products ({place(shop.orders, 0)} has "
+            f"{show(shop.orders['product_id'].iloc[0])}); export both tables with the same ids."
         )
 
 
@@ -133,11 +138,11 @@ def check_table(frame: pd.DataFrame, table: str) -> None:
         raise TooShort("orders: the table has no rows; export at least one order line.")
     schema, key = _schemas()[table]
     try:
-        schema.validate(frame)
+        schema.validate(frame.reset_index(drop=True))  # so that a finding's index is its position
     except pandera.errors.SchemaError as error:
         raise _explain(error, frame, table) from None
     for column in ID_COLUMNS:
-        if column in frame.columns:
+        if column in schema.columns:
             _check_one_kind(frame, table, column)
     if key:
         repeated = frame.duplicated(list(key)).to_numpy()
@@ -145,10 +150,12 @@ def check_table(frame: pd.DataFrame, table: str) -> None:
             row = int(repeated.argmax())
             values = ", ".join(f"{name} {frame[name].iloc[row]}" for name in key)
             raise DuplicateKey(
-                f"{table}: {_place(frame, row)} repeats the key {values}; keep one row for each."
+                f"{table}: {place(frame, row)} repeats the key {values}; keep one row for each."
             )
     if table == "orders":
         _check_one_customer_an_order(frame)
+    if table == "campaigns":
+        _check_end_after_start(frame)
 
 
 def check_columns(frame: pd.DataFrame, table: str) -> None:
@@ -161,30 +168,69 @@ def check_columns(frame: pd.DataFrame, table: str) -> None:
     schema, _ = _schemas()[table]
     missing = [name for name in schema.columns if name not in frame.columns]
     if missing:
-        raise MissingColumn(
-            f"{table}: column {missing[0]!r} is missing, found {', '.join(map(str, frame.columns))}; "
-            f"rename or add it (data/README.md says what it holds)."
-        )
+        mend = "rename or add it (data/README.md says what it holds)"
+        alike = [name for name in map(str, frame.columns) if name.strip().lower() == missing[0]]
+        if alike:
+            mend = f"write {alike[0]!r} in small letters and without spaces"
+        found = ", ".join(map(str, frame.columns)) or "none"
+        raise MissingColumn(f"{table}: column {missing[0]!r} is missing, found {found}; {mend}.")
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DuplicateKey(f"{table}: column {twice!r} is there twice; keep one of them.")
 
 
-def _place(frame: pd.DataFrame, position: int) -> str:
+def check_same_kinds(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Check that a column of ids holds the same kind in all tables: 7 and "7" never match.
+
+    Raises
+    ------
+    WrongType
+    """
+    for column in ID_COLUMNS:
+        kinds = {
+            table: "texts" if isinstance(frame[column].iloc[0], str) else "numbers"
+            for table, frame in tables.items()
+            if column in _schemas()[table][0].columns and len(frame)
+        }
+        first = next(iter(kinds), None)
+        for table, kind in kinds.items():
+            if kind != kinds[first]:
+                raise WrongType(
+                    f"{table}: column {column!r} holds {kind} and {first} {kinds[first]}; "
+                    f"write the ids the same way in both."
+                )
+
+
+def show(value: object) -> str:
+    """Write a value for a message: 2.0, not np.float64(2.0); texts in quotes and cut to 60 characters."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def place(frame: pd.DataFrame, position: int) -> str:
     """Name a row as its user knows it: "row 3", or "line 5" of a file."""
-    return f"{frame.index.name or 'row'} {frame.index[position]}"
+    label = position if frame.index.nlevels > 1 else frame.index[position]
+    return f"{frame.index.name or 'row'} {label}"
 
 
 def _check_one_kind(frame: pd.DataFrame, table: str, column: str) -> None:
-    """Refuse ids that mix numbers and texts: 7 and "7" look alike and never match."""
-    if frame[column].dtype != object:
+    """Refuse ids that mix numbers and texts, or are neither."""
+    ids = frame[column]
+    if ids.dtype != object:
         return
-    is_text = frame[column].map(lambda value: isinstance(value, str)).to_numpy()
+    is_text = ids.map(lambda value: isinstance(value, str)).to_numpy(bool)
+    is_id = is_text | ids.map(lambda value: isinstance(value, Number)).to_numpy(bool)
+    if not is_id.all():
+        row = int(is_id.argmin())
+        raise WrongType(
+            f"{table}: column {column!r} has {show(ids.iloc[row])} in {place(frame, row)}, neither a number "
+            f"nor a text; write every id as one of the two."
+        )
     if is_text.any() and not is_text.all():
         row = int((is_text != is_text[0]).argmax())
         raise WrongType(
-            f"{table}: column {column!r} mixes numbers and texts ({_place(frame, row)} has "
-            f"{frame[column].iloc[row]!r}); make all of them texts with astype(str)."
+            f"{table}: column {column!r} mixes numbers and texts ({place(frame, row)} has "
+            f"{show(ids.iloc[row])}); make all of them texts with astype(str)."
         )
 
 
@@ -194,9 +240,19 @@ def _check_one_customer_an_order(orders: pd.DataFrame) -> None:
     other = (owner.loc[orders["order_id"]].to_numpy() != orders["customer_id"].to_numpy()).nonzero()[0]
     if len(other):
         raise BadValue(
-            f"orders: column 'customer_id' has {orders['customer_id'].iloc[other[0]]} in "
-            f"{_place(orders, other[0])}, but order {orders['order_id'].iloc[other[0]]} belongs to another "
-            f"customer above; give every order one customer."
+            f"orders: column 'customer_id' has {show(orders['customer_id'].iloc[other[0]])} in "
+            f"{place(orders, other[0])}, but order {show(orders['order_id'].iloc[other[0]])} belongs to "
+            f"another customer above; give every order one customer."
+        )
+
+
+def _check_end_after_start(campaigns: pd.DataFrame) -> None:
+    early = (campaigns["end"] < campaigns["start"]).to_numpy()
+    if early.any():
+        row = int(early.argmax())
+        raise BadValue(
+            f"campaigns: column 'end' has {campaigns['end'].iloc[row]:%Y-%m-%d} in {place(campaigns, row)}, "
+            f"before the start on {campaigns['start'].iloc[row]:%Y-%m-%d}; give the campaign's last day."
         )
 
 
@@ -225,6 +281,8 @@ _MENDS = {
     "date": ("naive dates", "parse the dates"),
 }
 
+_MAY_BE_0 = ("discount", "display", "mailer")
+
 
 def _explain(error, frame: pd.DataFrame, table: str) -> ShopError:
     """Turn pandera's finding into one sentence: where, what, what it should be, how to mend it."""
@@ -232,25 +290,24 @@ def _explain(error, frame: pd.DataFrame, table: str) -> ShopError:
     series = frame[column]
     holds, mend = _MENDS.get(column, ("a value in every row", "fill it in or drop the row"))
     if series.isna().any() and not error.schema.nullable:
-        place = _place(frame, int(series.isna().to_numpy().argmax()))
-        return BadValue(f"{table}: column {column!r} is empty in {place}; it must hold {holds}: {mend}.")
+        where = place(frame, int(series.isna().to_numpy().argmax()))
+        mend = "fill it in (0 where there was none)" if column in _MAY_BE_0 else "fill it in or drop the row"
+        return BadValue(f"{table}: column {column!r} is empty in {where}; it must hold {holds}: {mend}.")
     check = getattr(error.check, "error", None)
     if check in _KIND_MENDS:
-        mend = _KIND_MENDS[check]
-        place = f"{_place(frame, 0)} has {series.iloc[0]!r}"
+        example = f" ({place(frame, 0)} has {show(series.iloc[0])})" if len(frame) else ""
         return WrongType(
-            f"{table}: column {column!r} is of type {series.dtype} ({place}); it must hold {holds}: {mend}."
+            f"{table}: column {column!r} is of type {series.dtype}{example}; it must hold {holds}: "
+            f"{_KIND_MENDS[check]}."
         )
     if check == _YEAR:
         holds, mend = "a year from 1990 to 2100", "look at its format and its unit (seconds or milliseconds?)"
     failed = error.failure_cases
-    value, position = failed["failure_case"].iloc[0], frame.index.get_loc(failed["index"].iloc[0])
+    value, position = failed["failure_case"].iloc[0], int(failed["index"].iloc[0])
     if pd.api.types.is_number(value) and value == float("inf"):
         mend = "look for a division by zero"
-    if not isinstance(position, int):  # an index with repeated labels
-        position = int((series == value).to_numpy().argmax())
     return BadValue(
-        f"{table}: column {column!r} has {value} in {_place(frame, position)}; it must hold {holds}: {mend}."
+        f"{table}: column {column!r} has {value} in {place(frame, position)}; it must hold {holds}: {mend}."
     )
 
 
