@@ -95,7 +95,7 @@ def venv_python():
     return os.path.join(VENV, *parts)
 
 
-def child_env():
+def child_env(jobs=1):
     """Environment for everything started here: the same for JupyterLab, the tests and `run`.
 
     What could make a notebook behave differently on one machine is taken out; proxies,
@@ -105,6 +105,8 @@ def child_env():
     unwanted += ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")
     env = {name: value for name, value in os.environ.items() if name not in unwanted}
     env.update(PYTHONPATH=ROOT, PYTHONNOUSERSITE="1", JUPYTER_PREFER_ENV_PATH="1", PYTHONUNBUFFERED="1")
+    if jobs > 1:  # side by side each keeps to one core: threads that wait for each other take far longer
+        env.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", OMP_NUM_THREADS="1")
     return env
 
 
@@ -507,7 +509,7 @@ class Task:
         self.log = os.path.join(BUILD, "logs", name.replace("/", "-").replace(" ", "-") + ".log")
         self.seconds, self.code, self.start, self.process = 0.0, None, None, None
 
-    def run(self):
+    def run(self, jobs=1):
         """Run the commands one after another, all of them; the code is the first failure's."""
         self.start, self.code = time.time(), None
         code = 0
@@ -517,7 +519,7 @@ class Task:
                 log.write(("$ " + " ".join(command) + "\n").encode("utf-8", "replace"))
                 log.flush()
                 self.process = subprocess.Popen(
-                    command, cwd=ROOT, env=child_env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    command, cwd=ROOT, env=child_env(jobs), stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
                 try:
                     code = self.process.wait(TASK_SECONDS) or code
@@ -550,7 +552,7 @@ def run_tasks(tasks, jobs):
                 task = queue.pop(0)
                 running.append(task)
                 print(f"[{total - len(queue):2d}/{total}] {task.name} ...", flush=True)
-            task.run()
+            task.run(jobs)
             running.remove(task)
             if stop.is_set():
                 return
