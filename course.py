@@ -187,8 +187,7 @@ def setup():
     with only_one_setup():
         if os.path.isdir(KEPT):  # an update was killed: take the old set-up as if it had not begun
             if not read_stamp():
-                remove_venv()
-                os.replace(KEPT, VENV)
+                put_back()
             else:
                 shutil.rmtree(KEPT, ignore_errors=True)
         if up_to_date():  # the set-up this one waited for did the work
@@ -207,8 +206,7 @@ def setup():
             write_stamp()
         except BaseException:
             if os.path.isdir(KEPT):
-                remove_venv()
-                os.replace(KEPT, VENV)
+                put_back()
                 print("The set-up of before the update was put back.", flush=True)
             raise
         shutil.rmtree(KEPT, ignore_errors=True)
@@ -225,6 +223,12 @@ def set_aside():
             f"The folder .venv cannot be renamed ({error}). Close JupyterLab and every program that uses it, "
             "and start again."
         ) from None
+
+
+def put_back():
+    """Take the old .venv again in place of an unfinished new one."""
+    remove_venv()
+    os.replace(KEPT, VENV)
 
 
 def remove_venv():

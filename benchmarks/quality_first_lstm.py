@@ -49,9 +49,10 @@ def rows(quick: bool, log) -> list[dict]:
             log(f"{question}: LSTM, seed {seed}")
         out += valid_rows(question, task, models, "LSTM, one fit")
         if question == "shopping weeks":
-            plain = [fit_every_week(task, n_classes, s, recurrent_dropout=0, **epochs) for s in range(3)]
+            few = range(1 if quick else REMEDY_SEEDS)
+            plain = [fit_every_week(task, n_classes, s, recurrent_dropout=0, **epochs) for s in few]
             out += valid_rows(question, task, plain, "LSTM without recurrent dropout, one fit")
-            out += remedy_rows(question, task, range(1 if quick else REMEDY_SEEDS), log, **epochs)
+            out += remedy_rows(question, task, few, log, **epochs)
         others = baselines(panel, task, n_classes, len(models), log)
         out += test_rows(question, task, models, others)
         log(f"{question}: all scored")
