@@ -4,8 +4,9 @@ Importing it is cheap (no pandas, no TensorFlow) and sets the few environment va
 stand before TensorFlow starts, so import it first.
 """
 
-import importlib
 import os
+
+import lazy_loader
 
 __version__ = "1.0.0"
 
@@ -18,18 +19,17 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-_LAZY = {
-    "Shop": "shop",
-    "ShopError": "shop",
-    "load_complete_journey": "datasets",
-    "read_shop": "datasets",
-    "clean": "cleaning",
-    "setup": "runtime",
-}
-
-
-def __getattr__(name: str):
-    """Import the public names on first use, so that `import ecomlib` stays fast."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(f"ecomlib.{_LAZY[name]}"), name)
-    raise AttributeError(f"module 'ecomlib' has no attribute {name!r}")
+# Public names are imported on first use, so that `import ecomlib` stays fast.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["clicks", "gates", "purchases", "recommend", "sales", "visits"],
+    submod_attrs={
+        "exercises": ["check"],
+        "runtime": ["setup"],
+        "shop": ["Shop", "ShopError"],
+        "shop.cleaning": ["clean"],
+        "shop.complete_journey": ["load_complete_journey"],
+        "shop.folder": ["read_shop"],
+        "split": ["Split"],
+    },
+)

@@ -1,9 +1,29 @@
-"""Seeds, versions and figure style: what every notebook sets in its second cell."""
+"""Seeds, versions, figure style, colours and folders: what every notebook sets at its start."""
 
 import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# One colour for one thing in all lessons; seaborn's colour-blind safe palette.
+MODEL_COLORS = {
+    "LSTM": "#0173b2",
+    "LightGBM": "#de8f05",
+    "logistic regression": "#ca9161",
+    "ETS": "#029e73",
+    "Theta": "#cc78bc",
+    "kNN": "#56b4e9",
+    "factors": "#d55e00",
+    "baseline": "#949494",
+}
+GATE_COLORS = {
+    "forget": "#d55e00",
+    "input": "#029e73",
+    "candidate": "#56b4e9",
+    "output": "#cc78bc",
+    "cell": "#de8f05",
+    "hidden": "#0173b2",
+}
 
 
 def cache_dir() -> Path:
@@ -11,11 +31,6 @@ def cache_dir() -> Path:
     folder = Path(os.environ.get("ECOM_CACHE", ROOT / "data" / "cache"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def setup(seed: int = 42) -> None:
@@ -47,3 +62,10 @@ def setup(seed: int = 42) -> None:
     )
     versions = f"keras {keras.__version__}, tensorflow {tf.__version__}, pandas {pd.__version__}"
     print("seed", seed, "|", versions)
+
+
+def usable_cores() -> int:
+    """Hand-over of the old name until every caller uses joblib.cpu_count."""
+    import joblib
+
+    return joblib.cpu_count()

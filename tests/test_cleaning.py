@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomlib.cleaning import clean
+from ecomlib.shop.cleaning import clean
 from ecomlib.shop import Shop, TooShort
 
 LINES = st.lists(

@@ -1,113 +1,35 @@
-"""The contract every shop has to meet: seven tables, of which only `orders` is required.
-
-====================  =====================================================================================
-table                 one row is
-====================  =====================================================================================
-orders                one product in one order: customer_id, order_id, product_id, timestamp (naive local
-                      time), quantity (units), revenue (received, shop's currency), discount (currency)
-products              one product: product_id, category, department, brand, ... (free further columns)
-promotions            one product in one week: product_id, week_start (a Monday), display and mailer
-                      (share of the stores, 0 to 1, that showed it on a display / in the mailer)
-customers             one customer: customer_id and whatever is known about them
-campaigns             one campaign that reached one customer: customer_id, campaign_id, kind, start, end
-coupons               one coupon for one product: coupon_id, campaign_id, product_id
-redemptions           one coupon used: customer_id, campaign_id, coupon_id, date
-====================  =====================================================================================
-"""
+"""Checks of a shop's tables against the contract: read this when your own file is refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from numbers import Number
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-ID_COLUMNS = ("customer_id", "order_id", "product_id", "campaign_id", "coupon_id")
-TABLES = ("orders", "products", "promotions", "customers", "campaigns", "coupons", "redemptions")
+from ecomlib.shop.errors import (
+    ID_COLUMNS,
+    TABLES,
+    BadValue,
+    DuplicateKey,
+    MissingColumn,
+    ShopError,
+    TooShort,
+    UnknownKey,
+    WrongType,
+)
+
+if TYPE_CHECKING:
+    from ecomlib.shop.shop import Shop
 
 
-class ShopError(ValueError):
-    """A shop's data breaks the contract; the message names the place and the mend, on one line."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
-
-
-class MissingColumn(ShopError):
-    """A required column is absent."""
-
-
-class WrongType(ShopError):
-    """A column holds values of another kind than the contract asks for."""
-
-
-class BadValue(ShopError):
-    """A value is of the right kind but cannot be true."""
-
-
-class DuplicateKey(ShopError):
-    """Two rows claim to be the same thing."""
-
-
-class UnknownKey(ShopError):
-    """A customer or product is named that does not exist."""
-
-
-class TooShort(ShopError):
-    """There is less history than the task needs."""
-
-
-class UnreadableFile(ShopError):
-    """A file is missing, empty, or not in the form its name promises."""
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A shop's tables. Build one with a loader of `ecomlib.datasets`, or from your own frames.
-
-    Raises
-    ------
-    ShopError
-        When a table breaks the contract (see the module's docstring).
-
-    Examples
-    --------
-    >>> orders = pd.DataFrame({"customer_id": [1], "order_id": [1], "product_id": ["tea"],
-    ...     "timestamp": pd.to_datetime(["2024-05-01 09:30"]), "quantity": [2], "revenue": [5.0],
-    ...     "discount": [0.0]})
-    >>> len(Shop(orders).orders)
-    1
-    """
-
-    orders: pd.DataFrame
-    products: pd.DataFrame | None = None
-    promotions: pd.DataFrame | None = None
-    customers: pd.DataFrame | None = None
-    campaigns: pd.DataFrame | None = None
-    coupons: pd.DataFrame | None = None
-    redemptions: pd.DataFrame | None = None
-    name: str = "shop"
-    currency: str = "$"
-
-    def __post_init__(self):
-        validate(self)
-
-    def with_tables(self, **tables: pd.DataFrame) -> "Shop":
-        """Return a copy with some tables replaced (and checked again)."""
-        return replace(self, **tables)
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(f"{t} {len(v):,}" for t in TABLES if (v := getattr(self, t)) is not None)
-        return f"Shop({self.name!r}: {sizes})"
-
-
-def validate(shop: Shop) -> None:
+def validate(shop: "Shop") -> None:
     """Check every table of a shop against the contract.
 
     Raises
     ------
     ShopError
-        One sentence: the table, the column, the first offending row, and how to mend it.
+        One sentence: the table, the column, the first offending row, and how to fix it.
     """
     tables = {t: frame for t in TABLES if (frame := getattr(shop, t)) is not None or t == "orders"}
     for table, frame in tables.items():
@@ -116,7 +38,7 @@ def validate(shop: Shop) -> None:
     if shop.products is not None and not shop.orders["product_id"].isin(shop.products["product_id"]).any():
         raise UnknownKey(
             f"orders: none of the product_id values is in products ({place(shop.orders, 0)} has "
-            f"{show(shop.orders['product_id'].iloc[0])}); export both tables with the same ids."
+            f"{quoted(shop.orders['product_id'].iloc[0])}); export both tables with the same ids."
         )
 
 
@@ -168,12 +90,12 @@ def check_columns(frame: pd.DataFrame, table: str) -> None:
     schema, _ = _schemas()[table]
     missing = [name for name in schema.columns if name not in frame.columns]
     if missing:
-        mend = "rename or add it (data/README.md says what it holds)"
+        remedy = "rename or add it (data/README.md says what it holds)"
         alike = [name for name in map(str, frame.columns) if name.strip().lower() == missing[0]]
         if alike:
-            mend = f"write {alike[0]!r} in small letters and without spaces"
+            remedy = f"write {alike[0]!r} in small letters and without spaces"
         found = ", ".join(map(str, frame.columns)) or "none"
-        raise MissingColumn(f"{table}: column {missing[0]!r} is missing, found {found}; {mend}.")
+        raise MissingColumn(f"{table}: column {missing[0]!r} is missing, found {found}; {remedy}.")
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DuplicateKey(f"{table}: column {twice!r} is there twice; keep one of them.")
@@ -192,7 +114,7 @@ def check_same_kinds(tables: Mapping[str, pd.DataFrame]) -> None:
             for table, frame in tables.items()
             if column in _schemas()[table][0].columns and len(frame)
         }
-        first = next(iter(kinds), None)
+        first = next(iter(kinds), "")
         for table, kind in kinds.items():
             if kind != kinds[first]:
                 raise WrongType(
@@ -201,7 +123,7 @@ def check_same_kinds(tables: Mapping[str, pd.DataFrame]) -> None:
                 )
 
 
-def show(value: object) -> str:
+def quoted(value: object) -> str:
     """Write a value for a message: 2.0, not np.float64(2.0); texts in quotes and cut to 60 characters."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -223,14 +145,14 @@ def _check_one_kind(frame: pd.DataFrame, table: str, column: str) -> None:
     if not is_id.all():
         row = int(is_id.argmin())
         raise WrongType(
-            f"{table}: column {column!r} has {show(ids.iloc[row])} in {place(frame, row)}, neither a number "
-            f"nor a text; write every id as one of the two."
+            f"{table}: column {column!r} has {quoted(ids.iloc[row])} in {place(frame, row)}, neither a "
+            f"number nor a text; write every id as one of the two."
         )
     if is_text.any() and not is_text.all():
         row = int((is_text != is_text[0]).argmax())
         raise WrongType(
             f"{table}: column {column!r} mixes numbers and texts ({place(frame, row)} has "
-            f"{show(ids.iloc[row])}); make all of them texts with astype(str)."
+            f"{quoted(ids.iloc[row])}); make all of them texts with astype(str)."
         )
 
 
@@ -240,8 +162,8 @@ def _check_one_customer_an_order(orders: pd.DataFrame) -> None:
     other = (owner.loc[orders["order_id"]].to_numpy() != orders["customer_id"].to_numpy()).nonzero()[0]
     if len(other):
         raise BadValue(
-            f"orders: column 'customer_id' has {show(orders['customer_id'].iloc[other[0]])} in "
-            f"{place(orders, other[0])}, but order {show(orders['order_id'].iloc[other[0]])} belongs to "
+            f"orders: column 'customer_id' has {quoted(orders['customer_id'].iloc[other[0]])} in "
+            f"{place(orders, other[0])}, but order {quoted(orders['order_id'].iloc[other[0]])} belongs to "
             f"another customer above; give every order one customer."
         )
 
@@ -256,16 +178,16 @@ def _check_end_after_start(campaigns: pd.DataFrame) -> None:
         )
 
 
-# Checks of a whole column's kind, and how to mend it.
+# Checks of a whole column's kind, and how to fix it.
 _NUMBER, _NAIVE = "number", "naive datetime"
 _YEAR = "possible year"
-_KIND_MENDS = {
+_KIND_REMEDIES: dict[str, str] = {
     _NUMBER: "convert it with pandas.to_numeric",
     _NAIVE: "parse it, convert it to the shop's local time, drop the zone",
 }
 
-# What to tell the reader for each column: (what it must hold, how to mend it).
-_MENDS = {
+# What to tell the reader for each column: (what it must hold, how to fix it).
+_REMEDIES = {
     "timestamp": (
         "naive local date and time",
         "parse it, convert it to the shop's local time, drop the zone",
@@ -284,30 +206,35 @@ _MENDS = {
 _MAY_BE_0 = ("discount", "display", "mailer")
 
 
-def _explain(error, frame: pd.DataFrame, table: str) -> ShopError:
-    """Turn pandera's finding into one sentence: where, what, what it should be, how to mend it."""
+def _explain(error: Any, frame: pd.DataFrame, table: str) -> ShopError:
+    """Turn pandera's finding into one sentence: where, what, what it should be, how to fix it."""
     column = error.schema.name
     series = frame[column]
-    holds, mend = _MENDS.get(column, ("a value in every row", "fill it in or drop the row"))
+    holds, remedy = _REMEDIES.get(column, ("a value in every row", "fill it in or drop the row"))
     if series.isna().any() and not error.schema.nullable:
         where = place(frame, int(series.isna().to_numpy().argmax()))
-        mend = "fill it in (0 where there was none)" if column in _MAY_BE_0 else "fill it in or drop the row"
-        return BadValue(f"{table}: column {column!r} is empty in {where}; it must hold {holds}: {mend}.")
+        remedy = (
+            "fill it in (0 where there was none)" if column in _MAY_BE_0 else "fill it in or drop the row"
+        )
+        return BadValue(f"{table}: column {column!r} is empty in {where}; it must hold {holds}: {remedy}.")
     check = getattr(error.check, "error", None)
-    if check in _KIND_MENDS:
-        example = f" ({place(frame, 0)} has {show(series.iloc[0])})" if len(frame) else ""
+    if isinstance(check, str) and check in _KIND_REMEDIES:
+        example = f" ({place(frame, 0)} has {quoted(series.iloc[0])})" if len(frame) else ""
         return WrongType(
             f"{table}: column {column!r} is of type {series.dtype}{example}; it must hold {holds}: "
-            f"{_KIND_MENDS[check]}."
+            f"{_KIND_REMEDIES[check]}."
         )
     if check == _YEAR:
-        holds, mend = "a year from 1990 to 2100", "look at its format and its unit (seconds or milliseconds?)"
+        holds, remedy = (
+            "a year from 1990 to 2100",
+            "look at its format and its unit (seconds or milliseconds?)",
+        )
     failed = error.failure_cases
     value, position = failed["failure_case"].iloc[0], int(failed["index"].iloc[0])
     if pd.api.types.is_number(value) and value == float("inf"):
-        mend = "look for a division by zero"
+        remedy = "look for a division by zero"
     return BadValue(
-        f"{table}: column {column!r} has {value} in {place(frame, position)}; it must hold {holds}: {mend}."
+        f"{table}: column {column!r} has {value} in {place(frame, position)}; it must hold {holds}: {remedy}."
     )
 
 

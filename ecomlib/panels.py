@@ -1,0 +1,269 @@
+"""From event lines to arrays: daily series side by side, one row of weeks per customer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ecomlib.shop.errors import BadValue, TooShort
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Daily series side by side.
+
+    Attributes
+    ----------
+    values : array (n_series, n_days)
+        Sums per day; 0 where nothing was sold.
+    names : list of str
+        One name per series.
+    days : DatetimeIndex (n_days,)
+        Every calendar day from the first to the last, without gaps.
+    """
+
+    values: np.ndarray
+    names: list[str]
+    days: pd.DatetimeIndex
+
+    def index_of(self, day: str | pd.Timestamp) -> int:
+        """Position of a day; the day after the last is allowed, as an end.
+
+        Raises
+        ------
+        BadValue
+            When the day lies outside the panel.
+        """
+        return _position((pd.Timestamp(day) - self.days[0]).days, day, self.days)
+
+
+def _position(at: int, day: str | pd.Timestamp, steps: pd.DatetimeIndex) -> int:
+    # A negative position would quietly count from the end.
+    if not 0 <= at <= len(steps):
+        raise BadValue(
+            f"{pd.Timestamp(day).date()} lies outside the panel, whose first step begins on "
+            f"{steps[0].date()} and its last on {steps[-1].date()}; choose a date inside."
+        )
+    return int(at)
+
+
+def daily_panel(
+    timestamp: pd.Series, key: pd.Series, value: pd.Series, names: Sequence[str] | None = None
+) -> Panel:
+    """Sum event lines to one daily series per key.
+
+    Parameters
+    ----------
+    timestamp, key, value : Series (n_lines,)
+        When, under which series, and how much.
+    names : sequence of str, optional
+        The series to keep, in this order. Default: all keys, sorted.
+
+    Returns
+    -------
+    Panel
+        values float32 (n_series, n_days).
+
+    Examples
+    --------
+    >>> when = pd.Series(pd.to_datetime(["2024-05-01 09:00", "2024-05-03 10:00", "2024-05-03 11:00"]))
+    >>> panel = daily_panel(when, pd.Series(["tea", "tea", "tea"]), pd.Series([2.0, 3.0, 4.0]))
+    >>> panel.values
+    array([[2., 0., 7.]], dtype=float32)
+    """
+    if len(timestamp) == 0:
+        raise TooShort("the panel has no lines; give at least one sale.")
+    first = timestamp.min().normalize()
+    # The number of the day, counted from the first; integer division is far faster than .dt.date.
+    day = ((timestamp.to_numpy() - first.to_datetime64()) // np.timedelta64(1, "D")).astype(np.int64)
+    n_days = int(day.max()) + 1
+    names = sorted(pd.unique(key.dropna()), key=str) if names is None else list(names)
+    row = pd.Index(names).get_indexer(pd.Index(key))
+    values = sum_cells((row, day), (len(names), n_days), value.to_numpy(dtype=float))
+    days = pd.date_range(first, periods=n_days, freq="D")
+    return Panel(values.astype(np.float32), [str(name) for name in names], days)
+
+
+@dataclass(frozen=True)
+class WeeklyPanel:
+    """One row of weeks per customer, silent weeks included.
+
+    Attributes
+    ----------
+    values : array (n_customers, n_weeks, n_channels)
+        Sums per week; 0 in a week without a trip.
+    channels : list of str
+        "spend" (currency), "baskets", "lines", in this order.
+    customers : array (n_customers,)
+        Their ids, sorted.
+    weeks : DatetimeIndex (n_weeks,)
+        The Mondays, without gaps.
+    first : array of int (n_customers,)
+        The week of a customer's first order; n_weeks if it lies after the panel. Before it nothing is
+        known of this customer: it is not the same as silence.
+    """
+
+    values: np.ndarray
+    channels: list[str]
+    customers: np.ndarray
+    weeks: pd.DatetimeIndex
+    first: np.ndarray
+
+    def __getitem__(self, channel: str) -> np.ndarray:
+        """One channel, (n_customers, n_weeks)."""
+        return self.values[:, :, self.channels.index(channel)]
+
+    def index_of(self, day: str | pd.Timestamp) -> int:
+        """Position of the week that holds a day; the week after the last is allowed, as an end.
+
+        Raises
+        ------
+        BadValue
+            When the day lies outside the panel.
+        """
+        return _position((pd.Timestamp(day) - self.weeks[0]).days // 7, day, self.weeks)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Weeks since the first order, that week included: int (n_customers, n_weeks), 0 before it."""
+        return np.clip(np.arange(len(self.weeks)) - self.first[:, None] + 1, 0, None)
+
+
+def weekly_panel(
+    orders: pd.DataFrame, start: str | pd.Timestamp | None = None, end: str | pd.Timestamp | None = None
+) -> WeeklyPanel:
+    """Sum order lines to one row of weeks (Monday to Sunday) per customer.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        A shop's orders: customer_id, order_id, timestamp, revenue.
+    start, end : date, optional
+        Any day of the first and of the last week. Default: the first and the last week of which the
+        orders cover every weekday that the shop is open.
+
+    Returns
+    -------
+    WeeklyPanel
+        values float32; every customer of the orders has a row.
+
+    Raises
+    ------
+    TooShort
+        When no whole week is left.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"customer_id": [7, 7, 8], "order_id": [1, 2, 3], "revenue": [5.0, 2.0, 9.0],
+    ...     "timestamp": pd.to_datetime(["2024-05-06 09:00", "2024-05-08 18:00", "2024-05-19 12:00"])})
+    >>> panel = weekly_panel(orders)
+    >>> panel["spend"]
+    array([[7., 0.],
+           [0., 9.]], dtype=float32)
+    >>> panel.known
+    array([[1, 2],
+           [0, 1]])
+    """
+    if len(orders) == 0:
+        raise TooShort("the panel has no lines; give at least one sale.")
+    day = orders["timestamp"].to_numpy().astype("datetime64[D]")
+    first, last = _whole_weeks(day)
+    first = first if start is None else monday_of(start)
+    last = last if end is None else monday_of(end)
+    n_weeks = (last - first).days // 7 + 1
+    if n_weeks < 1:
+        raise TooShort("the orders cover no whole week from Monday to Sunday; give a longer history.")
+    week = (day - first.to_datetime64().astype("datetime64[D]")).astype(np.int64) // 7
+    customer, ids = pd.factorize(orders["customer_id"], sort=True)
+    shape = (len(ids), n_weeks)
+    new_trip = ~orders.duplicated(["customer_id", "order_id"]).to_numpy()
+    weights = (orders["revenue"].to_numpy(dtype=float), new_trip.astype(float), None)
+    values = [sum_cells((customer, week), shape, weight) for weight in weights]
+    first_week = np.full(len(ids), n_weeks)
+    np.minimum.at(first_week, customer, np.clip(week, 0, n_weeks))
+    return WeeklyPanel(
+        np.stack(values, axis=-1).astype(np.float32),
+        ["spend", "baskets", "lines"],
+        np.asarray(ids),
+        pd.date_range(first, periods=n_weeks, freq="7D"),
+        first_week,
+    )
+
+
+def _whole_weeks(day: np.ndarray) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Mondays of the first and the last week with an order on every weekday on which the shop is open.
+
+    Open is a weekday with orders in at least half of the weeks: a shop that is closed on Sundays has
+    whole weeks that end on Saturday.
+    """
+    days = pd.DatetimeIndex(np.unique(day))
+    n_weeks = (monday_of(days[-1]) - monday_of(days[0])).days // 7 + 1
+    is_open = np.bincount(days.day_of_week, minlength=7) >= n_weeks / 2
+    opens = np.flatnonzero(is_open) if is_open.any() else np.arange(7)
+    week = pd.Timedelta(days=7)
+    first = monday_of(days[0]) + week * int(days[0].day_of_week > opens[0])
+    last = monday_of(days[-1]) - week * int(days[-1].day_of_week < opens[-1])
+    return first, last
+
+
+def monday_of(day: str | pd.Timestamp | np.datetime64) -> pd.Timestamp:
+    """Midnight of the Monday on or before a day."""
+    day = pd.Timestamp(day).normalize()
+    return day - pd.Timedelta(days=day.day_of_week)
+
+
+def sum_cells(
+    index: tuple[np.ndarray, ...], shape: tuple[int, ...], weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Sum event lines into the cells of an array; a line that lies outside is left out.
+
+    Parameters
+    ----------
+    index : arrays of int, one per axis of `shape`, each (n_lines,)
+    shape : tuple of int
+    weights : array (n_lines,), optional
+        Default: every line counts 1.
+
+    Returns
+    -------
+    float64 array of `shape`
+
+    Examples
+    --------
+    >>> sum_cells((np.array([0, 1, 1]), np.array([0, 2, 9])), (2, 3), np.array([5.0, 7.0, 1.0]))
+    array([[5., 0., 0.],
+           [0., 0., 7.]])
+    """
+    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, shape, strict=True)])
+    cell = np.ravel_multi_index(tuple(np.asarray(i)[inside] for i in index), shape)
+    weights = None if weights is None else np.asarray(weights, float)[inside]
+    return np.bincount(cell, weights, int(np.prod(shape))).reshape(shape).astype(float)
+
+
+def faded_sum(values: np.ndarray, half_life: float) -> np.ndarray:
+    """Sum over the steps so far in which a step counts half after `half_life` steps; axis 1 is time.
+
+    Examples
+    --------
+    >>> faded_sum(np.array([[1.0, 0.0, 1.0]]), half_life=1)
+    array([[1.  , 0.5 , 1.25]])
+    """
+    out, fade = np.zeros(values.shape, float), 0.5 ** (1 / half_life)
+    out[:, 0] = values[:, 0]
+    for step in range(1, values.shape[1]):
+        out[:, step] = fade * out[:, step - 1] + values[:, step]
+    return out
+
+
+def steps_since(happened: np.ndarray) -> np.ndarray:
+    """Steps since something last happened, at every step; -1 before the first time; axis 1 is time.
+
+    Examples
+    --------
+    >>> steps_since(np.array([[False, True, False, False, True]]))
+    array([[-1,  0,  1,  2,  0]])
+    """
+    step = np.arange(happened.shape[1]).reshape(1, -1, *[1] * (happened.ndim - 2))
+    last = np.maximum.accumulate(np.where(happened, step, -1), axis=1)
+    return np.where(last >= 0, step - last, -1)

@@ -1,0 +1,44 @@
+"""What a lesson shows of a training run: one line per epoch, and the learning curve."""
+
+from typing import Any
+
+import keras
+from matplotlib.axes import Axes
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Print one line per epoch (every `every` epochs): progress that is the same text on every run."""
+
+    def __init__(self, every: int = 1):
+        super().__init__()
+        self.every = every
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Print the epoch's line."""
+        if (epoch + 1) % self.every == 0:
+            values = "  ".join(f"{name} {value:.3g}" for name, value in (logs or {}).items())
+            print(f"epoch {epoch + 1:3d}  {values}")
+
+
+def learning_curve(history: dict[str, list[float]], ylabel: str, title: str, ax: Axes | None = None) -> Axes:
+    """Draw training and validation loss per epoch.
+
+    Parameters
+    ----------
+    history : dict
+        Keras' `History.history`: "loss" and, if present, "val_loss".
+    ylabel : str
+        The loss and its unit.
+    title : str
+        The message of the figure.
+    """
+    import matplotlib.pyplot as plt
+
+    ax = ax or plt.subplots()[1]
+    epochs = range(1, len(history["loss"]) + 1)
+    ax.plot(epochs, history["loss"], marker=".", label="training")
+    if "val_loss" in history:
+        ax.plot(epochs, history["val_loss"], marker=".", label="validation")
+    ax.set(xlabel="epoch", ylabel=ylabel, title=title)
+    ax.legend()
+    return ax

@@ -1,0 +1,130 @@
+"""Draws of whole units, intervals, paired ratios: by hand and against textbooks and scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ecomlib.bootstrap import draw_units, interval, ratio_interval, unit_means
+from ecomlib.probability import brier, calibration_error_draws, log_loss, ranking_draws
+from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_table
+from ecomlib.shop import BadValue
+
+RNG = np.random.default_rng(0)
+
+
+def test_draws_count_units_and_begin_with_the_data():
+    draws = draw_units(50, n=400, seed=3)
+    assert draws.shape == (401, 50)
+    assert (draws[0] == 1).all() and (draws.sum(axis=1) == 50).all()
+    assert draws[1:].std(axis=0).mean() == pytest.approx(np.sqrt(0.98), rel=0.1)  # multinomial, not a shuffle
+    np.testing.assert_array_equal(draws, draw_units(50, n=400, seed=3))
+    assert (draws[1:] != draw_units(50, n=400, seed=4)[1:]).any()
+
+
+def test_whole_units_are_drawn_not_rows():
+    # Two customers, who are each always the same: the mean of a draw is 0, 1/2 or 1, whatever the rows.
+    values, unit = np.repeat([0.0, 1.0], 100), np.repeat([0, 1], 100)
+    means = unit_means(values, unit, draw_units(2, n=400))
+    assert set(means) == {0.0, 0.5, 1.0}
+    assert interval(means) == (0.5, 0.0, 1.0)
+
+
+def test_the_interval_holds_95_percent():
+    draws = np.r_[7.0, np.arange(1001)]
+    value, low, high = interval(draws)
+    assert value == 7 and (low, high) == (pytest.approx(25), pytest.approx(975))
+
+
+def test_the_ratio_interval_has_the_textbook_width():
+    x = np.random.default_rng(1).normal(10, 2, 400)
+    value, low, high = ratio_interval(x, np.ones(400), n=4000)
+    assert value == pytest.approx(x.mean())
+    assert high - low == pytest.approx(2 * 1.96 * x.std() / 20, rel=0.1)
+
+
+def test_a_paired_ratio_is_sure_where_its_parts_are_not():
+    sales = RNG.gamma(0.5, 100, 60)
+    assert ratio_interval(0.3 * sales, sales) == pytest.approx((0.3, 0.3, 0.3))
+
+
+def test_log_loss_and_brier_by_hand():
+    p, y = np.array([0.9, 0.2]), np.array([1, 1])
+    np.testing.assert_allclose(log_loss(p, y), [-np.log(0.9), -np.log(0.2)])
+    np.testing.assert_allclose(brier(p, y), [0.01, 0.64])
+    both = np.column_stack([1 - p, p])
+    np.testing.assert_allclose(log_loss(both, y), log_loss(p, y), rtol=1e-5)
+    np.testing.assert_allclose(brier(both, y), 2 * brier(p, y), rtol=1e-5)
+
+
+def test_a_sure_and_wrong_forecast_costs_much_but_not_everything():
+    assert log_loss(np.array([0.0, 1.0]), np.array([1, 0])) == pytest.approx(-np.log(1e-6))
+    assert log_loss(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(-np.log(1e-6), rel=1e-5)
+
+
+def test_ranking_equals_scikit_learn_with_ties_and_weights():
+    score, label = RNG.integers(0, 12, 300) / 12, RNG.integers(0, 2, 300)
+    unit, draws = RNG.integers(0, 40, 300), draw_units(40, n=20)
+    found = ranking_draws(score, label, unit, draws)
+    for i, draw in enumerate(draws):
+        weight = draw[unit]
+        assert found["AUC"][i] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
+        expected = average_precision_score(label, score, sample_weight=weight)
+        assert found["average precision"][i] == pytest.approx(expected)
+
+
+def test_the_lift_is_that_of_the_best_tenth():
+    # 20 rows: the best two hold 2 of the 4 positives, the best four hold 3 of them.
+    label = np.zeros(20)
+    label[[0, 1, 3, 19]] = 1
+    found = ranking_draws(-np.arange(20.0), label, np.arange(20), np.ones((1, 20)))
+    assert found["lift top 10 %"][0] == pytest.approx((2 / 4) / (2 / 20))
+
+
+def test_a_calibrated_forecast_has_no_error_and_a_shifted_one_its_shift():
+    p = np.repeat([0.25, 0.75], 400)
+    y = np.tile([1, 0, 0, 0], 100).tolist() + np.tile([1, 1, 1, 0], 100).tolist()
+    unit, once = np.arange(800) % 50, np.ones((1, 50))
+    assert calibration_error_draws(p, np.array(y), unit, once)[0] == pytest.approx(0)
+    assert calibration_error_draws(p + 0.1, np.array(y), unit, once)[0] == pytest.approx(0.1)
+
+
+LOSSES = {
+    "rule": {"loss": np.array([2.0, 2.1, 1.9, 2.0])},
+    "trees": {"loss": np.array([1.01, 1.2, 0.9, 1.02])},
+    "network": {"loss": np.array([1.0, 1.1, 1.0, 1.0])},
+}
+
+
+def test_the_table_holds_every_metric_and_the_paired_ratio_to_the_best():
+    table = score_table(LOSSES, "loss")
+    assert list(table.columns) == COLUMNS and len(table) == 6
+    ratio = table[table["metric"] == "loss / best"].set_index("model")
+    assert tuple(ratio.loc["network", ["value", "low", "high"]]) == (1, 1, 1)
+    expected = interval(LOSSES["trees"]["loss"] / LOSSES["network"]["loss"])
+    assert tuple(ratio.loc["trees", ["value", "low", "high"]]) == pytest.approx(expected)
+
+
+def test_advice_is_the_simplest_model_that_is_level_with_the_best():
+    table = score_table(LOSSES, "loss")
+    assert advise(table, "loss").startswith("Use trees: loss 1.01, level with network")
+    alone = score_table({name: LOSSES[name] for name in ("rule", "network")}, "loss")
+    assert advise(alone, "loss").startswith("Use network: loss 1, and no simpler model")
+    turned = score_table(LOSSES, "loss", smaller_is_better=False)
+    assert advise(turned, "loss", smaller_is_better=False).startswith("Use rule")
+
+
+def test_a_score_that_is_no_number_is_refused():
+    broken = LOSSES | {"network": {"loss": np.full(4, np.nan)}}
+    with pytest.raises(BadValue, match="network: its forecasts hold a value that is no number"):
+        score_table(broken, "loss")
+
+
+def test_a_table_and_a_missing_benchmark():
+    table = results_table([("a", "WAPE", 0.2, 0.1, 0.3)])
+    assert table.to_dict("records") == [
+        {"model": "a", "metric": "WAPE", "value": 0.2, "low": 0.1, "high": 0.3}
+    ]
+    with pytest.raises(FileNotFoundError, match="git checkout benchmarks/results/nothing.csv"):
+        read_benchmark("nothing")
+    assert isinstance(read_benchmark("sales"), pd.DataFrame)

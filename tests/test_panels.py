@@ -1,0 +1,173 @@
+"""Panels and windows: against slow loops, by hand, and at their limits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecomlib.panels import daily_panel, faded_sum, monday_of, steps_since, sum_cells, weekly_panel
+from ecomlib.shop import BadValue, TooShort
+from ecomlib.windows import future_windows, past_windows, window_scale
+
+
+@given(st.integers(1, 3), st.integers(5, 30), st.integers(1, 5), st.booleans())
+def test_windows_equal_a_loop(n_series, n_days, length, with_features):
+    shape = (n_series, n_days, 2) if with_features else (n_series, n_days)
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    cutoffs = np.arange(length - 1, n_days - length, 2)
+    past, future = past_windows(values, cutoffs, length), future_windows(values, cutoffs, length)
+    for i, cutoff in enumerate(cutoffs):
+        np.testing.assert_array_equal(past[i], values[:, cutoff - length + 1 : cutoff + 1])
+        np.testing.assert_array_equal(future[i], values[:, cutoff + 1 : cutoff + 1 + length])
+
+
+@pytest.mark.parametrize(("cut", "cutoff"), [(past_windows, 1), (past_windows, 10), (future_windows, 7)])
+def test_a_window_that_does_not_fit_is_refused(cut, cutoff):
+    with pytest.raises(TooShort, match="do not fit into steps 0 to 9"):
+        cut(np.zeros((1, 10)), np.array([cutoff]), 3)
+
+
+def test_scale_has_a_floor():
+    np.testing.assert_allclose(window_scale(np.zeros((2, 4)), floor=0.5), 0.5)
+
+
+def test_daily_panel_equals_groupby():
+    rng = np.random.default_rng(0)
+    when = pd.Series(pd.Timestamp("2024-02-27 08:00") + pd.to_timedelta(rng.integers(0, 400, 200), unit="h"))
+    key, value = pd.Series(rng.choice(["a", "b", "c"], 200)), pd.Series(rng.random(200))
+    panel = daily_panel(when, key, value)
+    slow = value.groupby([key, when.dt.normalize()]).sum().unstack(fill_value=0)
+    slow = slow.reindex(columns=pd.date_range(when.min().normalize(), when.max().normalize()), fill_value=0)
+    np.testing.assert_allclose(panel.values, slow.to_numpy(), rtol=1e-6)
+    assert panel.names == ["a", "b", "c"]
+    assert panel.index_of(panel.days[5]) == 5
+    assert panel.index_of(panel.days[-1] + pd.Timedelta(days=1)) == len(panel.days)
+    for day in ("2023-01-01", "2030-01-01"):
+        with pytest.raises(BadValue, match=f"{day} lies outside the panel"):
+            panel.index_of(day)
+
+
+def test_daily_panel_keeps_asked_names_and_skips_missing_keys():
+    when = pd.Series(pd.to_datetime(["2024-05-01", "2024-05-02", "2024-05-02"]))
+    panel = daily_panel(when, pd.Series(["a", None, "b"]), pd.Series([1.0, 2.0, 3.0]), names=["b", "z"])
+    np.testing.assert_array_equal(panel.values, [[0, 3], [0, 0]])
+    with pytest.raises(TooShort):
+        daily_panel(when[:0], pd.Series([], dtype=object), pd.Series([], dtype=float))
+
+
+def orders(rows):
+    frame = pd.DataFrame(rows, columns=["customer_id", "order_id", "timestamp", "revenue"])
+    return frame.assign(timestamp=pd.to_datetime(frame["timestamp"]))
+
+
+LINES = orders(
+    [
+        ("b", 1, "2024-05-03 09:00", 99.0),  # a Friday: its week is not covered from Monday on
+        ("b", 2, "2024-05-06 00:00", 1.0),
+        ("b", 2, "2024-05-06 00:00", 2.0),
+        ("a", 3, "2024-05-19 23:59", 4.0),
+        ("c", 4, "2024-05-25 10:00", 8.0),
+    ]
+)
+WEEKS = ("2024-05-06", "2024-05-19")
+
+
+def test_weekly_sums_and_all_customers():
+    panel = weekly_panel(LINES, *WEEKS)
+    assert list(panel.weeks.strftime("%d %a")) == ["06 Mon", "13 Mon"]
+    assert list(panel.customers) == ["a", "b", "c"]
+    np.testing.assert_array_equal(panel["spend"], [[0, 4], [3, 0], [0, 0]])
+    np.testing.assert_array_equal(panel["baskets"], [[0, 1], [1, 0], [0, 0]])
+    np.testing.assert_array_equal(panel["lines"], [[0, 1], [2, 0], [0, 0]])
+
+
+def test_known_since_the_first_order_even_before_the_panel():
+    panel = weekly_panel(LINES, *WEEKS)
+    np.testing.assert_array_equal(panel.first, [1, 0, 2])
+    np.testing.assert_array_equal(panel.known, [[0, 1], [1, 2], [0, 0]])
+
+
+def daily_orders(first: str, last: str, closed: tuple = ()) -> pd.DataFrame:
+    days = pd.date_range(first, last)
+    days = days[~days.day_of_week.isin(closed)]
+    return orders([("a", i, day, 1.0) for i, day in enumerate(days)])
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "closed", "weeks"),
+    [
+        ("2024-05-06", "2024-06-02", (), 4),  # Monday to Sunday
+        ("2024-05-07", "2024-06-01", (), 2),  # both edges cut
+        ("2024-05-06", "2024-06-01", (6,), 4),  # closed on Sundays: Saturday ends the week
+        ("2024-05-07", "2024-06-02", (0,), 4),  # closed on Mondays: Tuesday begins it
+        ("2024-05-06", "2024-05-31", (6,), 3),  # closed on Sundays, and the last Saturday is missing
+    ],
+)
+def test_a_week_is_whole_when_every_weekday_that_is_open_is_covered(first, last, closed, weeks):
+    panel = weekly_panel(daily_orders(first, last, closed))
+    assert len(panel.weeks) == weeks
+    assert set(panel.weeks.day_of_week) == {0}
+
+
+def test_two_sundays_in_advent_do_not_make_a_shop_open_on_sundays():
+    usual = daily_orders("2024-10-07", "2024-12-28", closed=(6,))
+    advent = orders([("b", 900, "2024-12-08 12:00", 5.0), ("b", 901, "2024-12-15 12:00", 5.0)])
+    assert len(weekly_panel(pd.concat([usual, advent], ignore_index=True)).weeks) == 12
+
+
+def test_weekly_sums_agree_with_pandas():
+    rng = np.random.default_rng(0)
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 70 * 24 * 60, 500), unit="min")
+    frame = pd.DataFrame(
+        {
+            "customer_id": rng.integers(0, 20, 500),
+            "order_id": rng.integers(0, 200, 500),
+            "timestamp": when,
+            "revenue": rng.uniform(0, 9, 500),
+        }
+    )
+    panel = weekly_panel(frame, "2024-01-01", "2024-03-10")
+    group = frame.groupby(["customer_id", frame["timestamp"].dt.to_period("W").dt.start_time])
+    for channel, expected in (("spend", group["revenue"].sum()), ("lines", group.size())):
+        table = expected.unstack().reindex(index=panel.customers, columns=panel.weeks).fillna(0)
+        np.testing.assert_allclose(panel[channel], table, rtol=1e-5)
+
+
+def test_chosen_weeks_and_index():
+    panel = weekly_panel(LINES, "2024-05-01", "2024-05-31")
+    assert len(panel.weeks) == 5 and panel.index_of("2024-05-19") == 2
+    for day in ("2023-01-01", "2025-01-01"):
+        with pytest.raises(BadValue, match=f"{day} lies outside the panel"):
+            panel.index_of(day)
+    assert panel["spend"].sum() == LINES["revenue"].sum()
+
+
+def test_too_short():
+    with pytest.raises(TooShort, match="no lines"):
+        weekly_panel(LINES[:0])
+    with pytest.raises(TooShort, match="no whole week"):
+        weekly_panel(daily_orders("2024-05-08", "2024-05-17"), "2024-05-13", "2024-05-08")
+
+
+def test_the_monday_of_each_weekday():
+    week = pd.date_range("2024-05-06 13:00", periods=7)
+    assert {monday_of(day) for day in week} == {pd.Timestamp("2024-05-06")}
+    assert monday_of("2024-05-05 23:59") == pd.Timestamp("2024-04-29")
+
+
+def test_lines_outside_the_cells_are_left_out():
+    index = (np.array([0, 0, -1, 2, 1]), np.array([1, 1, 0, 0, -1]))
+    np.testing.assert_array_equal(sum_cells(index, (2, 2)), [[0, 2], [0, 0]])
+
+
+def test_fading_halves_after_the_half_life_and_never_reads_ahead():
+    values = np.array([[4.0, 0, 0, 0, 1]])
+    np.testing.assert_allclose(faded_sum(values, half_life=2)[0], [4, 4 * 0.5**0.5, 2, 2 * 0.5**0.5, 2])
+    np.testing.assert_allclose(faded_sum(values, half_life=np.inf)[0], [4, 4, 4, 4, 5])
+    np.testing.assert_array_equal(faded_sum(values[:, :3], 2), faded_sum(values, 2)[:, :3])
+
+
+def test_steps_since_by_hand_and_with_more_axes():
+    happened = np.array([[[0, 1], [1, 0], [0, 0], [0, 1]]], bool)
+    np.testing.assert_array_equal(steps_since(happened)[0].T, [[-1, 0, 1, 2], [0, 1, 2, 0]])
