@@ -1,0 +1,254 @@
+// The gate explorer: one LSTM unit reads a household's weeks; every number can be moved.
+//
+// One plain module, two homes: JupyterLab loads it through anywidget, the web book through a script tag.
+// `lstmStep` and `trace` are pure functions; ecomlib.lessons.gate_explorer holds their NumPy twins and a test compares them.
+//
+// Weights: {i: [w, u, b], f: [...], g: [...], o: [...]}: of the input x_t, of the hidden state h_{t-1}, bias.
+// Held gates: {i: 0 | 1, f: 0 | 1, o: 0 | 1}; a gate that is not named is free.
+
+export const sigmoid = (z) => 0.5 * Math.tanh(0.5 * z) + 0.5;
+
+export function lstmStep(x, h, c, weights, held = {}) {
+  const z = (name) => weights[name][0] * x + weights[name][1] * h + weights[name][2];
+  const gate = (name) => held[name] ?? sigmoid(z(name));
+  const i = gate("i"), f = gate("f"), g = Math.tanh(z("g")), o = gate("o");
+  const cNew = f * c + i * g;
+  return { i, f, g, o, c: cNew, h: o * Math.tanh(cNew) };
+}
+
+export function trace(xs, weights, held = {}, h0 = 0, c0 = 0) {
+  let h = h0, c = c0;
+  return xs.map((x) => {
+    const step = lstmStep(x, h, c, weights, held);
+    ({ h, c } = step);
+    return step;
+  });
+}
+
+// What the network reads: the logarithm (base 10) of one plus the dollars of the week. 0 is a silent week.
+export const toInput = (dollars) => Math.log10(1 + dollars);
+
+const NAMES = { i: "input gate i", f: "forget gate f", g: "candidate g", o: "output gate o" };
+
+const STYLE = `
+.ge { font: 14px/1.45 system-ui, sans-serif; color: inherit; max-width: 860px; }
+.ge-bar { display: flex; flex-wrap: wrap; gap: .5em 1.2em; align-items: end; margin: .4em 0; }
+.ge-columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: .8em; }
+.ge fieldset { border: 1px solid color-mix(in srgb, currentColor 35%, transparent); border-radius: 6px;
+  padding: .3em .8em .6em; margin: 0; min-width: 0; }
+.ge fieldset.ge-wide { grid-column: 1 / -1; }
+.ge legend { font-weight: 600; padding: 0 .3em; width: auto; font-size: 1em; margin: 0; }
+.ge label { display: block; margin: .15em 0; }
+.ge input[type=range] { width: 100%; margin: 0; accent-color: #1f8fd6; }
+.ge select, .ge button { font: inherit; color: inherit; background: transparent; padding: .15em .5em;
+  border: 1px solid color-mix(in srgb, currentColor 50%, transparent); border-radius: 4px; }
+.ge option { color: #111; background: #fff; }
+.ge :focus-visible { outline: 3px solid #1f8fd6; outline-offset: 2px; }
+.ge-number, .ge output { float: right; font-variant-numeric: tabular-nums; }
+.ge-gates { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: .3em 1em; }
+.ge-gates b { display: block; border-bottom: 3px solid; margin-bottom: .2em; }
+.ge-value { display: grid; grid-template-columns: 9.5em 1fr 4.6em; gap: .6em; align-items: center; margin: .25em 0; }
+.ge-value output { float: none; text-align: right; }
+.ge-track { position: relative; height: 11px; border-radius: 3px;
+  background: color-mix(in srgb, currentColor 14%, transparent); overflow: hidden; }
+.ge-track i { position: absolute; top: 0; bottom: 0; }
+.ge svg { width: 100%; height: auto; display: block; margin-top: .6em; cursor: pointer; }
+.ge svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
+.ge-note { margin: .3em 0 0; font-size: .92em; }
+`;
+
+export function render({ model, el }) {
+  const households = model.get("households");
+  const presets = model.get("presets");
+  const colors = model.get("colors");
+  const copy = (value) => JSON.parse(JSON.stringify(value));
+  const state = {
+    household: 0, week: 0, follow: true, x: 0, h: 0, c: 0,
+    weights: copy(model.get("weights")), held: copy(model.get("held") ?? {}),
+  };
+  // Random: the web book writes a copy of this module into the page for every explorer.
+  const id = `ge-${Math.random().toString(36).slice(2)}`;
+  const root = document.createElement("div");
+  root.className = "ge";
+  root.setAttribute("role", "group");
+  // JupyterLab's notebook would take the arrow keys away from the sliders.
+  root.dataset.lmSuppressShortcuts = "true";
+  root.addEventListener("keydown", (event) => event.stopPropagation());
+  root.setAttribute("aria-label", "Gate explorer: one LSTM unit reads a household's weeks");
+  root.innerHTML = `<style>${STYLE}</style>
+    <div class="ge-bar">
+      <label>Household <select data-name="household">${households
+        .map((one, k) => `<option value="${k}">${escape(one.name)}</option>`).join("")}</select></label>
+      <label>Start from <select data-name="preset">${Object.keys(presets)
+        .map((name) => `<option>${escape(name)}</option>`).join("")}</select></label>
+      <button type="button" data-name="reset">Reset</button>
+    </div>
+    <div class="ge-columns">
+      <fieldset><legend>What comes in</legend>
+        ${range("week", "week", 1, 1, 1)}
+        ${range("x", "input x<sub>t</sub>", 0, 3, 0.01)}
+        ${range("h", "hidden state before, h<sub>t-1</sub>", -1, 1, 0.01)}
+        ${range("c", "cell state before, C<sub>t-1</sub>", -5, 5, 0.01)}
+        <p class="ge-note" data-name="note"></p>
+      </fieldset>
+      <fieldset aria-live="polite"><legend>What the cell computes</legend>
+        ${["i", "f", "g", "o"].map((name) => value(name, NAMES[name])).join("")}
+        ${value("c-new", "cell state C<sub>t</sub>")}${value("h-new", "hidden state h<sub>t</sub>")}
+        <p class="ge-note">C<sub>t</sub> = f · C<sub>t-1</sub> + i · g &nbsp; h<sub>t</sub> = o · tanh C<sub>t</sub></p>
+      </fieldset>
+      <fieldset class="ge-wide"><legend>Weights, and gates held fixed</legend><div class="ge-gates">
+        ${["i", "f", "g", "o"].map((name) => gateColumn(name, colors[name])).join("")}
+      </div></fieldset>
+    </div>
+    <svg viewBox="0 0 720 330" role="img" data-name="trace" aria-labelledby="${id}-title">
+      <title id="${id}-title"></title><g></g></svg>`;
+  el.replaceChildren(root);
+  const find = (name) => root.querySelector(`[data-name="${name}"]`);
+
+  function readPreset(name) {
+    state.weights = copy(presets[name].weights);
+    state.held = copy(presets[name].held ?? {});
+  }
+
+  function current() {
+    const spend = households[state.household].spend;
+    const steps = trace(spend.map(toInput), state.weights, state.held);
+    if (state.follow) {
+      const before = steps[state.week - 1] ?? { h: 0, c: 0 };
+      Object.assign(state, { x: toInput(spend[state.week]), h: before.h, c: before.c });
+    }
+    return { spend, steps, now: lstmStep(state.x, state.h, state.c, state.weights, state.held) };
+  }
+
+  function update() {
+    const { spend, steps, now } = current();
+    const { weeks, name } = households[state.household];
+    const week = find("week");
+    week.max = spend.length;
+    week.value = state.week + 1;
+    show("week", weeks[state.week]);
+    for (const key of ["x", "h", "c"]) {
+      find(key).value = state[key];
+      show(key, state[key].toFixed(2));
+    }
+    for (const gate of ["i", "f", "g", "o"]) {
+      state.weights[gate].forEach((w, k) => {
+        find(`${gate}${k}`).value = w;
+        show(`${gate}${k}`, w.toFixed(1));
+      });
+      if (gate !== "g") find(`${gate}-held`).value = String(state.held[gate] ?? "free");
+      bar(gate, now[gate], gate === "g" ? [-1, 1] : [0, 1], colors[gate]);
+    }
+    bar("c-new", now.c, [-5, 5], colors.c);
+    bar("h-new", now.h, [-1, 1], colors.h);
+    find("note").innerHTML = state.follow
+      ? `Week of ${weeks[state.week]}: ${spend[state.week].toFixed(2)} dollars.`
+      : "What if: these are your values. Move the week to follow the household again.";
+    draw(root.querySelector("svg"), households[state.household], steps, state.week, colors);
+    root.querySelector("svg title").textContent =
+      `${name}: spending, gates, cell state and hidden state by week. In the last week C is ${steps.at(-1).c.toFixed(2)}.`;
+    root.dataset.last = steps.at(-1).h.toFixed(6);
+  }
+
+  function show(name, text) {
+    root.querySelector(`[data-for="${name}"]`).textContent = text;
+  }
+
+  function bar(name, number, [low, high], color) {
+    show(name, number.toFixed(4));
+    const place = (v) => (100 * (Math.min(high, Math.max(low, v)) - low)) / (high - low);
+    const from = place(Math.min(0, number)), to = place(Math.max(0, number));
+    const fill = root.querySelector(`[data-bar="${name}"] i`);
+    fill.style.cssText = `left:${from}%;width:${to - from}%;background:${color}`;
+  }
+
+  function send() {
+    model.set("weights", copy(state.weights));
+    model.set("held", copy(state.held));
+    model.save_changes();
+  }
+
+  root.addEventListener("input", (event) => {
+    const name = event.target.dataset.name, number = Number(event.target.value);
+    if (name === "week") Object.assign(state, { week: number - 1, follow: true });
+    else if (["x", "h", "c"].includes(name)) Object.assign(state, { [name]: number, follow: false });
+    else if (name === "household") Object.assign(state, { household: number, week: 0, follow: true });
+    else if (name === "preset") readPreset(event.target.value);
+    else if (name.endsWith("-held")) {
+      if (event.target.value === "free") delete state.held[name[0]];
+      else state.held[name[0]] = number;
+    } else state.weights[name[0]][Number(name[1])] = number;
+    update();
+    send();
+  });
+  find("reset").addEventListener("click", () => {
+    readPreset(find("preset").value);
+    Object.assign(state, { week: 0, follow: true });
+    update();
+    send();
+  });
+  root.querySelector("svg").addEventListener("click", (event) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const at = ((event.clientX - box.left) / box.width) * 720;
+    const n = households[state.household].spend.length;
+    state.week = Math.min(n - 1, Math.max(0, Math.floor(((at - LEFT) / (RIGHT - LEFT)) * n)));
+    state.follow = true;
+    update();
+  });
+  update();
+}
+
+const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+
+function range(name, label, min, max, step, spoken = "") {
+  // The number is a span: an <output> inside the label would be what the label names.
+  return `<label>${label} <span class="ge-number" data-for="${name}"></span>
+    <input type="range" data-name="${name}" min="${min}" max="${max}" step="${step}" ${spoken}></label>`;
+}
+
+function value(name, label) {
+  return `<div class="ge-value"><span>${label}</span><span class="ge-track" data-bar="${name}"><i></i></span>
+    <output data-for="${name}"></output></div>`;
+}
+
+function gateColumn(name, color) {
+  const weights = ["of x<sub>t</sub>", "of h<sub>t-1</sub>", "bias"];
+  const held = name === "g" ? "" : `<label>gate <select data-name="${name}-held" aria-label="${NAMES[name]}">
+    <option>free</option><option value="0">held at 0</option><option value="1">held at 1</option></select></label>`;
+  return `<div role="group" aria-label="${NAMES[name]}"><b style="border-color:${color}">${NAMES[name]}</b>
+    ${weights.map((label, k) => range(`${name}${k}`, label, -6, 6, 0.1,
+      `aria-label="${NAMES[name]}: ${["weight of the input", "weight of the hidden state", "bias"][k]}"`)).join("")}
+    ${held}</div>`;
+}
+
+const LEFT = 46, RIGHT = 640;
+
+function draw(svg, { spend, weeks }, steps, week, colors) {
+  const n = spend.length, wide = (RIGHT - LEFT) / n;
+  const x = (t) => LEFT + (t + 0.5) * wide;
+  const scale = (top, bottom, low, high) => (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
+  const line = (values, y, color, extra = "") => `<polyline fill="none" stroke="${color}" stroke-width="2" ${extra}
+    points="${values.map((v, t) => `${x(t).toFixed(1)},${y(v).toFixed(1)}`).join(" ")}"/>`;
+  const text = (at, y, words, anchor = "end") => `<text x="${at}" y="${y}" text-anchor="${anchor}">${words}</text>`;
+  const axis = (y, low, high) => [low, high].map((v) => `<line x1="${LEFT}" x2="${RIGHT}" y1="${y(v)}" y2="${y(v)}"
+    stroke="currentColor" opacity=".25"/>${text(LEFT - 5, y(v) + 4, Number(v.toFixed(1)))}`).join("");
+  const most = Math.max(...spend, 1), far = Math.max(1, ...steps.map((s) => Math.abs(s.c)));
+  const money = scale(20, 90, 0, most), unit = scale(120, 190, 0, 1), cell = scale(220, 300, -far, far);
+  const key = (names, top) => names.map(([name, label, color], k) => `<rect x="${RIGHT + 8}" y="${top + 17 * k}" width="12"
+    height="4" fill="${color}"/>${text(RIGHT + 25, top + 17 * k + 6, label, "start")}`).join("");
+  svg.querySelector("g").innerHTML = `
+    <rect x="${x(week) - wide / 2}" y="14" width="${wide}" height="292" fill="currentColor" opacity=".13"/>
+    ${text(LEFT, 12, "spending, dollars per week", "start")}${axis(money, 0, most)}
+    ${spend.map((v, t) => `<rect x="${x(t) - wide * 0.4}" width="${wide * 0.8}" y="${money(v)}"
+      height="${90 - money(v)}" fill="currentColor" opacity=".55"/>`).join("")}
+    ${text(LEFT, 112, "gates, 0 closed to 1 open", "start")}${axis(unit, 0, 1)}
+    ${["i", "f", "o"].map((name) => line(steps.map((s) => s[name]), unit, colors[name],
+      name === "i" ? 'style="stroke-width:5;opacity:.5"' : "")).join("")}
+    ${key([["i", "input", colors.i], ["f", "forget", colors.f], ["o", "output", colors.o]], 136)}
+    ${text(LEFT, 212, "states", "start")}${axis(cell, -far, far)}${axis(cell, 0, 0)}
+    ${line(steps.map((s) => s.c), cell, colors.c)}${line(steps.map((s) => s.h), cell, colors.h, 'stroke-dasharray="5 3"')}
+    ${key([["c", "cell C", colors.c], ["h", "hidden h", colors.h]], 246)}
+    ${text(LEFT, 322, `week of ${weeks[0]}`, "start")}${text(RIGHT, 322, `week of ${weeks[n - 1]}`)}`;
+}
+
+export default { render };
