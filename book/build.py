@@ -29,7 +29,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 EXPLORER = """<div class="gate-explorer"></div>
 <script type="module">
 {module}
-const place = document.querySelector(".gate-explorer");
+const place = document.querySelector(".gate-explorer:empty");  // the first that has none yet: a page may hold several
 const values = new Map(Object.entries({state}));
 const model = {{
   get: (name) => values.get(name), set: (name, value) => values.set(name, value),
@@ -58,7 +58,7 @@ def stage() -> list[Path]:
         target.write_text(adapt(path), encoding="utf-8")
         notebooks.append(target.relative_to(SOURCE))
     linked(notebooks)
-    explorer = ROOT / "ecomlib" / "gate_explorer.js"
+    explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
     if explorer.exists():
         shutil.copy(explorer, SOURCE / "_static")
     index = SOURCE / "index.md"
@@ -73,7 +73,7 @@ def adapt(path: Path) -> str:
     """Return a notebook's text for the book: folded solutions, widgets that need no kernel."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("widgets", None)
-    module = (ROOT / "ecomlib" / "gate_explorer.js").read_text(encoding="utf-8")
+    module = (ROOT / "ecomlib" / "lessons" / "gate_explorer.js").read_text(encoding="utf-8")
     for cell in notebook["cells"]:
         tags = cell["metadata"].setdefault("tags", [])
         if "solution" in tags:

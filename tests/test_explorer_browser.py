@@ -18,12 +18,12 @@ import nbformat
 import pytest
 from test_widgets import HOUSEHOLDS, cases, compare
 
-from ecomlib import widgets
+from ecomlib.lessons import gate_explorer
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = ROOT / "notebooks" / "13_lstm_gates.ipynb"
 CELL = f"""import ecomlib
-from ecomlib.widgets import GateExplorer
+from ecomlib.lessons.gate_explorer import GateExplorer
 explorer = GateExplorer(households={HOUSEHOLDS!r})
 explorer"""
 ASK = "print('kernel sees', explorer.weights['f'][2], explorer.held)"
@@ -62,10 +62,10 @@ def move_sliders(page, explorer):
     explorer.locator('[data-name="f-held"]').select_option("0")
     assert shown("f") == 0
     explorer.locator('[data-name="week"]').fill("4")
-    week_four = widgets.to_input(HOUSEHOLDS[0]["spend"])[3]
+    week_four = gate_explorer.to_input(HOUSEHOLDS[0]["spend"])[3]
     if explorer.locator('[data-name="household"] option').count() == 1:  # the test's own household
-        weights = {**widgets.PRESETS["Keras' start (forget bias 1)"]["weights"], "f": [0.3, -0.2, 1.5]}
-        run = widgets.trace(widgets.to_input(HOUSEHOLDS[0]["spend"]), weights, {"f": 0})
+        weights = {**gate_explorer.PRESETS["Keras' start (forget bias 1)"]["weights"], "f": [0.3, -0.2, 1.5]}
+        run = gate_explorer.trace(gate_explorer.to_input(HOUSEHOLDS[0]["spend"]), weights, {"f": 0})
         assert shown("x") == pytest.approx(week_four, abs=0.005)
         assert shown("h-new") == pytest.approx(run["h"][3], abs=6e-5)
         assert shown("c-new") == pytest.approx(run["c"][3], abs=6e-5)
@@ -179,18 +179,16 @@ def book(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
     shutil.copytree(ROOT / "book", folder, dirs_exist_ok=True)
     cell = nbformat.v4.new_code_cell(CELL, execution_count=1)
-    data, metadata = widgets.GateExplorer(households=HOUSEHOLDS)._repr_mimebundle_()
+    data, metadata = gate_explorer.GateExplorer(households=HOUSEHOLDS)._repr_mimebundle_()
     cell.outputs = [nbformat.v4.new_output("execute_result", data, metadata=metadata, execution_count=1)]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Tiny"), cell])
     source = folder / "source.json"
     nbformat.write(notebook, source)
     (folder / "notebooks").mkdir()
     (folder / "notebooks" / "tiny.ipynb").write_text(build.adapt(source), encoding="utf-8")
-    pages = ["notebooks/tiny"]
-    if LESSON.exists():
-        (folder / "notebooks" / LESSON.name).write_text(build.adapt(LESSON), encoding="utf-8")
-        pages.append("notebooks/13_lstm_gates")
-    shutil.copy(ROOT / "ecomlib" / "gate_explorer.js", folder / "_static")
+    pages = ["notebooks/tiny", "notebooks/13_lstm_gates"]
+    (folder / "notebooks" / LESSON.name).write_text(build.adapt(LESSON), encoding="utf-8")
+    shutil.copy(ROOT / "ecomlib" / "lessons" / "gate_explorer.js", folder / "_static")
     toctree = "\n".join(pages)
     (folder / "index.md").write_text(f"# Book\n\n```{{toctree}}\n{toctree}\n```\n", encoding="utf-8")
     html = folder / "html"
@@ -239,8 +237,6 @@ def test_in_a_page_opened_from_the_disk(chromium, book):
 
 
 def test_in_the_lesson_of_the_web_book(chromium, book):
-    if not LESSON.exists():
-        pytest.skip("notebook 13 does not exist yet")
     page = chromium.new_page(viewport={"width": 1200, "height": 1300})
     try:
         page.goto(f"{book[0]}/13_lstm_gates.html")
@@ -252,6 +248,26 @@ def test_in_the_lesson_of_the_web_book(chromium, book):
         explorer.locator('[data-name="household"]').select_option("1")
         assert explorer.get_attribute("data-last") != h
         picture(page, "lesson")
+    finally:
+        page.close()
+
+
+def test_two_explorers_on_one_page_live_apart(chromium, book):
+    page = chromium.new_page(viewport={"width": 1200, "height": 1300})
+    try:
+        page.goto(f"{book[0]}/13_lstm_gates.html")
+        places = page.locator(".gate-explorer")
+        first, second = places.nth(0).locator(".ge"), places.nth(1).locator(".ge")
+        second.wait_for()
+        assert places.count() == page.locator(".ge").count() == 2
+        shops = [one.locator('[data-name="household"]').text_content() for one in (first, second)]
+        assert "falls silent" in shops[0] and "large week" in shops[1]
+        before = first.get_attribute("data-last")
+        second.locator('[data-name="f2"]').fill("5")
+        assert second.locator('[data-for="f2"]').text_content() == "5.0"
+        assert first.get_attribute("data-last") == before
+        titles = [one.locator("svg title").get_attribute("id") for one in (first, second)]
+        assert titles[0] != titles[1]
     finally:
         page.close()
 

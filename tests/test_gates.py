@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import ecomlib  # noqa: F401  (sets the environment before TensorFlow starts)
 from ecomlib import gates
+from ecomlib.lessons import memory_tasks
 
 KINDS = ("rnn", "lstm", "gru")
 
@@ -17,13 +18,13 @@ def n_states(kind):
 
 def run(kind, x, weights, states, mask):
     """Forward; returns outputs, final states, cache."""
-    h_all, cache = getattr(gates, f"{kind}_forward")(x, weights, *states, mask=mask)
+    h_all, cache = memory_tasks.CELLS[kind][0](x, weights, *states, mask=mask)
     return h_all, [cache["h"][-1]] + ([cache["c"][-1]] if kind == "lstm" else []), cache
 
 
 def run_back(kind, dh_all, cache, d_states):
-    """Backward; returns dx, dweights, gradients by the initial states."""
-    dx, dweights, *d0 = getattr(gates, f"{kind}_backward")(dh_all, cache, *d_states)
+    """Backward; returns dx, dweights, gradients with respect to the initial states."""
+    dx, dweights, *d0 = memory_tasks.CELLS[kind][1](dh_all, cache, *d_states)
     return dx, dweights, d0
 
 
@@ -230,7 +231,7 @@ def test_nothing_to_read_leaves_the_state_alone(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_cache_holds_the_gradient_by_every_state(kind):
+def test_the_cache_holds_the_gradient_of_every_state(kind):
     """dL/dh_t, read from the cache, equals dh0 of the same run started at step t."""
     x, weights, states, _, _, d_states = problem(kind, 2, 6, 3, 4, seed=3)
     _, _, cache = run(kind, x, weights, states, None)

@@ -1,11 +1,12 @@
-"""The figures of the first lessons draw what they are given and show nothing by themselves."""
+"""The figures of the foundations draw what they are given and show nothing by themselves."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from ecomlib import pictures
+from ecomlib.lessons import network_drawings, shop_figures, window_figures
+from ecomlib.runtime import GATE_COLORS
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +16,7 @@ def _close():
 
 
 def test_the_map_marks_planned_lessons():
-    ax = pictures.course_map(
+    ax = shop_figures.course_map(
         {"Foundations": {11: "data", 12: "recurrence"}, "Sales": {21: "prepare"}}, {11, 21}
     )
     words = [text.get_text() for text in ax.texts]
@@ -26,13 +27,13 @@ def test_the_map_marks_planned_lessons():
 
 def test_basket_shares_add_up():
     baskets = pd.DataFrame({"products": [1, 1, 3, 99], "paid": [1.0, 2.0, 3.0, 94.0]})
-    ax = pictures.basket_sizes(baskets)
+    ax = shop_figures.basket_sizes(baskets)
     for bars in ax.containers:
         assert sum(bar.get_height() for bar in bars) == pytest.approx(100)
 
 
 def test_return_gaps_count_every_gap():
-    left, right = pictures.returns(pd.Series([1.0, 7.0, 300.0]), pd.Series([5, 12]))
+    left, right = shop_figures.returns(pd.Series([1.0, 7.0, 300.0]), pd.Series([5, 12]))
     assert sum(bar.get_height() for bar in left.patches) == pytest.approx(100)
     assert sum(bar.get_height() for bar in right.patches) == 2
 
@@ -47,12 +48,28 @@ def test_the_other_figures_label_their_axes():
     days = pd.date_range("2024-01-01", periods=7)
     grid = pd.DataFrame(np.eye(2, dtype=bool), index=["TEA", "HONEY"], columns=[1, 2])
     axes = [
-        *pictures.sales_and_panel(weekly),
-        pictures.weekday_and_hour(hours, [1 / 7] * 7),
-        *pictures.promotion_lift(lift, "TEA"),
-        pictures.campaign_groups(mean, {"a": 5, "b": 6}),
-        pictures.index_curves(weekly, (2, 3)),
-        *pictures.three_sequences(pd.Series(1.0, days), grid, pd.Series([2, 3], days[[0, 4]])),
+        *shop_figures.sales_and_panel(weekly),
+        shop_figures.weekday_and_hour(hours, [1 / 7] * 7),
+        *shop_figures.promotion_lift(lift, "TEA"),
+        shop_figures.campaign_groups(mean, {"a": 5, "b": 6}),
+        shop_figures.index_curves(weekly, (2, 3)),
+        *shop_figures.three_sequences(pd.Series(1.0, days), grid, pd.Series([2, 3], days[[0, 4]])),
     ]
     assert all(ax.get_title(loc="left") or ax.get_title() for ax in axes)
     assert all(ax.get_xlabel() for ax in axes[:7])
+
+
+def test_every_gate_has_its_colour_in_the_drawing_of_the_cell():
+    from matplotlib.colors import to_hex
+
+    ax = network_drawings.lstm_cell()
+    drawn = {to_hex(box.get_edgecolor()) for box in ax.patches if "Fancy" in type(box).__name__}
+    assert {GATE_COLORS[gate] for gate in ("forget", "input", "candidate", "output")} <= drawn
+
+
+def test_windows_end_with_the_cutoff_and_targets_begin_after_it():
+    ax = window_figures.window_layout({"train": 99, "test": 299}, 56, 7, 365, "t", dropped=296)
+    spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
+    assert spans[:2] == [(44, 100), (100, 107)]  # days 44 to 99 are known, days 100 to 106 the target
+    assert spans[-1] == (297, 304) and spans[-1][0] < 300 < spans[-1][1]  # the target crosses the border
+    assert [line.get_xdata()[0] for line in ax.lines] == [300]
