@@ -48,18 +48,8 @@ def unit_means(values: np.ndarray, unit: np.ndarray, draws: np.ndarray) -> np.nd
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Value and percentile interval of a metric, or of a difference or ratio of two, from its draws.
 
-    Parameters
-    ----------
-    draws : array (1 + n,)
-        Entry 0 is the metric on the data, the rest on bootstrap samples.
-
-    Returns
-    -------
-    value, low, high : float
-
-    Notes
-    -----
-    Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    `draws` (1 + n,) holds the metric on the data first, then on n bootstrap samples. Source: Efron &
+    Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
 
     Examples
     --------

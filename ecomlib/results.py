@@ -80,15 +80,7 @@ def advise(table: pd.DataFrame, headline: str, smaller_is_better: bool = True) -
 def read_benchmark(name: str) -> pd.DataFrame:
     """Read a committed full comparison, `benchmarks/results/<name>.csv`.
 
-    Returns
-    -------
-    DataFrame
-        Columns model, metric, value, low, high, seeds, and those that tell where the row belongs.
-
-    Raises
-    ------
-    FileNotFoundError
-        With the command that brings the file back.
+    Its columns are model, metric, value, low, high, seeds, and those that tell where the row belongs.
     """
     path = ROOT / "benchmarks" / "results" / f"{name}.csv"
     if not path.exists():

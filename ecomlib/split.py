@@ -41,12 +41,7 @@ class Dates(NamedTuple):
 class Split:
     """Train, then validation, then test, in the order of time; the test part is the last.
 
-    Attributes
-    ----------
-    test, valid : Timedelta
-        Whole days.
-    end : Timestamp, optional
-        The last day of the test part. Default: the last day of the data.
+    Made by `Split.last`; `end` is the last day of the test part, None the last day of the data.
     """
 
     test: pd.Timedelta
@@ -66,10 +61,6 @@ class Split:
         end : date, optional
             The last day of the test part, where the data go on after it.
 
-        Raises
-        ------
-        BadValue
-            When a duration is not made of whole days.
         """
         lengths = {"test": pd.Timedelta(test), "valid": pd.Timedelta(valid)}
         for name, length in lengths.items():
@@ -79,11 +70,6 @@ class Split:
 
     def dates(self, last: pd.Timestamp) -> Dates:
         """The days on which the parts begin, for data whose last day is `last`.
-
-        Raises
-        ------
-        BadValue
-            When the split ends after the data.
 
         Examples
         --------
@@ -113,10 +99,8 @@ class Split:
 
         Raises
         ------
-        BadValue
-            When a part is not made of whole steps.
-        TooShort
-            When no step is left for training.
+        BadValue, TooShort
+            When a part is not made of whole steps, or no step is left for training.
 
         Examples
         --------

@@ -22,11 +22,6 @@ def past_windows(values: np.ndarray, cutoffs: np.ndarray, n_steps: int) -> np.nd
     -------
     array (n_cutoffs, n_series, n_steps[, n_features])
 
-    Raises
-    ------
-    TooShort
-        When fewer than n_steps steps are known at a cutoff.
-
     Examples
     --------
     >>> past_windows(np.arange(6.0)[None], np.array([2, 3]), 2)[:, 0]
@@ -68,10 +63,5 @@ def window_scale(past: np.ndarray, floor: float = 1e-3) -> np.ndarray:
     Dividing by the window's own mean makes a bakery and a spice rack look alike to one network, and
     needs nothing that is not known at the cutoff.
 
-    Examples
-    --------
-    >>> window_scale(np.array([[2.0, 4.0], [0.0, 0.0]]))
-    array([[3.e+00],
-           [1.e-03]])
     """
     return np.maximum(past.mean(axis=-1, keepdims=True), floor)
