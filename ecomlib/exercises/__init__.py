@@ -1,13 +1,17 @@
 """Self-checks: `check("21.2", answer)` prints "correct", or "not yet" and a hint.
 
-The checkers of notebook NN live in `ecomlib/exercises/nbNN.py`. They compute what is right; none
-holds a typed result that could be looked up.
+The checkers of notebook NN live in `ecomlib/exercises/nbNN.py`. Where an exercise has one right result they
+compute it; where many answers are right they test what the answer does, and a right one stands there as an
+example. These are self-checks, not an examination: whoever wants to look an answer up can.
 """
 
 import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+Judge = Callable[[Any], str | None]
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Exercise:
     """One exercise: how to judge an answer, answers that are wrong, and one that is right."""
 
     name: str
-    judge: Callable[[object], str | None]
+    judge: Judge
     wrong: list[Callable[[], object]] = field(default_factory=list)
     right: Callable[[], object] | None = None
 
@@ -23,7 +27,9 @@ class Exercise:
 _EXERCISES: dict[str, Exercise] = {}
 
 
-def checker(name: str, wrong: list[Callable[[], object]], right: Callable[[], object] | None = None):
+def checker(
+    name: str, wrong: list[Callable[[], object]], right: Callable[[], object] | None = None
+) -> Callable[[Judge], Judge]:
     """Register a judge: a function of the answer that returns a hint, or None when it is correct.
 
     Parameters
@@ -38,7 +44,7 @@ def checker(name: str, wrong: list[Callable[[], object]], right: Callable[[], ob
     if len(wrong) < 2:
         raise ValueError(f"exercise {name} needs at least two typical wrong answers")
 
-    def register(judge):
+    def register(judge: Judge) -> Judge:
         _EXERCISES[name] = Exercise(name, judge, wrong, right)
         return judge
 
@@ -92,12 +98,9 @@ def check(name: str, answer: object) -> None:
     print("correct" if problem is None else f"not yet: {problem}")
 
 
-def close(answer: object, expected: float, tolerance: float = 1e-6) -> bool:
+def close(answer: Any, expected: Any, tolerance: float = 1e-6) -> bool:
     """Whether a number or array equals the expected one, of the same shape, within a tolerance."""
     import numpy as np
 
-    answer = np.asarray(answer, dtype=float)
-    expected = np.asarray(expected, dtype=float)
-    return answer.shape == expected.shape and bool(
-        np.allclose(answer, expected, rtol=tolerance, atol=tolerance)
-    )
+    given, wanted = np.asarray(answer, dtype=float), np.asarray(expected, dtype=float)
+    return given.shape == wanted.shape and np.allclose(given, wanted, rtol=tolerance, atol=tolerance)

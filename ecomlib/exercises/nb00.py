@@ -1,24 +1,28 @@
 """Checkers of lesson 00, start here."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
 
 
 @checker("00.1", wrong=[lambda: (-8, -15), lambda: (-1, -2), lambda: (7, 14)], right=lambda: (-7, -14))
-def positions(answer):
-    """Judge two positions from the end of a window whose last day is the day before the origin."""
+def positions(answer: Any) -> str | None:
+    """Judge two positions from the end of a window whose last day is the day before the forecast."""
     answer = tuple(answer)
     if len(answer) != 2:
         return "give two positions, (one week before, two weeks before)."
     if any(position >= 0 for position in answer):
         return "count from the end: -1 is the last day of the window."
-    # Day numbers: the origin is day 0, the window holds days -56 to -1.
+    # Day numbers: the forecast is for day 0, the window holds days -56 to -1.
     window = np.arange(-56, 0)
     for weeks, position in enumerate(answer, 1):
         if window[position] != -7 * weeks:
             off = -window[position]
-            return f"position {position} lies {off} day(s) before the origin; the last day is 1 before."
+            return (
+                f"position {position} lies {off} day(s) before the forecast's; the last is 1 before it."
+            )
     return None
 
 
@@ -47,7 +51,7 @@ def _rowwise(actual, forecast):
     wrong=[lambda: _mape, lambda: _signed, lambda: _by_forecast, lambda: _rowwise],
     right=lambda: _wape,
 )
-def wape(answer):
+def wape(answer: Any) -> str | None:
     """Judge a function of what was sold and of what was forecast."""
     actual, forecast = np.array([[10.0, 20.0], [40.0, 5.0]]), np.array([[12.0, 15.0], [40.0, 9.0]])
     given = answer(actual, forecast)
@@ -78,7 +82,7 @@ def wape(answer):
         "without a network": "take the mean of the last four same weekdays of this store",
     },
 )
-def own_question(answer):
+def own_question(answer: Any) -> str | None:
     """Judge a dictionary: a question, its step, how far ahead, what one would do without a network."""
     keys = {"question", "step", "ahead", "without a network"}
     if not isinstance(answer, dict) or keys - set(answer):

@@ -1,10 +1,12 @@
 """Checkers of lesson 11, the data of a shop."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from ecomlib.datasets import data_file
 from ecomlib.exercises import checker, close
+from ecomlib.shop.complete_journey import data_file
 
 
 def _orders() -> pd.DataFrame:
@@ -51,7 +53,7 @@ def _cuts_the_orders(orders, first_seen_before):
     wrong=[lambda: _all_households, lambda: _upside_down, lambda: _cuts_the_orders],
     right=lambda: _november_over_february,
 )
-def founders(answer):
+def founders(answer: Any) -> str | None:
     """Judge a function of the orders and a date."""
     orders = _orders()
     given = [answer(orders.copy(), date) for date in ("2017-02-01", "2018-01-01")]
@@ -100,7 +102,7 @@ def _with_the_clock(orders):
     wrong=[lambda: _of_baskets, lambda: _across_households, lambda: _with_the_clock, lambda: _time_spans],
     right=lambda: _days_between_trips,
 )
-def gaps(answer):
+def gaps(answer: Any) -> str | None:
     """Judge a function of the orders."""
     orders = _orders().sample(frac=1, random_state=1)
     given = np.asarray(answer(orders.copy()))
@@ -133,7 +135,7 @@ _REASON = "the shop promotes it in the weeks in which people buy much of it anyw
     ],
     right=lambda: {"category": "FROZEN PIZZA", "lift": 3.2, "other reason": _REASON},
 )
-def own_category(answer):
+def own_category(answer: Any) -> str | None:
     """Judge a dictionary: another category, a plausible lift, a reason in a sentence."""
     if not isinstance(answer, dict) or {"category", "lift", "other reason"} - set(answer):
         return 'give a dictionary with the keys "category", "lift" and "other reason".'

@@ -1,5 +1,7 @@
 """Self-checks of lesson 12, recurrence and gradients."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib import gates
@@ -15,14 +17,14 @@ def _logit(p: float) -> float:
     wrong=[lambda: 0.5 ** (1 / 50), lambda: 0.5, lambda: _logit(0.5), lambda: -_logit(0.5 ** (1 / 50))],
     right=lambda: _logit(0.5 ** (1 / 50)),
 )
-def bias_for_half(answer):
+def bias_for_half(answer: Any) -> str | None:
     """Bias of a constant forget gate that keeps half after 50 steps."""
     gate = 0.5 ** (1 / 50)
     if close(answer, gate, 1e-3):
         return "that is the gate's value f; the question asks for the bias b with sigmoid(b) = f."
     if close(answer, _logit(gate), 1e-3):
         return None
-    left = float(gates.sigmoid(np.float64(answer))) ** 50
+    left = float(gates.sigmoid(np.asarray(answer, float))) ** 50
     return (
         f"with that bias {left:.4f} of the state is left after 50 steps; solve sigmoid(b) ** 50 = 0.5 for b, "
         "and give three decimals."
@@ -56,7 +58,7 @@ def _deaf(gradients, limit):
     wrong=[lambda: _each_alone, lambda: _by_value, lambda: _always, lambda: _deaf],
     right=lambda: _clip,
 )
-def clip_by_norm(answer):
+def clip_by_norm(answer: Any) -> str | None:
     """Clip a list of gradients by their common norm."""
     rng = np.random.default_rng(0)
     for size, limit, hint in (
@@ -93,7 +95,7 @@ def clip_by_norm(answer):
     ],
     right=lambda: (2.0, 2.0, 0.0),
 )
-def latch(answer):
+def latch(answer: Any) -> str | None:
     """One unit that stores a sign for 50 days."""
     if np.shape(answer) != (3,):
         return "give three numbers: (W, U, b)."

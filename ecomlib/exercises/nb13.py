@@ -1,5 +1,7 @@
 """Self-checks of lesson 13, the LSTM's gates."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib import gates
@@ -18,7 +20,7 @@ def _steps(order_wrong: bool = False) -> float:
     wrong=[_steps, lambda: np.tanh(_steps()), lambda: 0.5 * np.tanh(_steps(True)), lambda: 0.5 * _steps()],
     right=lambda: 0.5 * np.tanh(_steps()),
 )
-def three_steps(answer):
+def three_steps(answer: Any) -> str | None:
     """Hidden state after three steps."""
     if close(answer, 0.5 * np.tanh(_steps()), 1e-3):
         return None
@@ -64,7 +66,7 @@ def _no_tanh(x_t, h, C, kernel, recurrent, bias):
     wrong=[lambda: _other_order, lambda: _no_old_cell, lambda: _swapped, lambda: _no_tanh],
     right=lambda: _step,
 )
-def one_step(answer):
+def one_step(answer: Any) -> str | None:
     """One LSTM step for a batch."""
     rng = np.random.default_rng(0)
     weights = [rng.standard_normal(shape) for shape in ((2, 12), (3, 12), (12,))]
@@ -99,7 +101,7 @@ _START = {"i": [0.4, 0.2, 0.0], "f": [0.3, -0.2, 1.0], "g": [0.5, 0.3, 0.0], "o"
     ],
     right=lambda: _RIGHT,
 )
-def big_spender(answer):
+def big_spender(answer: Any) -> str | None:
     """Weights that remember one large week for 20 weeks."""
     if not isinstance(answer, dict) or set(answer) != set("ifgo"):
         return 'give a dict with the keys "i", "f", "g" and "o", three numbers each.'

@@ -1,5 +1,7 @@
 """Self-checks of 14_training_by_hand."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -12,7 +14,7 @@ MOMENTUM = 0.9
     wrong=[lambda: MOMENTUM, lambda: 1 + MOMENTUM, lambda: 1.0],
     right=lambda: 1 / (1 - MOMENTUM),
 )
-def momentum_factor(answer):
+def momentum_factor(answer: Any) -> str | None:
     """Sum the echo of one slope: 1 + 0.9 + 0.81 + ..."""
     if close(answer, 1 / (1 - MOMENTUM), 0.01):
         return None
@@ -61,7 +63,7 @@ def _uphill(w, g, s, rate=0.01, decay=0.9, epsilon=1e-7):
     ],
     right=lambda: _rmsprop,
 )
-def rmsprop(answer):
+def rmsprop(answer: Any) -> str | None:
     """Compare a step on random weights with the formula."""
     rng = np.random.default_rng(5)
     w, g, s = rng.normal(size=(3, 2)), rng.normal(size=(3, 2)), rng.uniform(0.5, 1, (3, 2))
@@ -99,7 +101,7 @@ GOOD = {"window": 4, "network": 0.05, "mean": 0.06, "winner": "network"}
     ],
     right=lambda: GOOD,
 )
-def another_window(answer):
+def another_window(answer: Any) -> str | None:
     """Judge whether a report holds together."""
     missing = {"window", "network", "mean", "winner"} - set(answer)
     if missing:

@@ -1,39 +1,41 @@
 """Self-checks of lesson 15, preprocessing."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from ecomlib.exercises import checker, close
 
 
-def _origins() -> int:
-    """Count origins t with t - 28 >= 0 and t + 7 <= 365 - 56, one by one."""
-    return sum(1 for t in range(366) if t - 28 >= 0 and t + 7 <= 365 - 56)
+def _cutoffs() -> int:
+    """Count the cutoffs t, 28 days up to t and 7 after it before day 365 - 56, one by one."""
+    return sum(1 for t in range(365) if t - 27 >= 0 and t + 7 < 365 - 56)
 
 
 @checker(
     "15.1",
     wrong=[
         lambda: 365 - 28 - 7 + 1,
-        lambda: _origins() - 1,
+        lambda: _cutoffs() - 1,
         lambda: 365 - 56 - 28,
         lambda: "many",
-        lambda: _origins() + 0.9,
+        lambda: _cutoffs() + 0.9,
     ],
-    right=_origins,
+    right=_cutoffs,
 )
-def count_windows(answer):
-    """Number of origins before the test period."""
+def count_windows(answer: Any) -> str | None:
+    """Number of cutoffs before the test period."""
     if float(answer) != int(answer):
-        return "a number of origins is a whole number."
+        return "a number of cutoffs is a whole number."
     answer = int(answer)
-    if answer == _origins():
+    if answer == _cutoffs():
         return None
     if answer == 365 - 28 - 7 + 1:
         return "that counts the windows of the whole year; the last 56 days are not yours."
-    if abs(answer - _origins()) == 1:
-        return "off by one: list the first and the last origin that is allowed."
-    return "the first origin has 28 days before it, the last one 7 days before day 309 (365 - 56)."
+    if abs(answer - _cutoffs()) == 1:
+        return "off by one: list the first and the last cutoff that is allowed."
+    return "the first cutoff is day 27; after the last one come 7 days, all before day 309 (365 - 56)."
 
 
 def _scale_on_all(series, test_start):
@@ -60,7 +62,7 @@ def _scale(series, test_start):
     ],
     right=lambda: _scale,
 )
-def scale_honestly(answer):
+def scale_honestly(answer: Any) -> str | None:
     """Scaled by the mean and standard deviation of the training part."""
     rng = np.random.default_rng(3)
     for n, start in ((40, 30), (90, 50)):
@@ -130,7 +132,7 @@ def _before(orders, day):
     ],
     right=lambda: _days_since_last_trip,
 )
-def feature(answer):
+def feature(answer: Any) -> str | None:
     """Unmoved by what happens from the day on, and different between households."""
     day = pd.Timestamp("2024-03-01")
     orders = _orders(day)
@@ -138,7 +140,7 @@ def feature(answer):
     if not isinstance(value, pd.Series):
         return f"return a pandas Series indexed by customer_id, not {type(value).__name__}."
     if not value.index.is_unique or not value.index.isin(orders["customer_id"]).all():
-        return "one row a household: index the Series by customer_id."
+        return "one row per household: index the Series by customer_id."
     past = orders["timestamp"] < day
     changed = orders.copy()
     for column in ("revenue", "quantity", "discount", "manufacturer_coupon"):
