@@ -1,24 +1,24 @@
-"""What is each gate for? Each held still, on three tasks, with and without recurrent weights (lesson 13).
+"""What is each gate for? Each held fixed, on three tasks, with and without recurrent weights (lesson 13).
 
-Accuracy and success rate as in `quality_memory.py`. About four minutes on one core.
+Accuracy and success rate as in `memory.py`. About four minutes on one core.
 """
 
 import numpy as np
-from quality_memory import SEEDS, households, score_rows
 
-from ecomlib import memory
+from benchmarks.quality.memory import SEEDS, households, score_rows
+from ecomlib.lessons import memory_tasks
 
 
 def rows(quick: bool, log) -> list[dict]:
     """Quick: one seed."""
-    train, test = households()
+    spend = households()
     out = []
-    for task in memory.GATE_TASKS:
+    for task in memory_tasks.GATE_TASKS:
         for recurrent in (False, True):
-            for held in memory.ABLATIONS:
+            for held in memory_tasks.ABLATIONS:
                 scores = np.array(
                     [
-                        memory.ablation_score(task, held, train, test, seed, recurrent)
+                        memory_tasks.ablation_accuracy(task, held, spend, seed, recurrent)
                         for seed in (SEEDS[:1] if quick else SEEDS)
                     ]
                 )

@@ -6,25 +6,25 @@ on one core.
 """
 
 import numpy as np
-from quality import row
+from benchmarks.quality.run import row
 from statsmodels.stats.proportion import proportion_confint
 
 import ecomlib
-from ecomlib import memory
+from ecomlib.lessons import memory_tasks
 
 SEEDS = range(5)
 LAGS = (10, 25, 50, 75, 100)
 # The simple RNN gets the best of three learning rates, chosen on the very test that judges it, and twice the
-# updates: where it still fails, it is not for want of tuning.
-SETTINGS = {start: [(0.01, 600)] for start in memory.STARTS} | {
+# updates: where it still fails, it is not for lack of tuning.
+SETTINGS = {start: [(0.01, 600)] for start in memory_tasks.STARTS} | {
     "rnn": [(r, 1200) for r in (0.001, 0.003, 0.01)]
 }
 
 
-def households():
+def households() -> tuple[np.ndarray, np.ndarray]:
     """Daily spending of the households to train on, and of those to test on."""
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
-    return memory.split_households(memory.daily_spend(shop.orders))
+    return memory_tasks.split_households(memory_tasks.daily_spend(shop.orders))
 
 
 def score_rows(model: str, scores: np.ndarray, **place) -> list[dict]:
@@ -38,14 +38,14 @@ def score_rows(model: str, scores: np.ndarray, **place) -> list[dict]:
 
 def rows(quick: bool, log) -> list[dict]:
     """Quick: one seed, the two shortest lags."""
-    train, test = households()
+    spend = households()
     seeds, lags = (SEEDS[:1], LAGS[:2]) if quick else (SEEDS, LAGS)
     out = []
     for lag in lags:
-        for start in memory.STARTS:
+        for start in memory_tasks.STARTS:
             tried = {
                 (rate, updates): np.array(
-                    [memory.coupon_score(start, lag, train, test, seed, rate, updates) for seed in seeds]
+                    [memory_tasks.coupon_accuracy(start, lag, spend, seed, rate, updates) for seed in seeds]
                 )
                 for rate, updates in SETTINGS[start]
             }

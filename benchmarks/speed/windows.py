@@ -1,8 +1,8 @@
 """Measure how fast all training windows are built, and how time and memory grow with the data.
 
-    python benchmarks/windows.py
+    python -m benchmarks.speed.windows
 
-Sets `sequences.past_windows` beside the loop that most tutorials show (groupby, then one slice a window) and
+Sets `windows.past_windows` beside the loop that most tutorials show (groupby, then one slice per window) and
 checks that both give the same numbers, on the daily sales of all categories; then builds the windows of all
 product types, and of 2, 4 and 8 times as many series. Writes `benchmarks/results/windows.csv`.
 """
@@ -13,24 +13,24 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 
-import ecomlib  # noqa: F401
-from ecomlib.cleaning import clean
-from ecomlib.datasets import load_complete_journey
+from ecomlib import clean, load_complete_journey
+from ecomlib.panels import daily_panel
 from ecomlib.runtime import ROOT
-from ecomlib.sequences import daily_panel, future_windows, past_windows
+from ecomlib.windows import future_windows, past_windows
 
 LOOKBACK, HORIZON = 56, 7
 
 
-def vectorised(values: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return past_windows(values, origins, LOOKBACK), future_windows(values, origins, HORIZON)
+def vectorised(values: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return past_windows(values, cutoffs, LOOKBACK), future_windows(values, cutoffs, HORIZON)
 
 
-def by_groupby(table: pd.DataFrame, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_groupby(table: pd.DataFrame, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     def windows(group: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
         sales = group["sales"]
         return [
-            (sales.iloc[t - LOOKBACK : t].to_numpy(), sales.iloc[t : t + HORIZON].to_numpy()) for t in origins
+            (sales.iloc[t + 1 - LOOKBACK : t + 1].to_numpy(), sales.iloc[t + 1 : t + 1 + HORIZON].to_numpy())
+            for t in cutoffs
         ]
 
     rows = [windows(group) for _, group in table.groupby("series", sort=False)]
@@ -66,11 +66,11 @@ def main() -> None:
     }
     values = panels["category"].values
     n_days = values.shape[1]
-    origins = np.arange(LOOKBACK, n_days - HORIZON + 1)
+    cutoffs = np.arange(LOOKBACK - 1, n_days - HORIZON)
     table = pd.DataFrame(
         {"series": np.repeat(panels["category"].names, n_days), "sales": values.ravel()},
     )
-    for fast, slow in zip(vectorised(values, origins), by_groupby(table, origins), strict=True):
+    for fast, slow in zip(vectorised(values, cutoffs), by_groupby(table, cutoffs), strict=True):
         assert np.array_equal(fast, slow)
     jobs = [
         ("groupby-apply loop, categories", by_groupby, table, len(values)),
@@ -82,10 +82,10 @@ def main() -> None:
     rows = []
     for name, job, data, n_series in jobs:
         seconds, peak = (
-            best_of(1 if job is by_groupby else 5, job, data, origins),
-            peak_mb(job, data, origins),
+            best_of(1 if job is by_groupby else 5, job, data, cutoffs),
+            peak_mb(job, data, cutoffs),
         )
-        windows = n_series * len(origins)
+        windows = n_series * len(cutoffs)
         rows.append((name, windows, seconds, peak, windows / seconds))
         print(
             f"{name:32s} {windows:9,} windows {seconds:.3f} s {peak:5.0f} MB {windows / seconds:12,.0f} per s"

@@ -1,6 +1,6 @@
 """Speed of the hand-written cells beside Keras', same shapes, one run on the CPU.
 
-    python -m benchmarks.gates
+    python -m benchmarks.speed.gates
 
 One training step each: forward, loss (mean squared error of a dense output on the last hidden state),
 backward, Adam. Keras runs `train_on_batch` of a compiled model. The two take turns, so that a busy machine
@@ -16,13 +16,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is importe
 import ecomlib  # noqa: F401, I001  (first: it sets the environment before TensorFlow starts)
 
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
 from ecomlib import gates
+from ecomlib.lessons import memory_tasks
+from ecomlib.runtime import ROOT
 
 BATCH, STEPS, FEATURES, UNITS = 64, 28, 8, 50
 REPEATS, INNER = 15, 10
@@ -31,36 +32,14 @@ LAYERS = {
     "lstm": keras.layers.LSTM,
     "gru": keras.layers.GRU,
 }
-RESULTS = Path(__file__).parent / "results" / "gates.csv"
-
-
-class Adam:
-    """Kingma and Ba (2015), Keras' defaults, in place."""
-
-    def __init__(self, params):
-        self.params, self.t = params, 0
-        self.m, self.v = (
-            [np.zeros_like(p) for p in params],
-            [np.zeros_like(p) for p in params],
-        )
-
-    def step(self, grads, rate=1e-3, b1=0.9, b2=0.999, eps=1e-7):
-        self.t += 1
-        rate = rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t)
-        for p, g, m, v in zip(self.params, grads, self.m, self.v, strict=True):
-            m += (1 - b1) * (g - m)
-            v += (1 - b2) * (g * g - v)
-            p -= np.float32(rate) * m / (np.sqrt(v) + eps)
+RESULTS = ROOT / "benchmarks" / "results" / "gates.csv"
 
 
 def numpy_step(kind):
-    forward, backward = (
-        getattr(gates, f"{kind}_forward"),
-        getattr(gates, f"{kind}_backward"),
-    )
+    forward, backward = memory_tasks.CELLS[kind]
     weights = gates.init_weights(kind, FEATURES, UNITS, seed=0)
     head = np.full((UNITS, 1), 0.1, np.float32)
-    optimiser = Adam([*weights, head])
+    optimiser = memory_tasks.Adam([*weights, head], rate=1e-3, clip=np.inf)
 
     def step(x, y):
         h_all, cache = forward(x, weights)
