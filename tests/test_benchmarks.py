@@ -1,0 +1,64 @@
+"""The one runner of the benchmarks: its table is read back as it was written, finished fits are kept."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from benchmarks import run
+from ecomlib import results
+from ecomlib.runtime import ROOT
+
+
+def test_a_table_is_read_back_as_it_was_written(tmp_path, monkeypatch):
+    rows = [
+        run.row("LSTM", "WAPE", (0.123456789, 0.1, 0.2), 3, level="category"),
+        run.row("LSTM / trees", "WAPE ratio", (1.0, 0.9, 1.1), 3, level="category"),
+    ]
+    path = run.write("invented", rows, 1.25, tmp_path / "benchmarks" / "results")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    table = results.read_benchmark("invented")
+    assert list(table.columns) == [*results.COLUMNS, "seeds", "level"]
+    assert table.to_dict("records") == [
+        rows[0] | {"value": 0.123457},
+        rows[1],
+    ]
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert about["command"] == "python course.py bench invented" and about["minutes"] == 1.2
+
+
+def test_a_finished_fit_is_kept_and_a_broken_run_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "KEPT", tmp_path)
+    done = []
+
+    def job(name):
+        def work():
+            if name == "third" and len(done) < 3:
+                raise KeyboardInterrupt
+            done.append(name)
+            return {"score": len(done)}
+
+        return work
+
+    jobs = {name: job(name) for name in ("first", "second / a", "third")}
+    with pytest.raises(KeyboardInterrupt):
+        run.kept("invented", jobs, run.Log())
+    done.append("interrupted")
+    found = run.kept("invented", jobs, run.Log())
+    assert done == ["first", "second / a", "interrupted", "third"]
+    assert found == {"first": {"score": 1}, "second / a": {"score": 2}, "third": {"score": 4}}
+    assert "2 of 3 fits are kept; left: third" in capsys.readouterr().out
+    monkeypatch.setattr(run, "code_sign", lambda: "other")
+    assert run.kept("invented", {"first": jobs["first"]}, run.Log()) == {"first": {"score": 5}}
+
+
+def test_every_benchmark_can_be_asked_for_and_every_table_says_how_it_was_made():
+    assert {"sales", "visits", "purchases", "recommend", "speed/gates"} <= set(run.names())
+    with pytest.raises(SystemExit):
+        run.main(["nothing"])
+    for name in run.names():
+        table = ROOT / "benchmarks" / "results" / f"{name}.csv"
+        if table.exists():
+            assert set(run.LEADING) <= set(pd.read_csv(table).columns), name
+            command = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["command"]
+            assert command == f"python course.py bench {name}"
