@@ -95,7 +95,6 @@ def ratio_interval(
         n_resamples=n,
         batch=max(1, 10_000_000 // len(top)),  # bounds the memory
         paired=True,
-        vectorized=True,
         method="percentile",
         confidence_level=level,
         rng=np.random.default_rng(seed),

@@ -22,6 +22,19 @@ def test_draws_count_units_and_begin_with_the_data():
     assert (draws[1:] != draw_units(50, n=400, seed=4)[1:]).any()
 
 
+def test_the_defaults_are_a_thousand_draws_of_seed_0():
+    np.testing.assert_array_equal(draw_units(7), draw_units(7, n=1000, seed=0))
+    assert draw_units(7).dtype == np.float32
+    x = RNG.gamma(1, 1, 30)
+    assert ratio_interval(x, np.ones(30)) == ratio_interval(x, np.ones(30), n=1000, seed=0, level=0.95)
+    assert ratio_interval(x, np.ones(30)) != ratio_interval(x, np.ones(30), seed=1)
+
+
+def test_a_unit_without_rows_counts_nothing():
+    values, unit = np.array([1.0, 3.0]), np.array([0, 1])  # unit 2 has no row
+    np.testing.assert_allclose(unit_means(values, unit, np.array([[1, 1, 1], [0, 1, 2]])), [2, 3])
+
+
 def test_whole_units_are_drawn_not_rows():
     # Two customers, who are each always the same: the mean of a draw is 0, 1/2 or 1, whatever the rows.
     values, unit = np.repeat([0.0, 1.0], 100), np.repeat([0, 1], 100)
@@ -41,6 +54,19 @@ def test_the_ratio_interval_has_the_textbook_width():
     value, low, high = ratio_interval(x, np.ones(400), n=4000)
     assert value == pytest.approx(x.mean())
     assert high - low == pytest.approx(2 * 1.96 * x.std() / 20, rel=0.1)
+
+
+def test_the_level_is_the_share_inside():
+    x = np.random.default_rng(1).normal(10, 2, 400)
+    _, low, high = ratio_interval(x, np.ones(400), n=4000, level=0.5)
+    assert high - low == pytest.approx(2 * 0.674 * x.std() / 20, rel=0.1)
+    assert low + high == pytest.approx(2 * x.mean(), rel=0.002)
+
+
+def test_counts_may_be_whole_numbers():
+    bought, asked = np.array([1, 0, 2, 1]), np.array([2, 1, 2, 3])
+    value, low, high = ratio_interval(bought, asked)
+    assert value == 0.5 and 0 <= low < 0.5 < high <= 1
 
 
 def test_a_paired_ratio_is_sure_where_its_parts_are_not():

@@ -1,5 +1,7 @@
 """The split: counted back from the shop's own last day, in days and in weeks; bad ones are refused."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,6 +30,21 @@ def test_a_moment_after_the_test_lies_in_no_part():
     assert found["test"].tolist() == [True, False]
 
 
+def test_the_usual_split_is_eight_weeks_after_four():
+    assert Split.last() == Split.last(test="56D", valid="28D", end=None)
+    assert Split.last().positions(DAYS) == (100 - 84, 100 - 56, 100)
+
+
+def test_one_day_is_enough_and_the_end_may_be_the_last_day():
+    split = Split.last(test="1D", valid="1D", end="2024-04-09")
+    assert split.positions(DAYS) == (98, 99, 100)
+    assert split.positions(DAYS[-3:]) == (1, 2, 3)
+    assert all(isinstance(at, int) for at in split.positions(DAYS))
+    assert set(split.dates(DAYS[-1]).parts(DAYS)) == {"train", "valid", "test"}
+    dated = split.dates(DAYS[-1]).parts([datetime.date(2024, 4, 8), datetime.date(2024, 4, 9)])
+    assert dated["valid"].tolist() == [True, False]
+
+
 def test_a_longer_history_moves_the_test_with_it():
     split = Split.last(test="8W", valid="4W")
     year, two = (pd.date_range("2024-01-01", periods=n, freq="7D") for n in (52, 104))
@@ -47,5 +64,9 @@ def test_what_cannot_be_is_refused_in_one_sentence():
         Split.last(end="2024-05-01").positions(DAYS)
     with pytest.raises(BadValue, match="inside a step of 7 days"):
         Split.last(test="10D", valid="7D").positions(weeks)
-    with pytest.raises(TooShort, match="leave none for training"):
+    with pytest.raises(TooShort, match="20 steps from 2024-01-01 leave none for training"):
         Split.last(test="70D", valid="70D").positions(weeks)
+    with pytest.raises(BadValue, match="2024-05-10, inside"):
+        Split.last(test="9D", valid="1D").positions(weeks[:20])
+    with pytest.raises(TooShort, match="1 steps"):
+        Split.last(test="1D", valid="1D").positions(DAYS[:1])
