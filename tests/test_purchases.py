@@ -1,17 +1,21 @@
-"""The purchase task: shapes, known-future inputs, leaks, scores, and the counter-example."""
+"""The purchase task: shapes, named channels, leaks, baselines, networks, and scores worked by hand."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from perturb import assert_identical, change_after
-from sklearn.metrics import average_precision_score, roc_auc_score
 from toy_shop import toy_shop
 
-from ecomlib import cdnow
-from ecomlib import purchases as pu
+from ecomlib import purchases
+from ecomlib.bootstrap import interval
+from ecomlib.panels import WeeklyPanel
+from ecomlib.purchases.channels import Channels
 from ecomlib.shop import BadValue, TooShort
+from ecomlib.split import Split
 
-DATES = {"valid_start": "2017-07-24", "test_start": "2017-08-14", "n_categories": 3}
+SPLIT = Split.last(test="35D", valid="21D")  # of 20 weeks from 2017-05-01
 
 
 def shop_with_marketing():
@@ -47,16 +51,28 @@ def shop():
 
 @pytest.fixture(scope="module")
 def task(shop):
-    return pu.prepare(shop, **DATES)
+    return purchases.task(shop, SPLIT, n_categories=3)
 
 
-def made_at(task, origin):
-    """Everything the models read at an origin, and what the rules forecast there."""
-    return {
-        "sequences": task.inputs(origin),
-        "features": pu.features(task, np.array([origin]))[0],
-        "rule": pu.weighted_frequency(task, np.array([origin])),
+def small_task(bought, known=None):
+    """A task of one channel only: `bought` (n, w, k), the last two weeks test, the two before validation."""
+    bought = np.asarray(bought, np.float32)
+    n, w, k = bought.shape
+    first = np.zeros(n, int) if known is None else np.asarray(known)
+    weeks = pd.date_range("2024-01-01", periods=w, freq="7D")
+    panel = WeeklyPanel(np.zeros((n, w, 3)), ["spend", "baskets", "lines"], np.arange(n), weeks, first)
+    groups = {
+        "category": np.stack([bought, np.zeros_like(bought), np.zeros_like(bought)], axis=-1),
+        "household": np.repeat(bought.max(axis=2)[..., None], 5, axis=2),
+        "marketing": np.zeros((n, w, k, 3), np.float32),
+        "promotion": np.zeros((w, k, 3), np.float32),
     }
+    parts = {"train": np.arange(w - 5), "valid": np.arange(w - 5, w - 3), "test": np.arange(w - 3, w - 1)}
+    names = [f"c{i}" for i in range(k)]
+    return purchases.PurchaseTask(panel, names, Channels(groups), np.zeros((n, 1), np.float32), parts)
+
+
+# ------------------------------------------------------------------------------------------------- the task
 
 
 def test_bought_equals_a_groupby(shop, task):
@@ -68,163 +84,411 @@ def test_bought_equals_a_groupby(shop, task):
     assert found == {p for p in pairs if 0 <= p[1] < len(task.panel.weeks)}
 
 
-def test_parts_follow_each_other_and_their_targets_do_not_meet(task):
-    train, valid, test = (task.origins[p] for p in ("train", "valid", "test"))
-    assert train.max() + 1 == valid.min() and valid.max() + 1 == test.min()
-    assert task.panel.weeks[valid.min() + 1] == pd.Timestamp(DATES["valid_start"])
-    assert test.max() + 1 == len(task.panel.weeks) - 1
+def test_parts_follow_each_other_and_the_last_target_is_the_last_week(task):
+    train, valid, test = (task.cutoffs(part) for part in ("train", "valid", "test"))
+    assert train[0] == 0 and train[-1] + 1 == valid[0] and valid[-1] + 1 == test[0]
+    assert (len(valid), len(test)) == (3, 5) and test[-1] + 1 == len(task.panel.weeks) - 1
 
 
-def test_silent_customers_stay_and_the_not_yet_known_are_left_out(task):
-    use = task.use(task.origins["test"])
-    assert (use == (task.panel.known[:, task.origins["test"]] > 0)).all()
-    y, customer = task.rows("test")
-    assert len(y) == len(customer) == use.sum() * 3
+def test_a_split_that_ends_earlier_cuts_the_weeks_after_it(shop):
+    task = purchases.task(shop, Split.last(test="35D", valid="21D", end="2017-09-03"), 3)
+    assert task.panel.weeks[-1] == pd.Timestamp("2017-08-28") and task.bought.shape[1] == 18
+
+
+def test_silent_customers_stay_and_the_not_yet_known_are_left_out():
+    task = small_task(np.zeros((2, 8, 3)), known=[0, 6])
+    customer, cutoff, category, y = task.rows("test")
+    assert customer.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1]
+    assert cutoff.tolist() == [5, 5, 5, 6, 6, 6, 6, 6, 6] and category.tolist() == [0, 1, 2] * 3
+    assert y.shape == (9,)
+
+
+def test_the_label_of_a_week_is_the_purchase_of_the_next():
+    bought = np.zeros((1, 8, 1))
+    bought[0, [2, 6]] = 1
+    task = small_task(bought)
+    y, weight = task.labels("test")
+    assert y[0].tolist() == [0, 1, 0, 0, 0, 1, 0] and weight[0].tolist() == [0, 0, 0, 0, 0, 1, 1]
+    assert task.target(task.cutoffs("test")).ravel().tolist() == [1, 0]
+
+
+def test_labels_equal_targets_at_every_cutoff(task):
+    y, weight = task.labels("train")
+    cutoffs = task.cutoffs("train")
+    target = task.target(cutoffs).transpose(1, 2, 0)
+    assert np.array_equal(y.reshape(target.shape), target)
+    assert np.array_equal(weight.reshape(target.shape)[:, 0] > 0, task.use(cutoffs).T)
 
 
 def test_coupon_is_in_hand_from_the_week_it_comes_to_the_last_it_is_valid_after(task):
-    held = task.marketing[0, :, task.categories.index("BREAD"), 0]
+    held = task.channels["coupons held"][0, :, task.categories.index("BREAD")]
     # From the week of 8 May (start 10 May) to that of 22 May: valid on Monday 29 May, not on 5 June.
     assert list(np.flatnonzero(held)) == [1, 2, 3]
 
 
-def test_rows_line_up_with_features(task):
-    origins = task.origins["test"]
-    x, names = pu.features(task, origins)
-    lag = x[:, names.index("bought, lag 0")]
-    assert np.array_equal(lag, task.flat(task.bought[:, origins], "test"))
-    assert np.isfinite(x).all()
+def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
+    last, k = 10, len(task.categories)
+    x = task.channels.sequences(last).reshape(len(task.who), k, last + 1, 14)
+    for name in purchases.CHANNELS:
+        (place,) = purchases.columns(name)
+        assert np.array_equal(x[..., place], task.channels[name][:, : last + 1].swapaxes(1, 2))
+    assert purchases.columns("category", "household") == list(range(8))
 
 
-def test_what_is_made_at_an_origin_ignores_all_that_comes_later(shop, task):
-    origin = int(task.origins["test"][0])
-    cutoff = task.panel.weeks[origin + 1]
-    changed = change_after(shop, cutoff)
-    late = changed.campaigns["start"] >= cutoff
+@pytest.mark.parametrize("group", list(purchases.GROUPS))
+def test_leaving_a_group_out_empties_its_channels_and_no_other(task, group):
+    whole, less = (task.inputs(12, without)["weeks"] for without in ((), (group,)))
+    its = purchases.columns(group)
+    others = [c for c in range(14) if c not in its]
+    assert whole[..., its].any() and not less[..., its].any()
+    assert np.array_equal(whole[..., others], less[..., others])
+
+
+def test_leaving_the_product_or_the_facts_out_empties_them(task):
+    x = task.inputs(3, ("product", "who"))
+    assert not x["product"].any() and not x["who"].any()
+    assert task.inputs(3)["product"].any() and task.inputs(3)["who"].any()
+
+
+@pytest.mark.parametrize("without", [("markting",), "who"])
+def test_a_group_that_is_none_is_refused(task, without):
+    with pytest.raises(BadValue, match="no such group"):
+        task.inputs(5, without)
+
+
+def test_unknown_names_are_refused(task):
+    with pytest.raises(BadValue, match="no channel"):
+        task.channels["display"]
+    with pytest.raises(BadValue, match="no channel"):
+        purchases.columns("display")
+    with pytest.raises(BadValue, match="no part"):
+        task.cutoffs("tests")
+
+
+# -------------------------------------------------------------------------------------------------- no leaks
+
+
+def made_at(task, cutoff):
+    """Everything the models read at a cutoff, and what the rule forecasts there."""
+    at = np.array([cutoff])
+    return {
+        "inputs": task.inputs(cutoff),
+        "features": purchases.features(task, at)[0],
+        "rule": purchases.WeightedFrequency().fit(task).predict(task, at),
+    }
+
+
+def test_what_is_made_at_a_cutoff_ignores_all_that_comes_later(shop, task):
+    cutoff = int(task.cutoffs("test")[0])
+    after = task.panel.weeks[cutoff + 1]
+    changed = change_after(shop, after)
+    late = changed.campaigns["start"] >= after
     campaigns = changed.campaigns.assign(
         end=changed.campaigns["end"].where(~late, pd.Timestamp("2018-01-01")), kind="B"
     )
-    other = pu.prepare(changed.with_tables(campaigns=campaigns), **DATES)
-    assert not np.array_equal(task.bought[:, origin + 1 :], other.bought[:, origin + 1 :])
-    assert_identical(made_at(task, origin), made_at(other, origin))
+    other = purchases.task(changed.with_tables(campaigns=campaigns), SPLIT, 3)
+    assert not np.array_equal(task.bought[:, cutoff + 1 :], other.bought[:, cutoff + 1 :])
+    assert_identical(made_at(task, cutoff), made_at(other, cutoff))
 
 
 def test_planted_leak_is_caught(shop, task):
-    origin = int(task.origins["test"][0])
-    other = pu.prepare(change_after(shop, task.panel.weeks[origin + 1]), **DATES)
+    cutoff = int(task.cutoffs("test")[0])
+    other = purchases.task(change_after(shop, task.panel.weeks[cutoff + 1]), SPLIT, 3)
     with pytest.raises(AssertionError):
-        assert_identical(made_at(task, origin + 1), made_at(other, origin + 1))
+        assert_identical(made_at(task, cutoff + 1), made_at(other, cutoff + 1))
 
 
-def test_scores_equal_scikit_learn_and_weights_equal_repetition():
-    rng = np.random.default_rng(0)
-    p = rng.random(400).round(2)
-    y = (rng.random(400) < p).astype(float)
-    scores = pu.evaluate(p, y, np.arange(400) // 10, n=2)
-    assert scores["AUC"][0] == pytest.approx(roc_auc_score(y, p))
-    assert scores["average precision"][0] == pytest.approx(average_precision_score(y, p))
-    weight = rng.integers(0, 3, 400)
-    order = np.argsort(-p, kind="stable")
-    auc, ap, _ = pu._ranked(p[order], y[order], weight[order].astype(float))
-    assert auc == pytest.approx(roc_auc_score(y, p, sample_weight=weight))
-    assert ap == pytest.approx(average_precision_score(y, p, sample_weight=weight))
+def test_plans_beyond_the_next_week_move_nothing(shop, task):
+    """The mailers and displays of the next week are known; the plan of the weeks after it is not."""
+    cutoff = int(task.cutoffs("train")[-1])
+    late = shop.promotions["week_start"] > task.panel.weeks[cutoff + 1]
+    assert late.any()
+    plan = shop.promotions.assign(
+        mailer=shop.promotions["mailer"].where(~late, 1.0),
+        display=shop.promotions["display"].where(~late, 1.0),
+    )
+    other = purchases.task(shop.with_tables(promotions=plan), SPLIT, 3)
+    assert_identical(made_at(task, cutoff), made_at(other, cutoff))
+    promotions = [each.channels["display next week"] for each in (task, other)]
+    assert not np.array_equal(*promotions)
 
 
-def test_calibration_error_of_the_truth_is_small_and_of_a_doubled_one_is_not():
-    rng = np.random.default_rng(0)
-    p = rng.beta(1, 8, 40_000)
-    y = (rng.random(len(p)) < p).astype(float)
-    who = np.arange(len(p)) // 100
-    assert pu.evaluate(p, y, who, 1)["calibration error"][0] < 0.01
-    assert pu.evaluate(np.minimum(2 * p, 1), y, who, 1)["calibration error"][0] > 0.05
+def test_promotions_are_scaled_by_the_mean_of_the_training_weeks(shop):
+    weeks = pd.date_range("2017-05-01", periods=20, freq="7D")
+    mailer = np.r_[np.tile([0.25, 0.0, 0.5], 4), np.full(8, 1.0)]  # 12 training weeks, their mean is 0.25
+    plan = pd.DataFrame({"product_id": 0, "week_start": weeks, "display": 0.0, "mailer": mailer})
+    task = purchases.task(shop.with_tables(promotions=plan), SPLIT, 3)
+    bread = task.categories.index("BREAD")
+    assert task.channels["mailer this week"][0, :, bread] == pytest.approx(4 * mailer)
+    assert task.channels["mailer next week"][0, :-1, bread] == pytest.approx(4 * mailer[1:])
+
+
+def test_categories_are_chosen_on_training_weeks():
+    shop = toy_shop()
+    bread = shop.orders["product_id"].isin(range(4))
+    early = shop.orders["timestamp"] < "2017-07-24"  # the first validation week
+    other = shop.with_tables(orders=shop.orders[~(bread & early)].reset_index(drop=True))
+    assert "BREAD" in purchases.task(shop, SPLIT, 3).categories
+    assert sorted(purchases.task(other, SPLIT, 2).categories) == ["MILK", "TEA"]
+
+
+# ------------------------------------------------------------------------------------------------- baselines
+
+
+def test_base_rate_by_hand():
+    bought = np.zeros((2, 8, 1))
+    bought[0, 1:4] = 1
+    task = small_task(bought, known=[0, 2])
+    # Training cutoffs 0 to 2. Customer 0 buys in all three target weeks; customer 1 is known at cutoff 2.
+    p = purchases.BaseRate().fit(task).predict(task, task.cutoffs("test"))
+    assert p.shape == (2, 2, 1) and p == pytest.approx(np.full((2, 2, 1), 3 / 4))
+
+
+def test_weighted_frequency_by_hand():
+    bought = np.zeros((1, 8, 1))
+    bought[0, [1, 3]] = 1
+    task = small_task(bought)  # base rate: one of the target weeks 1 to 3 and the other -> 2 / 3
+    rule = purchases.WeightedFrequency(half_life=1, prior_weeks=3).fit(task)
+    assert rule.rate == pytest.approx([2 / 3])
+    # At cutoff 3 week 3 counts 1, week 2 a half, week 1 a quarter, week 0 an eighth.
+    assert rule.predict(task, [3])[0, 0, 0] == pytest.approx((1.25 + 3 * 2 / 3) / (1.875 + 3))
 
 
 def test_frequency_with_infinite_half_life_is_a_plain_mean(task):
-    origin = np.array([10])
-    p = pu.weighted_frequency(task, origin, np.inf, 0.0)[:, 0]
+    p = purchases.WeightedFrequency(np.inf, 0.0).fit(task).predict(task, [10])[0]
     known = task.panel.known[:, 10]
     expected = task.bought[:, :11].sum(axis=1) / np.maximum(known, 1)[:, None]
     assert np.allclose(p[known > 0], expected[known > 0])
 
 
+def test_tuning_picks_the_settings_of_the_smallest_validation_loss(task):
+    best = purchases.tune_frequency(task, half_lives=(1, 12), prior_weeks=(0.01, 3))
+    assert best == (12, 3)  # customers of this shop buy at random: weigh all weeks, and the mean
+
+
+def test_features_stand_in_the_order_of_rows(task):
+    cutoffs = task.cutoffs("test")
+    x, names = purchases.features(task, cutoffs, task.use(cutoffs))
+    customer, cutoff, category, _ = task.rows("test")
+    assert x.shape == (len(customer), len(names)) and np.isfinite(x).all()
+    assert np.array_equal(x[:, names.index("bought, lag 0")], task.bought[customer, cutoff, category])
+    assert np.array_equal(x[:, names.index("bought, lag 2")], task.bought[customer, cutoff - 2, category])
+    assert np.array_equal(x[:, names.index("category")], category)
+
+
+def test_recency_counts_weeks_since_the_last_purchase():
+    bought = np.zeros((1, 8, 1))
+    bought[0, [1, 4]] = 1
+    x, names = purchases.features(small_task(bought), np.arange(8))
+    assert x[:, names.index("recency")].tolist() == [1, 0, 1, 2, 0, 1, 2, 3]  # before: weeks known
+
+
 @pytest.mark.parametrize(
-    ("change", "error", "word"),
+    "model",
     [
-        ({"valid_start": "2017-07-25"}, BadValue, "Mondays"),
-        ({"test_start": "2017-12-04"}, TooShort, "weeks"),
-        ({"n_categories": 9}, TooShort, "categories"),
+        purchases.BaseRate(),
+        purchases.WeightedFrequency(),
+        purchases.Logistic(),
+        purchases.LightGBM(leaves=3, trees=5, fits=2),
+    ],
+    ids=lambda model: model.name,
+)
+def test_every_baseline_gives_a_probability_for_each_cutoff_customer_and_category(task, model):
+    cutoffs = task.cutoffs("test")
+    p = model.fit(task).predict(task, cutoffs)
+    assert p.shape == (5, 25, 3) and ((p >= 0) & (p <= 1)).all()
+    alone = model.predict(task, cutoffs[2:3])
+    assert np.allclose(alone[0], p[2])
+    other = replace(task, categories=["BREAD", "MILK", "COFFEE"])
+    with pytest.raises(BadValue, match="other categories"):
+        model.predict(other, cutoffs)
+
+
+def test_lightgbm_finds_a_rhythm_and_tuning_says_how_many_trees():
+    rng = np.random.default_rng(0)
+    week, habit = np.arange(20), rng.integers(0, 2, 300)
+    bought = ((week + habit[:, None]) % 2).astype(float)[..., None]
+    task = small_task(bought)
+    leaves, trees = purchases.tune_lightgbm(task, leaves=(2, 4), most_trees=60)
+    p = purchases.LightGBM(leaves, trees, fits=1).fit(task).predict(task, task.cutoffs("test"))
+    assert leaves in (2, 4) and 1 <= trees <= 60
+    assert np.abs(p - task.target(task.cutoffs("test"))).max() < 0.1
+
+
+# -------------------------------------------------------------------------------------------------- scores
+
+
+def forecast_of(task, rows, part="test"):
+    """A forecast whose rows, in the order of `task.rows`, are the values given."""
+    customer, cutoff, category, _ = task.rows(part)
+    cutoffs = task.cutoffs(part)
+    p = np.full((len(cutoffs), len(task.who), len(task.categories)), 0.5)
+    p[np.searchsorted(cutoffs, cutoff), customer, category] = rows
+    return p
+
+
+def test_scores_by_hand():
+    bought = np.zeros((5, 8, 1))
+    bought[0, [6, 7]] = 1  # the two test targets of customer 0; nobody else buys
+    task = small_task(bought)
+    p = np.array([0.8, 0.2, 0.4, *[0.1] * 7])
+    scores = purchases.draws(task, forecast_of(task, p), n=2)
+    assert scores["log-loss"][0] == pytest.approx(
+        -(np.log(0.8) + np.log(0.2) + np.log(0.6) + 7 * np.log(0.9)) / 10
+    )
+    assert scores["Brier"][0] == pytest.approx((0.04 + 0.64 + 0.16 + 7 * 0.01) / 10)
+    assert scores["AUC"][0] == pytest.approx((8 + 7) / 16)  # 0.8 beats all 8; 0.2 beats seven
+    assert scores["average precision"][0] == pytest.approx((1 / 1 + 2 / 3) / 2)
+    # The best tenth is one row of ten; it holds one of the two purchases, at random it would be a tenth.
+    assert scores["lift top 10 %"][0] == pytest.approx(5)
+
+
+def test_the_lift_is_of_the_best_tenth_not_of_the_best_fifth():
+    bought = np.zeros((10, 8, 1))
+    bought[:2, [6, 7]] = 1  # 4 of 20 rows; the best 2 rows hold 2 of them, the best 4 all
+    task = small_task(bought)
+    scores = purchases.draws(task, forecast_of(task, np.linspace(0.9, 0.1, 20)), n=1)
+    assert scores["lift top 10 %"][0] == pytest.approx(10 * 2 / 4)
+
+
+def test_whole_customers_are_drawn_not_rows():
+    # Half of the customers always buy, half never; the forecast is 0.8 for all. Log-losses 0.22 and 1.61.
+    bought = np.zeros((20, 8, 30))
+    bought[:10] = 1
+    task = small_task(bought)
+    p = np.full((2, 20, 30), 0.8)
+    p[0, 0, 0] = 0.81  # a ranking needs two values
+    loss = purchases.draws(task, p, n=1000)["log-loss"]
+    # The mean of 20 customers of which each has one of two losses: s = 1.386 * sqrt(0.25 / 20).
+    assert loss[1:].std() == pytest.approx(np.log(4) * np.sqrt(0.25 / 20), rel=0.1)
+
+
+def test_calibration_error_by_hand():
+    bought = np.zeros((10, 8, 1))
+    bought[:3, [6, 7]] = 1  # 6 of 20 rows
+    task = small_task(bought)
+    p = forecast_of(task, np.r_[np.full(10, 0.8), np.full(10, 0.1)])
+    # Where 0.8 was said 6 of 10 bought, where 0.1 was said nobody.
+    assert purchases.draws(task, p, n=1)["calibration error"][0] == pytest.approx((2 + 1) / 20)
+
+
+def test_part_of_the_rows_can_be_scored_alone(task):
+    p = purchases.WeightedFrequency().fit(task).predict(task, task.cutoffs("test"))
+    customer, _, category, y = task.rows("test")
+    milk = category == task.categories.index("MILK")
+    found = purchases.draws(task, p, n=3, where=milk)["Brier"]
+    assert found[0] == pytest.approx(((task.flat(p, "test") - y)[milk] ** 2).mean()) and len(found) == 4
+
+
+def test_the_table_pairs_the_models_and_the_advice_names_one(task):
+    cutoffs = task.cutoffs("test")
+    models = [purchases.BaseRate(), purchases.WeightedFrequency()]
+    p = {model.name: model.fit(task).predict(task, cutoffs) for model in models}
+    p["wrong"] = 1 - p["base rate"]
+    table = purchases.evaluate(task, p, n=200)
+    assert list(table.columns) == ["model", "metric", "value", "low", "high"]
+    losses = {name: purchases.draws(task, forecast, n=200)["log-loss"] for name, forecast in p.items()}
+    best = min(losses, key=lambda name: losses[name][0])
+    row = table[(table["model"] == "wrong") & (table["metric"] == "log-loss / best")].iloc[0]
+    assert tuple(row[["value", "low", "high"]]) == interval(losses["wrong"] / losses[best])
+    assert purchases.advice(table).startswith("Use base rate") and row["low"] > 1
+
+
+@pytest.mark.parametrize(
+    ("forecast", "word"),
+    [
+        (np.full((5, 25, 3), np.nan), "probabilities"),
+        (np.full((5, 25, 3), 1.5), "probabilities"),
+        (np.full((25, 5, 3), 0.5), "shape"),
     ],
 )
-def test_bad_input_gets_one_clear_sentence(shop, change, error, word):
+def test_a_forecast_that_holds_no_probabilities_is_refused(task, forecast, word):
+    with pytest.raises(BadValue, match=word):
+        purchases.evaluate(task, {"broken": forecast})
+
+
+def test_new_and_lapsing_customers_by_hand():
+    """New: known for ten weeks or less. Lapsing: no trip in the last four weeks, not in the last three."""
+    bought = np.zeros((4, 20, 1))
+    bought[0, 14] = 1  # cutoffs 17 and 18: silent in weeks 15 to 17, then 15 to 18
+    bought[1, 13] = 1  # silent for four weeks at both
+    bought[2, 0] = 1  # known since week 8: new at cutoff 17 (tenth week), no longer at 18
+    task = small_task(bought, known=[0, 0, 8, 17])
+    expected = ["regular", "lapsing", "lapsing", "lapsing", "new", "lapsing", "new", "new"]
+    assert purchases.kinds(task).tolist() == expected
+
+
+# ------------------------------------------------------------------------------------------ odd shops, errors
+
+
+@pytest.mark.parametrize(
+    ("split", "n_categories", "error", "word"),
+    [
+        (Split.last(test="35D", valid="20D"), 3, BadValue, "step"),
+        (Split.last(test="98D", valid="21D"), 3, TooShort, "weeks"),
+        (Split.last(test="140D", valid="21D"), 3, TooShort, "train"),
+        (SPLIT, 9, TooShort, "categories"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence(shop, split, n_categories, error, word):
     with pytest.raises(error, match=word):
-        pu.prepare(shop, **(DATES | change))
+        purchases.task(shop, split, n_categories)
 
 
 def test_shop_without_products_is_told_so(shop):
     with pytest.raises(BadValue, match="products"):
-        pu.prepare(shop.with_tables(products=None, promotions=None, coupons=None), **DATES)
+        purchases.task(shop.with_tables(products=None, promotions=None, coupons=None), SPLIT)
 
 
 def test_marketing_is_optional():
-    bare = pu.prepare(toy_shop(), **DATES)
-    assert not bare.marketing.any() and bare.who.shape == (25, 1)
+    bare = purchases.task(toy_shop(), SPLIT, 3)
+    assert not bare.channels.groups["marketing"].any() and bare.who.shape == (25, 1)
 
 
-def test_bgnbd_finds_the_published_parameters():
-    # Fader, Hardie & Lee (2005), table 2: every tenth customer of CDNOW.
-    table = cdnow.summarise(cdnow.load_cdnow())
-    one = table[table.index % 10 == 1] if len(table[table.index % 10 == 1]) == 2357 else table.iloc[::10]
-    parameters = cdnow.fit_bgnbd(one["repeats"], one["last"], one["age"])
-    assert parameters == pytest.approx([0.243, 4.414, 0.793, 2.426], rel=0.2)
+def test_a_column_of_free_text_is_refused(shop):
+    customers = pd.DataFrame({"customer_id": range(25), "note": "regular"})
+    assert purchases.task(shop.with_tables(customers=customers), SPLIT, 3).who.shape == (25, 1)
+    many = pd.DataFrame({"customer_id": range(1000), "note": [f"called on day {i}" for i in range(1000)]})
+    orders = shop.orders.assign(customer_id=np.arange(len(shop.orders)) % 1000)
+    with pytest.raises(BadValue, match="note"):
+        purchases.task(toy_shop().with_tables(orders=orders, customers=many), SPLIT, 3)
 
 
-@pytest.mark.parametrize("parameters", [(0.6, 10.0, 0.7, 12.0), (0.6, 14.0, 0.7, 9.0)])
-def test_pareto_likelihood_equals_the_integral_over_rates_and_lives(parameters):
-    from scipy.special import gamma, roots_genlaguerre
-
-    r, alpha, s, beta = parameters
-    x, t, age = 2, 9.0, 30.0
-    rate, rate_weight = roots_genlaguerre(100, r - 1)
-    leave, leave_weight = roots_genlaguerre(100, s - 1)
-    rate, leave = rate[:, None] / alpha, leave / beta
-    total = rate + leave
-    given = leave * rate**x / total * np.exp(-total * t) + rate ** (x + 1) / total * np.exp(-total * age)
-    whole = (rate_weight[:, None] * leave_weight * given).sum() / gamma(r) / gamma(s)
-    found = cdnow.pareto_log_likelihood(parameters, [x], [t], [age])[0]
-    assert found == pytest.approx(np.log(whole), abs=1e-3)
-
-
-def test_pareto_forecast_of_a_fit_meets_the_total():
-    table = cdnow.summarise(cdnow.load_cdnow()).iloc[::10]
-    seen = table["repeats"], table["last"], table["age"]
-    expected = cdnow.pareto_expected(cdnow.fit_pareto(*seen), *seen, 39)
-    assert expected.sum() == pytest.approx(table["later"].sum(), rel=0.2)
-
-
-def test_cdnow_is_whole():
-    purchases = cdnow.load_cdnow()
-    table = cdnow.summarise(purchases)
-    assert len(table) == 23_570 and (table["repeats"] >= 0).all()
-    assert cdnow.weekly_counts(purchases).sum() == (purchases["day"] < 546).sum()
+# ------------------------------------------------------------------------------------------------- networks
 
 
 def test_network_ignores_later_weeks_and_learns(shop, task):
-    from ecomlib.models import PurchaseLSTM
+    net = purchases.PurchaseLSTM(epochs=2, batch_size=32, units=8).fit(task, watch=True)
+    assert net.history["loss"][-1] < net.history["loss"][0] and len(net.history["val_loss"]) == 2
+    cutoff = int(task.cutoffs("test")[0])
+    other = purchases.task(change_after(shop, task.panel.weeks[cutoff + 1]), SPLIT, 3)
+    here, there = (net.every_week(each, cutoff + 2) for each in (task, other))
+    assert_identical(here[:, : cutoff + 1], there[:, : cutoff + 1])
+    assert not np.array_equal(here[:, cutoff + 1 :], there[:, cutoff + 1 :])
+    p = net.predict(task, task.cutoffs("test"))
+    assert p.shape == (5, 25, 3) and ((p > 0) & (p < 1)).all()
+    assert np.allclose(p[0], here[:, cutoff], atol=1e-6)
+    with pytest.raises(BadValue, match="other categories or facts"):
+        net.predict(replace(task, who=np.zeros((25, 9), np.float32)), [cutoff])
 
-    net = PurchaseLSTM(epochs=2, batch_size=32, units=8).fit(task)
+
+def test_the_obvious_network_reads_what_its_docstring_says(task):
+    last, k = 6, len(task.categories)
+    x = purchases.MultiHotLSTM.inputs(task, last)
+    assert x.shape == (25, last + 1, 4 * k + 5) and x.dtype == np.float32
+    assert np.array_equal(x[..., :k], task.bought[:, : last + 1])
+    assert np.array_equal(x[..., -k:], task.channels["mailer next week"][:, : last + 1])
+
+
+def test_the_obvious_network_learns_and_answers_in_the_same_shape(task):
+    net = purchases.MultiHotLSTM(epochs=2, batch_size=8, units=8).fit(task)
     assert net.history["loss"][-1] < net.history["loss"][0]
-    origin = int(task.origins["test"][0])
-    other = pu.prepare(change_after(shop, task.panel.weeks[origin + 1]), **DATES)
-    here, there = (net.every_week(each, origin + 2) for each in (task, other))
-    assert_identical(here[:, : origin + 1], there[:, : origin + 1])
-    assert not np.array_equal(here[:, origin + 1 :], there[:, origin + 1 :])
-    assert ((here > 0) & (here < 1)).all()
+    p = net.predict(task, task.cutoffs("test"))
+    assert p.shape == (5, 25, 3) and ((p > 0) & (p < 1)).all()
 
 
-def test_counting_network_walks_on():
-    from ecomlib.models import CountLSTM
-
-    counts = np.tile([0, 1, 0, 1], (64, 4)).astype(np.float32)
-    net = CountLSTM(epochs=30, batch_size=16, units=8, learning_rate=0.02).fit(counts)
-    walked = net.simulate(counts, weeks=10, walks=4)
-    assert walked.shape == (64,) and abs(walked.mean() - 5) < 1.5
+def test_loss_counts_the_weeks_with_a_weight_only():
+    # p = 0.5, 0.25 and 0.001 for y = 1, 0, 1; the last week does not count.
+    target = np.array([[[1, 1], [0, 1], [1, 0]]], "float32")
+    loss = purchases.week_loss(target, np.array([[0.5, 0.25, 0.001]], "float32"))
+    assert float(loss) == pytest.approx((np.log(2) - np.log(0.75)) / 2, rel=1e-5)

@@ -1,0 +1,218 @@
+"""What a network has to beat: base rate, own frequency, and two learners on features made by hand."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ecomlib.panels import faded_sum, steps_since
+from ecomlib.probability import log_loss
+from ecomlib.purchases.channels import GROUPS
+from ecomlib.purchases.task import FIRST_CUTOFFS, PurchaseTask
+from ecomlib.shop import TooShort
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+HALF_LIVES = (3.0, 8.0, 20.0)  # weeks, for the features
+LAGS = 12  # weeks, for the features
+CATEGORY = 8  # the column of `features` that is no quantity
+
+
+class BaseRate:
+    """Each category's share of customer-weeks with a purchase, the same for all customers."""
+
+    name = "base rate"
+
+    def fit(self, task: PurchaseTask, part: str = "train") -> Self:
+        """Count the purchases of the known customers in a part's target weeks."""
+        cutoffs = task.cutoffs(part)
+        self.categories = task.categories
+        self.rate = task.target(cutoffs).swapaxes(0, 1)[task.use(cutoffs).T].mean(axis=0)
+        return self
+
+    def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Probabilities (n_cutoffs, n_customers, k)."""
+        task.check_same(self.categories)
+        return np.broadcast_to(self.rate, (len(cutoffs), len(task.who), len(self.rate)))
+
+
+class WeightedFrequency(BaseRate):
+    """A customer's own frequency, recent weeks weighing more, drawn to the category's base rate.
+
+    Parameters
+    ----------
+    half_life : float
+        Weeks after which a week counts half; np.inf counts all weeks alike (plain frequency).
+    prior_weeks : float
+        The base rate counts as many weeks.
+
+    Notes
+    -----
+    The defaults are what `tune_frequency` finds in the course's shop.
+    """
+
+    name = "recency-weighted frequency"
+
+    def __init__(self, half_life: float = 12.0, prior_weeks: float = 3.0):
+        self.half_life, self.prior_weeks = half_life, prior_weeks
+
+    def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Probabilities (n_cutoffs, n_customers, k)."""
+        task.check_same(self.categories)
+        times = faded_sum(task.bought, self.half_life)[:, cutoffs]
+        weeks = faded_sum((task.panel.known > 0).astype(float), self.half_life)[:, cutoffs, None]
+        p = (times + self.prior_weeks * self.rate) / np.maximum(weeks + self.prior_weeks, 1e-9)
+        return p.swapaxes(0, 1)
+
+
+def tune_frequency(
+    task: PurchaseTask,
+    half_lives: tuple[float, ...] = (6, 8, 10, 12, 14, 16, 20, 26),
+    prior_weeks: tuple[float, ...] = (1, 2, 3, 4),
+) -> tuple[float, float]:
+    """Choose half-life and prior weight by log-loss on the validation part: (half_life, prior_weeks)."""
+    y = task.rows("valid")[-1]
+
+    def loss(settings: tuple[float, float]) -> float:
+        p = WeightedFrequency(*settings).fit(task).predict(task, task.cutoffs("valid"))
+        return log_loss(task.flat(p, "valid"), y).mean()
+
+    return min(((h, s) for h in half_lives for s in prior_weeks), key=loss)
+
+
+def features(
+    task: PurchaseTask, cutoffs: np.ndarray, use: np.ndarray | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Recency, frequency, money, lags, calendar and marketing by hand.
+
+    Parameters
+    ----------
+    use : bool array (n_cutoffs, n_customers), optional
+        Customers with rows at each cutoff, such as `task.use(cutoffs)`. Default: all.
+
+    Returns
+    -------
+    float32 array (n_rows, 46)
+        Rows in the order of `PurchaseTask.rows`.
+    names : list of str
+    """
+    bought, (n, w, k), channels = task.bought, task.bought.shape, task.channels
+    known = task.panel.known.astype(np.float32)[..., None]
+    use = np.ones((len(cutoffs), n), bool) if use is None else use
+    since, trip = steps_since(bought > 0), steps_since(channels["shopped"][:, :, :1] > 0)
+    recency, times = np.where(since >= 0, since, known), bought.cumsum(axis=1)
+    rate, week = times / np.maximum(known, 1), np.arange(w)[None, :, None]
+    table = {
+        "recency": recency,
+        "times": times,
+        "frequency": rate,
+        "recency x frequency": recency * rate,
+        "household recency": np.where(trip >= 0, trip, week + 1),
+        "known": known,
+        "week": week,
+        "base rate": BaseRate().fit(task).rate,
+        "category": np.arange(k),
+    } | {name: channels[name] for name in ("spend", "baskets", "lines")}
+    for h in HALF_LIVES:
+        weeks = np.maximum(faded_sum((known > 0).astype(float), h), 1)
+        for name in ("bought", "lines", "discount"):
+            table[f"faded {h:.0f}: {name}"] = faded_sum(channels[name], h) / weeks
+        for name in ("shopped", "spend"):  # the same in every category
+            table[f"faded {h:.0f}: {name}"] = faded_sum(channels[name][:, :, :1], h) / weeks
+    table["redeemed so far"] = channels["coupons redeemed"].cumsum(axis=1)
+    table |= {name: channels[name] for name in GROUPS["marketing"] + GROUPS["promotion"]}
+    # Lag 0 is the cutoff's own week.
+    table |= {f"bought, lag {i}": np.pad(bought, ((0, 0), (i, 0), (0, 0)))[:, :w] for i in range(LAGS)}
+    out = np.empty((int(use.sum()) * k, len(table)), np.float32)
+    for column, values in enumerate(table.values()):
+        out[:, column] = np.broadcast_to(values, (n, w, k))[:, cutoffs][use.T].ravel()
+    return out, list(table)
+
+
+class Logistic:
+    """Logistic regression on `features`, of a third of the rows: plenty for 47 weights."""
+
+    name = "logistic regression"
+
+    def fit(self, task: PurchaseTask, part: str = "train") -> Self:
+        """Learn from the rows of a part."""
+        self.categories = task.categories
+        self._learn(*_rows(task, part))
+        return self
+
+    def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Probabilities (n_cutoffs, n_customers, k)."""
+        task.check_same(self.categories)
+        p = self._answer(features(task, cutoffs)[0])
+        return p.reshape(len(task.who), len(cutoffs), len(task.categories)).swapaxes(0, 1)
+
+    def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        self.scaler = StandardScaler().fit(x)
+        self.line = LogisticRegression(max_iter=200).fit(self._scaled(x[::3]), y[::3])
+
+    def _answer(self, x: np.ndarray) -> np.ndarray:
+        return self.line.predict_proba(self._scaled(x))[:, 1]
+
+    def _scaled(self, x: np.ndarray) -> np.ndarray:
+        return np.clip(self.scaler.transform(x), -6, 6)  # a few extreme rows must not bend the line
+
+
+class LightGBM(Logistic):
+    """Gradient boosting on `features`; what a network gains by averaging fits, it may have, too.
+
+    Parameters
+    ----------
+    leaves, trees : int
+        The defaults are what `tune_lightgbm` finds in the course's shop.
+    fits : int
+        Models with other seeds, of which the mean is taken.
+    """
+
+    name = "LightGBM"
+
+    def __init__(self, leaves: int = 31, trees: int = 150, fits: int = 3):
+        self.leaves, self.trees, self.fits = leaves, trees, fits
+
+    def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.models = [_grow(x, y, self.leaves, self.trees, seed) for seed in range(self.fits)]
+
+    def _answer(self, x: np.ndarray) -> np.ndarray:
+        return np.mean([model.predict(x) for model in self.models], axis=0)
+
+
+def tune_lightgbm(
+    task: PurchaseTask, leaves: tuple[int, ...] = (15, 31, 63), most_trees: int = 600
+) -> tuple[int, int]:
+    """Choose leaves and number of trees by log-loss on the validation part: (leaves, trees)."""
+    from lightgbm import early_stopping
+
+    (x, y), valid = _rows(task, "train"), _rows(task, "valid")
+    loss = {}
+    for n in leaves:
+        stop = early_stopping(25, verbose=False)
+        model = _grow(x, y, n, most_trees, 0, eval_X=valid[:1], eval_y=valid[1:], callbacks=[stop])
+        loss[n, model.best_iteration] = log_loss(model.predict(valid[0]), valid[1]).mean()
+    return min(loss, key=lambda settings: loss[settings])
+
+
+def _rows(task: PurchaseTask, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets of a part's rows, without the cutoffs that have hardly any history."""
+    cutoffs = task.cutoffs(part)
+    cutoffs = cutoffs[cutoffs >= FIRST_CUTOFFS]
+    use = task.use(cutoffs)
+    y = task.target(cutoffs).swapaxes(0, 1)[use.T].ravel()
+    if not 0 < y.mean() < 1:
+        raise TooShort(f"{part}: learning needs weeks with and without a purchase; give a longer history.")
+    return features(task, cutoffs, use)[0], y
+
+
+def _grow(x: np.ndarray, y: np.ndarray, leaves: int, trees: int, seed: int, **options: Any) -> "Booster":
+    from lightgbm import LGBMClassifier
+
+    names = {"feature_name": [f"f{i}" for i in range(x.shape[1])], "categorical_feature": [CATEGORY]}
+    size = {"n_estimators": trees, "num_leaves": leaves, "min_child_samples": 200, "colsample_bytree": 0.7}
+    model = LGBMClassifier(learning_rate=0.06, n_jobs=2, random_state=seed, verbose=-1, **size)
+    return model.fit(x, y, **names, **options).booster_

@@ -1,0 +1,98 @@
+"""Score purchase probabilities: log-loss, ranking and calibration, over draws of whole customers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ecomlib import results
+from ecomlib.bootstrap import draw_units, unit_means
+from ecomlib.panels import faded_sum
+from ecomlib.probability import brier, calibration_error_draws, log_loss, ranking_draws
+from ecomlib.purchases.task import PurchaseTask
+from ecomlib.shop import BadValue
+
+HEADLINE = "log-loss"
+NEW_WEEKS, SILENT_WEEKS = 10, 4  # a new customer is known as long, a lapsing one silent as long
+
+
+def draws(
+    task: PurchaseTask,
+    forecast: np.ndarray,
+    part: str = "test",
+    n: int = 1000,
+    seed: int = 0,
+    n_ranked: int = 200,
+    where: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers.
+
+    Parameters
+    ----------
+    forecast : array (n_cutoffs, n_customers, k)
+        Probabilities at the part's cutoffs.
+    n_ranked : int
+        At most as many samples for the three scores of ranking, of which each takes 0.1 s at 600,000 rows.
+    where : bool array (n_rows,), optional
+        Rows to score, in the order of `task.rows(part)`. Default: all.
+
+    Returns
+    -------
+    dict of arrays (1 + n,) or (1 + min(n, n_ranked),)
+        "log-loss", "Brier", "AUC", "average precision", "lift top 10 %", "calibration error". The same seed
+        draws the same customers, so the difference of two models is paired.
+
+    Raises
+    ------
+    BadValue
+        When the forecast has another shape, or holds anything but probabilities.
+    """
+    customer, _, _, y = task.rows(part)
+    p = np.asarray(task.flat(forecast, part), float)
+    if not ((p >= 0) & (p <= 1)).all():  # also false for a value that is no number
+        raise BadValue("a forecast holds probabilities between 0 and 1, every one a number; check the model.")
+    if where is not None:
+        customer, y, p = customer[where], y[where], p[where]
+    if not 0 < y.mean() < 1:
+        raise BadValue(f"{part}: a ranking needs rows with and rows without a purchase; score more weeks.")
+    unit = np.unique(customer, return_inverse=True)[1]
+    drawn = draw_units(unit.max() + 1, n, seed)
+    return {
+        "log-loss": unit_means(log_loss(p, y), unit, drawn),
+        "Brier": unit_means(brier(p, y), unit, drawn),
+        **ranking_draws(p, y, unit, drawn[: 1 + n_ranked]),
+        "calibration error": calibration_error_draws(p, y, unit, drawn),
+    }
+
+
+def evaluate(
+    task: PurchaseTask,
+    forecasts: Mapping[str, np.ndarray],
+    part: str = "test",
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare forecasts, from simple to complex: columns model, metric, value, low, high.
+
+    Parameters
+    ----------
+    forecasts : dict of model to array (n_cutoffs, n_customers, k)
+    """
+    scores = {model: draws(task, forecast, part, n, seed) for model, forecast in forecasts.items()}
+    return results.score_table(scores, HEADLINE)
+
+
+def advice(table: pd.DataFrame) -> str:
+    """Say in one sentence which model of `evaluate`'s table to use."""
+    return results.advise(table, HEADLINE)
+
+
+def kinds(task: PurchaseTask, part: str = "test") -> np.ndarray:
+    """Kind of customer of every row: "new" (known 10 weeks), "lapsing" (4 silent weeks), "regular"."""
+    cutoffs = task.cutoffs(part)
+    trips = faded_sum(task.channels.groups["household"][..., 0], np.inf)
+    before = np.pad(trips, ((0, 0), (SILENT_WEEKS, 0)))[:, : trips.shape[1]]
+    silent = (trips == before)[:, cutoffs].T
+    known = task.panel.known[:, cutoffs].T
+    kind = np.where(known <= NEW_WEEKS, "new", np.where(silent, "lapsing", "regular"))
+    return task.flat(np.repeat(kind[..., None], len(task.categories), axis=2), part)

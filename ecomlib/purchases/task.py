@@ -1,0 +1,201 @@
+"""Shop in, purchase task out: one weekly sequence per customer and category.
+
+The *cutoff* is the last week that is known, the target is the week after it. Weeks are counted by their
+position in the panel.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ecomlib.panels import WeeklyPanel, weekly_panel
+from ecomlib.purchases.channels import GROUPS, Channels, build, week_of
+from ecomlib.shop import BadValue, Shop, TooShort
+from ecomlib.split import Split
+
+INPUTS = (*GROUPS, "product", "who")  # what can be left out of a network
+FIRST_CUTOFFS = 4  # weeks of history before a hand-made feature means anything
+MOST_FACTS = 100  # values of one column of the customers table
+
+
+@dataclass(frozen=True)
+class PurchaseTask:
+    """The task as arrays; n customers, w weeks, k categories.
+
+    Attributes
+    ----------
+    panel : WeeklyPanel
+        What each customer did in all categories together.
+    categories : list of str (k,)
+    channels : Channels
+        What is known at every cutoff.
+    who : float32 (n, d)
+        Facts of the customer as 0 and 1; all 0 where nothing is known.
+    parts : dict
+        "train", "valid", "test": positions of the cutoffs.
+    """
+
+    panel: WeeklyPanel
+    categories: list[str]
+    channels: Channels
+    who: np.ndarray
+    parts: dict[str, np.ndarray]
+
+    @property
+    def bought(self) -> np.ndarray:
+        """1.0 where bought: (n, w, k)."""
+        return self.channels["bought"]
+
+    def cutoffs(self, part: str) -> np.ndarray:
+        """Positions of the cutoffs of "train", "valid" or "test"; their targets lie one week later."""
+        if part not in self.parts:
+            raise BadValue(f"there is no part {part!r}; choose from {list(self.parts)}.")
+        return self.parts[part]
+
+    def target(self, cutoffs: np.ndarray) -> np.ndarray:
+        """Bought in the week after each cutoff: (n_cutoffs, n, k)."""
+        return self.bought[:, np.asarray(cutoffs) + 1].swapaxes(0, 1)
+
+    def use(self, cutoffs: np.ndarray) -> np.ndarray:
+        """Customers known at each cutoff, silent ones included: bool (n_cutoffs, n)."""
+        return self.panel.known[:, np.asarray(cutoffs)].T > 0
+
+    def inputs(self, last: int, without: Iterable[str] = ()) -> dict[str, np.ndarray]:
+        """What a network reads: "weeks" (n * k, last + 1, 14), "product" (n * k,), "who" (n * k, d).
+
+        Parameters
+        ----------
+        last : int
+            Position of the last cutoff.
+        without : names of inputs
+            "category", "household", "marketing", "promotion" (the groups of `channels.GROUPS`), "product"
+            (which category it is) and "who": left out, all 0.
+
+        Raises
+        ------
+        BadValue
+            When a name is none of these: an ablation would seem to lose nothing.
+        """
+        unknown = sorted(set(without) - set(INPUTS))
+        if unknown:
+            raise BadValue(
+                f"without={unknown}: there is no such group of inputs; choose from {list(INPUTS)}."
+            )
+        n, k = len(self.who), len(self.categories)
+        product = np.tile(np.arange(k, dtype=np.int32) * ("product" not in without), n)
+        who = self.who * np.float32("who" not in without)
+        weeks = self.channels.sequences(last, without)
+        return {"weeks": weeks, "product": product, "who": np.repeat(who, k, axis=0)}
+
+    def labels(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and weights of the sequences, both (n * k, last cutoff + 1); weight 0 outside the part."""
+        cutoffs = self.cutoffs(part)
+        last, (n, _, k) = int(cutoffs.max()), self.bought.shape
+        y = self.bought[:, 1 : last + 2].swapaxes(1, 2).reshape(n * k, last + 1)
+        weight = np.zeros((n, last + 1), np.float32)
+        weight[:, cutoffs] = self.use(cutoffs).T
+        return y, np.repeat(weight, k, axis=0)
+
+    def rows(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Customer, cutoff, category (positions) and target of every row that counts, each (n_rows,).
+
+        Rows stand customer by customer, then cutoff by cutoff, then category by category.
+        """
+        cutoffs, k = self.cutoffs(part), len(self.categories)
+        customer, cutoff = (np.repeat(index, k) for index in np.nonzero(self.use(cutoffs).T))
+        category = np.arange(len(customer)) % k
+        return customer, cutoffs[cutoff], category, self.flat(self.target(cutoffs), part)
+
+    def flat(self, values: np.ndarray, part: str) -> np.ndarray:
+        """The rows that count, (n_rows,) in the order of `rows`, of an array (n_cutoffs, n, k)."""
+        use = self.use(self.cutoffs(part))
+        if np.shape(values) != (*use.shape, len(self.categories)):
+            expected = (*use.shape, len(self.categories))
+            raise BadValue(
+                f"{part}: an array of shape {np.shape(values)} is no forecast, which has {expected}."
+            )
+        return np.swapaxes(values, 0, 1)[use.T].ravel()
+
+    def check_same(self, categories: list[str], n_who: int | None = None) -> None:
+        """Refuse a model that was fitted on other categories or facts: it would answer for the wrong ones."""
+        if categories != self.categories or n_who not in (None, self.who.shape[1]):
+            raise BadValue(
+                "the model was fitted on other categories or facts of customers; fit it on this task."
+            )
+
+
+def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
+    """Build the task. Categories, scales and levels come from the weeks before validation.
+
+    Parameters
+    ----------
+    shop : Shop
+        Needs products; promotions, campaigns, coupons, redemptions and customers are used where present.
+    split : Split
+        Whole weeks; a target belongs to the part in which its week lies.
+    n_categories : int
+        The categories bought in most customer-weeks of the training period.
+
+    Returns
+    -------
+    PurchaseTask
+
+    Raises
+    ------
+    BadValue
+        When there are no products, or a part is not made of whole weeks.
+    TooShort
+        When fewer than six weeks are left for training, or there are fewer categories.
+    """
+    if shop.products is None:
+        raise BadValue("purchases need a products table with a category; give one to the shop.")
+    panel = weekly_panel(shop.orders)
+    first_valid, first_test, end = split.positions(panel.weeks)
+    if first_valid < FIRST_CUTOFFS + 2:
+        raise TooShort(
+            f"the {len(panel.weeks)} weeks from {panel.weeks[0].date()} leave {first_valid} to train; at "
+            f"least {FIRST_CUTOFFS + 2} are needed: shorten test or valid, or give a longer history."
+        )
+    if end < len(panel.weeks):
+        panel = weekly_panel(shop.orders, end=panel.weeks[end - 1])
+    categories, position = _categories(shop, panel, first_valid, n_categories)
+    parts = {
+        "train": np.arange(0, first_valid - 1),
+        "valid": np.arange(first_valid - 1, first_test - 1),
+        "test": np.arange(first_test - 1, end - 1),
+    }
+    channels = build(shop, panel, position, first_valid)
+    return PurchaseTask(panel, categories, channels, _who(shop, panel), parts)
+
+
+def _categories(shop: Shop, panel: WeeklyPanel, n_train: int, n: int) -> tuple[list[str], pd.Series]:
+    """Names of the n categories of most customer-weeks in training, and every product's position there."""
+    orders, products = shop.orders, shop.products
+    category = products.set_index("product_id")["category"].astype("str")
+    lines = orders[["customer_id"]].assign(
+        category=category.reindex(orders["product_id"]).to_numpy(), week=week_of(panel, orders["timestamp"])
+    )
+    lines = lines[lines["week"].between(0, n_train - 1) & (lines["category"] != "UNKNOWN")]
+    count = lines.dropna().drop_duplicates().groupby("category").size()
+    chosen = count.sort_values(ascending=False, kind="stable").index[:n]
+    if len(chosen) < n:
+        raise TooShort(
+            f"the training weeks hold {len(chosen)} categories, not {n}; give a smaller n_categories."
+        )
+    position = pd.Series(pd.Index(chosen).get_indexer(category), index=category.index)
+    return [str(name) for name in chosen], position
+
+
+def _who(shop: Shop, panel: WeeklyPanel) -> np.ndarray:
+    if shop.customers is None or len(shop.customers.columns) < 2:
+        return np.zeros((len(panel.customers), 1), np.float32)
+    table = shop.customers.set_index("customer_id").reindex(panel.customers)
+    for column in table:
+        if table[column].nunique() > MOST_FACTS:
+            raise BadValue(
+                f"customers: {column} has {table[column].nunique()} values, one 0/1 column each; group them "
+                f"into at most {MOST_FACTS}, or drop the column."
+            )
+    return pd.get_dummies(table.astype("str").where(table.notna())).to_numpy(np.float32)
