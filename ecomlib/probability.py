@@ -85,7 +85,7 @@ def ranking_draws(
     >>> found["AUC"]
     array([0.875])
     """
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     label, unit = np.asarray(label, float)[order], unit[order]
     ends = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])  # tied rows stand or fall together
     found = np.array([_ranked(label, draw[unit].astype(float), ends) for draw in draws])

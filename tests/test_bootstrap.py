@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecomlib.bootstrap import draw_units, interval, ratio_interval, unit_means
-from ecomlib.probability import brier, calibration_error_draws, log_loss, ranking_draws
-from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_table
+from ecomlib.probability import brier, calibration_bins, calibration_error_draws, log_loss, ranking_draws
+from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_bars, score_table
 from ecomlib.shop import BadValue
 
 RNG = np.random.default_rng(0)
@@ -83,6 +83,14 @@ def test_log_loss_and_brier_by_hand():
     np.testing.assert_allclose(brier(both, y), 2 * brier(p, y), rtol=1e-5)
 
 
+def test_probabilities_of_several_classes_need_not_sum_to_one():
+    p, y = np.array([[2, 1, 1], [1, 1, 0]]), np.array([0, 2])
+    np.testing.assert_allclose(log_loss(p * 0.25, y)[0], -np.log(0.5), rtol=1e-5)
+    np.testing.assert_allclose(brier(p * 0.125, y)[0], 0.25 + 2 * 0.0625, rtol=1e-5)
+    assert log_loss([0.5], np.array([1])) == pytest.approx(np.log(2))
+    assert brier([1], np.array([0])) == 1
+
+
 def test_a_sure_and_wrong_forecast_costs_much_but_not_everything():
     assert log_loss(np.array([0.0, 1.0]), np.array([1, 0])) == pytest.approx(-np.log(1e-6))
     assert log_loss(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(-np.log(1e-6), rel=1e-5)
@@ -115,6 +123,19 @@ def test_a_calibrated_forecast_has_no_error_and_a_shifted_one_its_shift():
     assert calibration_error_draws(p + 0.1, np.array(y), unit, once)[0] == pytest.approx(0.1)
 
 
+def test_twenty_bins_with_equally_many_rows_and_fewer_where_forecasts_are_alike():
+    bins = calibration_bins(np.linspace(0, 1, 2000))
+    assert np.bincount(bins).tolist() == [100] * 20
+    assert np.bincount(calibration_bins(np.linspace(0, 1, 90), n_bins=3)).tolist() == [30] * 3
+    assert len(set(calibration_bins(np.repeat([0.1, 0.2], 50)))) == 2
+
+
+def test_the_calibration_error_has_one_value_per_draw():
+    p, y, unit = np.full(6, 0.5), np.array([1, 1, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
+    draws = np.array([[1, 1, 1, 0], [1, 1, 0, 1]])
+    np.testing.assert_allclose(calibration_error_draws(p, y, unit, draws), [1 / 6, 0])
+
+
 LOSSES = {
     "rule": {"loss": np.array([2.0, 2.1, 1.9, 2.0])},
     "trees": {"loss": np.array([1.01, 1.2, 0.9, 1.02])},
@@ -138,6 +159,46 @@ def test_advice_is_the_simplest_model_that_is_level_with_the_best():
     assert advise(alone, "loss").startswith("Use network: loss 1, and no simpler model")
     turned = score_table(LOSSES, "loss", smaller_is_better=False)
     assert advise(turned, "loss", smaller_is_better=False).startswith("Use rule")
+
+
+def test_the_best_is_chosen_on_the_data_not_on_a_draw():
+    draws = {"a": {"loss": np.array([1.0, 9.0, 9.0])}, "b": {"loss": np.array([2.0, 1.0, 1.0])}}
+    table = score_table(draws, "loss").set_index(["model", "metric"])["value"]
+    assert table["a", "loss / best"] == 1 and table["b", "loss / best"] == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 1.2), (0.8, 1.0)])
+def test_an_interval_that_ends_at_the_tie_is_level(low, high):
+    table = results_table(
+        [
+            ("rule", "loss", 1.1, 1, 1.2),
+            ("rule", "loss / best", 1.1, low, high),
+            ("network", "loss", 1.0, 0.9, 1.1),
+            ("network", "loss / best", 1.0, 1.0, 1.0),
+            ("rule", "other", 0.5, 0.5, 0.5),
+        ]
+    )
+    sentence = advise(table, "loss")
+    level = f"(ratio 1.100 [{low:.3f}, {high:.3f}])"
+    assert sentence == f"Use rule: loss 1.1, level with network, which is more complex {level}."
+
+
+def test_bars_show_value_interval_and_colour():
+    import matplotlib
+
+    matplotlib.use("agg")
+    table = results_table([("rule", "loss", 0.3, 0.2, 0.5), ("LSTM", "loss", 0.2, 0.1, 0.25)])
+    ax = score_bars(table, "log-loss (nats)", "The network is ahead", {"LSTM": "#0173b2"})
+    bars = ax.containers[0]
+    assert [bar.get_width() for bar in bars] == [0.3, 0.2]
+    assert [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in bars] == ["#a6a6a6", "#0173b2"]
+    spreads = ax.containers[1].lines[2][0].get_segments()
+    np.testing.assert_allclose([segment[:, 0] for segment in spreads], [[0.2, 0.5], [0.1, 0.25]])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["rule", "LSTM"]
+    assert ax.yaxis_inverted() and ax.get_xlabel() == "log-loss (nats)"
+    assert ax.get_title(loc="left") + ax.get_title() == "The network is ahead"
+    assert ax.figure.get_size_inches().tolist() == pytest.approx([8, 1.3])
+    assert score_bars(table, "", "", ax=ax) is ax
 
 
 def test_a_score_that_is_no_number_is_refused():

@@ -28,8 +28,15 @@ def test_a_window_that_does_not_fit_is_refused(cut, cutoff):
         cut(np.zeros((1, 10)), np.array([cutoff]), 3)
 
 
-def test_scale_has_a_floor():
-    np.testing.assert_allclose(window_scale(np.zeros((2, 4)), floor=0.5), 0.5)
+def test_the_message_names_the_steps_that_were_asked_for():
+    with pytest.raises(TooShort, match="windows of 3 steps from step 8 to 12 do not fit into steps 0 to 9"):
+        future_windows(np.zeros((1, 10)), np.array([7, 9]), 3)
+
+
+def test_scale_is_each_windows_own_mean_with_a_floor():
+    past = np.array([[[2.0, 4.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 9.0]]])
+    np.testing.assert_allclose(window_scale(past), [[[3], [0.001]], [[1], [4.5]]])
+    np.testing.assert_allclose(window_scale(past, floor=2), [[[3], [2]], [[2], [4.5]]])
 
 
 def test_daily_panel_equals_groupby():
@@ -41,18 +48,31 @@ def test_daily_panel_equals_groupby():
     slow = slow.reindex(columns=pd.date_range(when.min().normalize(), when.max().normalize()), fill_value=0)
     np.testing.assert_allclose(panel.values, slow.to_numpy(), rtol=1e-6)
     assert panel.names == ["a", "b", "c"]
-    assert panel.index_of(panel.days[5]) == 5
+    assert panel.values.dtype == np.float32
+    assert panel.index_of(panel.days[0]) == 0 and panel.index_of(panel.days[5]) == 5
     assert panel.index_of(panel.days[-1] + pd.Timedelta(days=1)) == len(panel.days)
     for day in ("2023-01-01", "2030-01-01"):
         with pytest.raises(BadValue, match=f"{day} lies outside the panel"):
             panel.index_of(day)
+    edges = f"begins on {panel.days[0].date()} and its last on {panel.days[-1].date()}; choose a date inside"
+    with pytest.raises(BadValue, match=edges):
+        panel.index_of("2030-01-01")
+
+
+def test_daily_names_are_sorted_as_texts_and_whole_numbers_are_summed():
+    when = pd.Series(pd.to_datetime(["2024-05-01 23:59", "2024-05-02 00:00", "2024-05-02 12:00"]))
+    panel = daily_panel(when, pd.Series([10, 9, 9]), pd.Series([1, 2, 3]))
+    assert panel.names == ["10", "9"]
+    np.testing.assert_array_equal(panel.values, [[1, 0], [0, 5]])
+    mixed = daily_panel(when, pd.Series(["b", 7, "a"], dtype=object), pd.Series([1, 2, 3]))
+    assert mixed.names == ["7", "a", "b"]
 
 
 def test_daily_panel_keeps_asked_names_and_skips_missing_keys():
     when = pd.Series(pd.to_datetime(["2024-05-01", "2024-05-02", "2024-05-02"]))
     panel = daily_panel(when, pd.Series(["a", None, "b"]), pd.Series([1.0, 2.0, 3.0]), names=["b", "z"])
     np.testing.assert_array_equal(panel.values, [[0, 3], [0, 0]])
-    with pytest.raises(TooShort):
+    with pytest.raises(TooShort, match="^the panel has no lines; give at least one sale.$"):
         daily_panel(when[:0], pd.Series([], dtype=object), pd.Series([], dtype=float))
 
 
@@ -80,6 +100,8 @@ def test_weekly_sums_and_all_customers():
     np.testing.assert_array_equal(panel["spend"], [[0, 4], [3, 0], [0, 0]])
     np.testing.assert_array_equal(panel["baskets"], [[0, 1], [1, 0], [0, 0]])
     np.testing.assert_array_equal(panel["lines"], [[0, 1], [2, 0], [0, 0]])
+    assert panel.values.dtype == np.float32 and panel.index_of("2024-05-12") == 0
+    assert weekly_panel(LINES.assign(revenue=[1, 2, 3, 4, 5]), *WEEKS)["spend"].sum() == 9
 
 
 def test_known_since_the_first_order_even_before_the_panel():
@@ -102,6 +124,8 @@ def daily_orders(first: str, last: str, closed: tuple = ()) -> pd.DataFrame:
         ("2024-05-06", "2024-06-01", (6,), 4),  # closed on Sundays: Saturday ends the week
         ("2024-05-07", "2024-06-02", (0,), 4),  # closed on Mondays: Tuesday begins it
         ("2024-05-06", "2024-05-31", (6,), 3),  # closed on Sundays, and the last Saturday is missing
+        ("2024-05-07", "2024-05-19", (), 1),  # one whole week is enough
+        ("2024-05-06", "2024-05-12", (5, 6), 1),  # closed at weekends
     ],
 )
 def test_a_week_is_whole_when_every_weekday_that_is_open_is_covered(first, last, closed, weeks):
@@ -114,6 +138,18 @@ def test_two_sundays_in_advent_do_not_make_a_shop_open_on_sundays():
     usual = daily_orders("2024-10-07", "2024-12-28", closed=(6,))
     advent = orders([("b", 900, "2024-12-08 12:00", 5.0), ("b", 901, "2024-12-15 12:00", 5.0)])
     assert len(weekly_panel(pd.concat([usual, advent], ignore_index=True)).weeks) == 12
+    # open on every second Sunday: a shop that is open on Sundays, so the last week is not whole
+    every_second = orders([("b", 910 + i, f"2024-{day}", 5.0) for i, day in enumerate(SUNDAYS)])
+    assert len(weekly_panel(pd.concat([usual, every_second], ignore_index=True)).weeks) == 11
+
+
+SUNDAYS = ("10-13", "10-27", "11-10", "11-24", "12-08", "12-22")
+
+
+def test_a_shop_with_few_days_counts_every_weekday_as_open():
+    few = orders([("a", i, day, 1.0) for i, day in enumerate(("2024-05-06", "2024-05-29", "2024-06-20"))])
+    panel = weekly_panel(few)
+    assert list(panel.weeks[[0, -1]].strftime("%Y-%m-%d")) == ["2024-05-06", "2024-06-10"]
 
 
 def test_weekly_sums_agree_with_pandas():
@@ -144,9 +180,9 @@ def test_chosen_weeks_and_index():
 
 
 def test_too_short():
-    with pytest.raises(TooShort, match="no lines"):
+    with pytest.raises(TooShort, match="^the panel has no lines; give at least one sale.$"):
         weekly_panel(LINES[:0])
-    with pytest.raises(TooShort, match="no whole week"):
+    with pytest.raises(TooShort, match="^the orders cover no whole week from Monday to Sunday; give"):
         weekly_panel(daily_orders("2024-05-08", "2024-05-17"), "2024-05-13", "2024-05-08")
 
 
@@ -159,6 +195,10 @@ def test_the_monday_of_each_weekday():
 def test_lines_outside_the_cells_are_left_out():
     index = (np.array([0, 0, -1, 2, 1]), np.array([1, 1, 0, 0, -1]))
     np.testing.assert_array_equal(sum_cells(index, (2, 2)), [[0, 2], [0, 0]])
+    assert sum_cells(index, (2, 2)).dtype == np.float64
+    np.testing.assert_array_equal(sum_cells(index, (2, 2), [1, 2, 4, 8, 16]), [[0, 3], [0, 0]])
+    with pytest.raises(ValueError, match="zip"):
+        sum_cells(index, (2, 2, 2))
 
 
 def test_fading_halves_after_the_half_life_and_never_reads_ahead():
@@ -166,6 +206,7 @@ def test_fading_halves_after_the_half_life_and_never_reads_ahead():
     np.testing.assert_allclose(faded_sum(values, half_life=2)[0], [4, 4 * 0.5**0.5, 2, 2 * 0.5**0.5, 2])
     np.testing.assert_allclose(faded_sum(values, half_life=np.inf)[0], [4, 4, 4, 4, 5])
     np.testing.assert_array_equal(faded_sum(values[:, :3], 2), faded_sum(values, 2)[:, :3])
+    np.testing.assert_allclose(faded_sum(np.array([[1, 0, 1]]), 1), [[1, 0.5, 1.25]])
 
 
 def test_steps_since_by_hand_and_with_more_axes():
