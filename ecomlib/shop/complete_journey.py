@@ -22,18 +22,23 @@ STORE_ZONE = "America/New_York"
 FIRST_MONDAY = pd.Timestamp("2016-12-26")  # the Monday of the data's week 1, which holds one day only
 
 _CALENDAR = holidays.US(years=range(2016, 2019), categories=("public", "unofficial"), observed=False)
-# Days on which a household eats at home and the shop is quiet or closed; the days before are busy.
-QUIET_HOLIDAYS = {
-    d: n for d, n in _CALENDAR.items() if n in ("Easter Sunday", "Thanksgiving Day", "Christmas Day")
-}
-# Free days on which the shop is open: barbecues, and the days before them.
-OPEN_HOLIDAYS = {
-    d: n
-    for d, n in _CALENDAR.items()
-    if n in ("New Year's Day", "Memorial Day", "Independence Day", "Labor Day")
-}
-HOLIDAYS = (QUIET_HOLIDAYS, OPEN_HOLIDAYS)
+_QUIET = ("Easter Sunday", "Thanksgiving Day", "Christmas Day")  # households eat at home
+_OPEN = ("New Year's Day", "Memorial Day", "Independence Day", "Labor Day")  # free days, busy shops
+HOLIDAYS = tuple({day: n for day, n in _CALENDAR.items() if n in names} for names in (_QUIET, _OPEN))
 CLOSED = ((12, 25),)  # (month, day) on which the stores do not open
+
+_NAMES = {
+    "household_id": "customer_id",
+    "basket_id": "order_id",
+    "sales_value": "revenue",
+    "coupon_disc": "manufacturer_coupon",
+    "product_category": "category",
+    "campaign_type": "kind",
+    "start_date": "start",
+    "end_date": "end",
+    "coupon_upc": "coupon_id",
+    "redemption_date": "date",
+}
 
 
 def load_complete_journey() -> Shop:
@@ -54,37 +59,18 @@ def load_complete_journey() -> Shop:
     The raw clock is UTC. It is converted to the stores' zone, which puts 18 % of the baskets on
     another day than the raw date does.
     """
-    lines = _read("transactions")
-    products = _read("products").rename(columns={"product_category": "category"})
-    for column in ("department", "brand", "category", "product_type"):
-        products[column] = products[column].astype("category")
-    customers = pd.DataFrame({"customer_id": np.sort(lines["household_id"].unique())}).merge(
-        _read("demographics").rename(columns={"household_id": "customer_id"}), how="left"
-    )
-    campaigns = (
-        _read("campaigns")
-        .merge(_read("campaign_descriptions"), on="campaign_id")
-        .rename(
-            columns={
-                "household_id": "customer_id",
-                "campaign_type": "kind",
-                "start_date": "start",
-                "end_date": "end",
-            }
-        )
-    )
-    redemptions = _read("coupon_redemptions").rename(
-        columns={"household_id": "customer_id", "coupon_upc": "coupon_id", "redemption_date": "date"}
-    )
-    coupons = _read("coupons").rename(columns={"coupon_upc": "coupon_id"}).drop_duplicates(ignore_index=True)
+    orders = _orders(_read("transactions"))
+    products = _read("products")
+    words = ["department", "brand", "category", "product_type"]
+    customers = pd.DataFrame({"customer_id": np.sort(orders["customer_id"].unique())})
     return Shop(
-        orders=_orders(lines),
-        products=products,
+        orders=orders,
+        products=products.astype(dict.fromkeys(words, "category")),
         promotions=_promotions(),
-        customers=customers,
-        campaigns=campaigns,
-        coupons=coupons,
-        redemptions=redemptions,
+        customers=customers.merge(_read("demographics"), how="left"),
+        campaigns=_read("campaigns").merge(_read("campaign_descriptions"), on="campaign_id"),
+        coupons=_read("coupons").drop_duplicates(ignore_index=True),
+        redemptions=_read("coupon_redemptions"),
         name="The Complete Journey",
     )
 
@@ -95,26 +81,18 @@ def data_file(table: str) -> Path:
 
 
 def _read(table: str) -> pd.DataFrame:
-    return pd.read_parquet(data_file(table))
+    return pd.read_parquet(data_file(table)).rename(columns=_NAMES)
 
 
 def _orders(lines: pd.DataFrame) -> pd.DataFrame:
     # Converting the 155,848 distinct seconds and mapping them is faster than converting every line.
     codes, moments = pd.factorize(lines["transaction_timestamp"])
     local = pd.DatetimeIndex(moments).tz_localize("UTC").tz_convert(STORE_ZONE).tz_localize(None)
-    return pd.DataFrame(
-        {
-            "customer_id": lines["household_id"],
-            "order_id": lines["basket_id"],
-            "product_id": lines["product_id"],
-            "timestamp": local.take(codes),
-            "quantity": lines["quantity"],
-            "revenue": lines["sales_value"],
-            "discount": lines["retail_disc"] + lines["coupon_match_disc"],
-            "manufacturer_coupon": lines["coupon_disc"],
-            "store_id": lines["store_id"],
-        }
-    )
+    orders = lines[["customer_id", "order_id", "product_id"]].assign(timestamp=local.take(codes))
+    orders[["quantity", "revenue"]] = lines[["quantity", "revenue"]]
+    orders["discount"] = lines["retail_disc"] + lines["coupon_match_disc"]
+    orders[["manufacturer_coupon", "store_id"]] = lines[["manufacturer_coupon", "store_id"]]
+    return orders
 
 
 def _promotions() -> pd.DataFrame:
@@ -130,37 +108,31 @@ def _promotions() -> pd.DataFrame:
 
 
 def _count_promotions(path: Path) -> pd.DataFrame:
-    """Count stores per product and week by marking one cell of a table per row: no sort, no groupby.
+    """Count stores per product and week by marking one cell of a table per row.
 
-    A few rows repeat a product, store and week; a mark set twice still counts once.
+    A few rows repeat a product, store and week; a mark set twice still counts once. pyarrow's `group_by`
+    gives the same table in 11 s and 2.4 GB instead of 3 s and 1.1 GB.
     """
-    product, product_ids = _codes(path, "product_id")
-    week, weeks = _codes(path, "week")
-    store, stores = _codes(path, "store_id")
-    n_cells = len(product_ids) * len(weeks) * len(stores)
-    index = np.int32 if n_cells < np.iinfo(np.int32).max else np.int64  # half the memory where it fits
-    cell = (product.astype(index) * len(weeks) + week) * len(stores) + store
-    open_stores = np.zeros((len(weeks), len(stores)), dtype=bool)
-    open_stores[week, store] = True
-    del product, week, store
-    marks = np.zeros(n_cells, dtype=bool)
-    share = {}
-    for column, kind in (("display_location", "display"), ("mailer_location", "mailer")):
-        flag, values = _codes(path, column)
-        marks[:] = False
-        marks[cell[(values != "0")[flag]]] = True
-        count = marks.reshape(len(product_ids), len(weeks), len(stores)).sum(axis=2, dtype=np.int16)
-        share[kind] = (count / open_stores.sum(axis=1)).astype("float32")
-    i, j = np.nonzero((share["display"] > 0) | (share["mailer"] > 0))
-    monday = FIRST_MONDAY + pd.to_timedelta(7 * (weeks - 1), unit="D")
-    table = pd.DataFrame(
-        {
-            "product_id": product_ids[i],
-            "week_start": monday.to_numpy()[j],
-            "display": share["display"][i, j],
-            "mailer": share["mailer"][i, j],
-        }
+    (product, products), (week, weeks), (store, stores) = (
+        _codes(path, column) for column in ("product_id", "week", "store_id")
     )
+    shape = len(products), len(weeks), len(stores)
+    index = np.int32 if np.prod(shape) < np.iinfo(np.int32).max else np.int64  # half the memory where it fits
+    cell = (product.astype(index) * shape[1] + week) * shape[2] + store
+    is_open = np.zeros(shape[1:], dtype=bool)
+    is_open[week, store] = True
+    del product, week, store
+    share = {}
+    for kind in ("display", "mailer"):
+        flag, values = _codes(path, f"{kind}_location")
+        marks = np.zeros(shape, dtype=bool)
+        marks.ravel()[cell[(values != "0")[flag]]] = True
+        count = marks.sum(axis=2, dtype=np.int16)
+        share[kind] = (count / is_open.sum(axis=1)).astype("float32")
+    i, j = np.nonzero((share["display"] > 0) | (share["mailer"] > 0))
+    monday = FIRST_MONDAY + pd.to_timedelta(7 * (weeks[j] - 1), unit="D")
+    table = pd.DataFrame({"product_id": products[i], "week_start": monday})
+    table = table.assign(**{kind: values[i, j] for kind, values in share.items()})
     return table.sort_values(["week_start", "product_id"], ignore_index=True)
 
 
