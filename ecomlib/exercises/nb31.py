@@ -19,17 +19,17 @@ def weight(answer):
     return "count the half-lives that fit into twelve weeks; each one halves the weight."
 
 
-def _frequency(bought, half_life, prior, strength):
+def _frequency(bought, half_life, prior, prior_weeks):
     fade = 0.5 ** (np.arange(bought.shape[1])[::-1] / half_life)
-    return (bought @ fade + strength * prior) / (fade.sum() + strength)
+    return (bought @ fade + prior_weeks * prior) / (fade.sum() + prior_weeks)
 
 
-def _plain(bought, half_life, prior, strength):
-    return (bought.sum(axis=1) + strength * prior) / (bought.shape[1] + strength)
+def _plain(bought, half_life, prior, prior_weeks):
+    return (bought.sum(axis=1) + prior_weeks * prior) / (bought.shape[1] + prior_weeks)
 
 
-def _reversed(bought, half_life, prior, strength):
-    return _frequency(bought[:, ::-1], half_life, prior, strength)
+def _reversed(bought, half_life, prior, prior_weeks):
+    return _frequency(bought[:, ::-1], half_life, prior, prior_weeks)
 
 
 @checker("31.2", wrong=[lambda: _plain, lambda: _reversed], right=lambda: _frequency)
@@ -43,7 +43,7 @@ def frequency(answer):
         return "the newest week is the last column and must count most."
     if close(found, _plain(*arguments)):
         return "all weeks count alike; let the weights fade."
-    return "divide the weighted purchases plus strength times prior by the sum of the weights plus strength."
+    return "divide the weighted purchases plus prior_weeks times prior by the sum of the weights plus prior_weeks."
 
 
 @checker("31.3", wrong=[lambda: LEAKS | FAIR, lambda: FAIR], right=lambda: LEAKS)
@@ -53,7 +53,7 @@ def leaks(answer):
     if answer - LEAKS - FAIR:
         return "use the names given in the text."
     if answer & FAIR:
-        return "something in your set was known at the origin; ask when, not about which week."
+        return "something in your set was known at the cutoff; ask when, not about which week."
     return (
-        None if answer == LEAKS else "something is missing: what was not yet decided or done at the origin?"
+        None if answer == LEAKS else "something is missing: what was not yet decided or done at the cutoff?"
     )
