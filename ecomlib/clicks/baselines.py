@@ -1,0 +1,81 @@
+"""What needs no network: popular items, a Markov chain, and similar sessions (the rival at its best)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from ecomlib.clicks.task import Ranker, places, rank_all
+from ecomlib.recommend import baselines
+from ecomlib.recommend.baselines import keep_largest
+from ecomlib.recommend.history import look_back, sequence_counts
+from ecomlib.recommend.task import SequenceTask
+
+
+class Popularity(Ranker, baselines.Popularity):
+    """What is clicked most, in all of training or in the last `days` days."""
+
+
+class Markov(Ranker, baselines.Markov):
+    """First-order chain: P(next item | item just seen); `smooth` adds that many clicks on average items."""
+
+
+@dataclass
+class SessionKNN(Ranker):
+    """Session-based nearest neighbours: what similar recent sessions looked at.
+
+    Parameters
+    ----------
+    k : int
+        Most similar sessions (cosine) that vote.
+    fade : float
+        The running session's items weigh `fade` times less for each step further back.
+    recent : int
+        Each item brings in its latest training sessions, so many of them.
+
+    Notes
+    -----
+    Ludewig & Jannach (2018), Evaluation of session-based recommendation algorithms, section 3.2.
+    """
+
+    k: int = 100
+    fade: float = 0.8
+    recent: int = 1000
+
+    def fit(self, task: SequenceTask, part: str = "train") -> "SessionKNN":
+        """Keep the sessions of a part; returns the model itself."""
+        sessions = sequence_counts(task, part).astype(bool).astype(np.float32).tocsr()
+        length = np.maximum(np.diff(sessions.indptr), 1)
+        lately = sessions.T.tocsr()
+        lately.data = lately.indices.astype(np.float64) + 1  # sessions are numbered by time
+        lately = keep_largest(lately, self.recent)
+        lately.data = (1 / np.sqrt(length[lately.indices])).astype(np.float32)
+        self.sessions_, self.lately_ = sessions, lately
+        return self
+
+    def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        """Score every item for the step at each row, by the clicks before it; (n_rows, n_items)."""
+        near = keep_largest(sparse.csr_matrix(running(task, rows, self.fade) @ self.lately_), self.k)
+        return (near @ self.sessions_).toarray()
+
+
+def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_matrix:
+    """The running session before each row: its items, each step further back weighing `fade` times less.
+
+    A row is the step after the cutoff, so the session is that of the step before the row.
+    """
+    rows = np.asarray(rows)
+    first, today = task.start[rows - 1], task.day[rows - 1]
+    return look_back(task, first, rows, today, lambda days, steps: fade**steps) @ task.bags
+
+
+GRID = tuple(SessionKNN(k, fade) for k in (100, 500) for fade in (1.0, 0.7))
+
+
+def tune_knn(task: SequenceTask, grid: Sequence[SessionKNN] = GRID, n: int = 3000) -> SessionKNN:
+    """Choose the neighbours' settings on the last `n` cutoffs of validation; returns the fitted model."""
+    cutoffs = task.cutoffs("valid")[-n:]
+    lists = rank_all({str(i): model.fit(task) for i, model in enumerate(grid)}, task, cutoffs)
+    recall = [np.isfinite(places(task, found, cutoffs)).mean() for found in lists.values()]
+    return grid[int(np.argmax(recall))]

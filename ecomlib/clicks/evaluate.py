@@ -1,0 +1,65 @@
+"""How good are ranked lists of next items? recall@20 and MRR@20, with intervals over sessions."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ecomlib.bootstrap import draw_units, unit_means
+from ecomlib.clicks.task import places
+from ecomlib.recommend.task import SequenceTask
+from ecomlib.results import advise, score_table
+
+HEADLINE = "recall@20"
+DRAWN = 20_000_000  # weights of sessions that are in memory at once: a file may hold a million sessions
+
+
+def draws(
+    task: SequenceTask, lists: np.ndarray, part: str = "test", n: int = 1000, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Both metrics on the data (entry 0) and on n bootstrap samples of whole sessions.
+
+    Parameters
+    ----------
+    lists : int array (n_cutoffs, 20)
+        Ranked items after each of `task.cutoffs(part)`.
+
+    Returns
+    -------
+    dict of metric to array (1 + n,)
+    """
+    cutoffs = task.cutoffs(part)
+    place = places(task, lists, cutoffs)
+    names, session = np.unique(task.who[cutoffs], return_inverse=True)
+    metrics = {"recall@20": place <= 20, "MRR@20": np.where(place <= 20, 1 / place, 0.0)}
+    block = max(1, DRAWN // len(names))
+    found: dict[str, list[np.ndarray]] = {metric: [] for metric in metrics}
+    for at in range(0, n, block):
+        weights = draw_units(len(names), min(block, n - at), seed + at)
+        for metric, values in metrics.items():
+            found[metric].append(unit_means(values, session, weights)[min(at, 1) :])
+    return {metric: np.concatenate(blocks) for metric, blocks in found.items()}
+
+
+def evaluate(
+    task: SequenceTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Score the ranked lists of several models.
+
+    Parameters
+    ----------
+    forecasts : dict of name to int array (n_cutoffs, 20)
+        From `predict` or `rank_all`, for `task.cutoffs(part)`; from the simplest model to the most complex.
+
+    Returns
+    -------
+    DataFrame
+        Columns model, metric, value, low, high; see `ecomlib.results.score_table`.
+    """
+    found = {name: draws(task, lists, part, n, seed) for name, lists in forecasts.items()}
+    return score_table(found, HEADLINE, smaller_is_better=False)
+
+
+def advice(table: pd.DataFrame) -> str:
+    """Say in one sentence which model to use: the simplest that is level with the best."""
+    return advise(table, HEADLINE, smaller_is_better=False)

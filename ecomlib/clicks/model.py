@@ -1,0 +1,211 @@
+"""The next-item LSTM for click files with tens of thousands of items, and its mix with session-kNN.
+
+It is trained in steps that touch only the rows of the embedding that a batch needs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ecomlib.clicks.baselines import SessionKNN
+from ecomlib.clicks.batches import LENGTHS, ClickBatches, grid
+from ecomlib.clicks.task import Ranker, places, rank_all, until_test
+from ecomlib.recommend.task import SequenceTask
+
+INT = {"columns": (None,), "x": (None, None), "real": (None,), "right": (None,), "pair": (None, 2)}
+FLOAT = {"log_pi": (None,), "pause": (None, None, 1), "times": (None,)}
+SIGNATURE = {name: tf.TensorSpec(shape, tf.int32) for name, shape in INT.items()}
+SIGNATURE |= {name: tf.TensorSpec(shape, tf.float32) for name, shape in FLOAT.items()}
+RATES = (0.1, 0.05)  # Adagrad's, of the embedding and of the biases
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class ClickNetwork(keras.Model):
+    """The LSTM; its output is tied to the embedding, and knows what the session held before.
+
+    See `NextClick` for the parameters and sources.
+    """
+
+    def __init__(self, n_items: int, units: int, size: int, dropout: float, scale: float, seed: int):
+        super().__init__()
+        self.scale, normal = scale, keras.initializers.RandomNormal(stddev=0.1, seed=seed)
+        self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
+        self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
+        self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
+        self.lstm.build((None, None, size + 1))
+        self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
+        self.out.build((None, units))
+        self.again = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")
+        self.again.build((None, units))
+        self.drop = keras.layers.Dropout(dropout, seed=seed)
+        self.small = [w for layer in (self.lstm, self.out, self.again) for w in layer.trainable_weights]
+        self.squares = [tf.Variable(tf.fill((n_items, size), 1e-7)), tf.Variable(tf.fill((n_items,), 1e-6))]
+        self.optimizer = keras.optimizers.Adam(4e-3)
+        self.optimizer.build(self.small)
+        self.built = True
+
+    def states(self, x: tf.Tensor, pause: tf.Tensor, real: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The state after each real click of a grid of sessions x steps; (n_real, units).
+
+        Sessions are padded on the right, so that no real state has read any padding, and each session is a
+        row of its own: the LSTM starts it with an empty memory.
+        """
+        h = self.lstm(tf.concat([self.drop(x, training=training), pause], 2), training=training)
+        return tf.gather(tf.reshape(h, [-1, h.shape[-1]]), real)
+
+    def logits(self, h: tf.Tensor, items: tf.Tensor, bias: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Cosine of state and item vector times `scale`, plus the item's bias; (n_real, n_columns)."""
+        z = self.scale * tf.math.l2_normalize(self.drop(self.out(h), training=training), 1)
+        return tf.matmul(z, items, transpose_b=True) + bias
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Learn from a batch of `ClickBatches`; returns its cross-entropy.
+
+        Adagrad moves the items (rare ones take larger steps), Adam the rest.
+        """
+        columns, pair, log_pi = batch["columns"], batch["pair"], batch["log_pi"]
+        tables = (self.items.value, self.bias.value)
+        own, bias = (tf.gather(table, columns) for table in tables)
+        with tf.GradientTape() as tape:
+            tape.watch([own, bias])
+            items = tf.math.l2_normalize(own, 1)
+            state = self.states(tf.gather(items, batch["x"]), batch["pause"], batch["real"], training=True)
+            logits = self.logits(state, items, bias - log_pi, training=True)
+            held = tf.gather(self.again(state)[:, 0], pair[:, 0]) * batch["times"]
+            logits = tf.tensor_scatter_nd_add(logits, pair, held + tf.gather(log_pi, pair[:, 1]))
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["right"], logits)
+            loss = tf.reduce_mean(loss)
+        *gradients, d_small = tape.gradient(loss, [own, bias, [w.value for w in self.small]])
+        self.optimizer.apply(d_small, self.small)
+        for table, squares, gradient, rate in zip(tables, self.squares, gradients, RATES, strict=True):
+            total = tf.gather(squares, columns) + gradient**2
+            squares.scatter_nd_update(columns[:, None], total)
+            table.scatter_nd_sub(columns[:, None], rate * gradient / tf.sqrt(total))
+        return loss
+
+
+@dataclass
+class NextClick(Ranker):
+    """An LSTM over the clicks of a session that predicts the next one.
+
+    Parameters
+    ----------
+    units, size : int
+        Width of the LSTM and of the embedding.
+    dropout : float
+        Share of each input vector, and of each output vector, that is dropped in training.
+    scale : float
+        Scores are cosines times this.
+    n_sampled, power : int, float
+        Negatives drawn for each batch, with chance count ** power; the items of its sessions besides.
+    epochs, seed : int
+
+    Notes
+    -----
+    Hidasi & Karatzoglou (2018), Recurrent neural networks with top-k gains, CIKM: negatives shared in the
+    batch, tied embedding. Gupta et al. (2019), NISER: cosines against the bias to popular items.
+    Duchi, Hazan & Singer (2011), JMLR 12, Adagrad: rare items take larger steps.
+    """
+
+    units: int = 100
+    size: int = 100
+    dropout: float = 0.25
+    scale: float = 16.0
+    n_sampled: int = 1024
+    power: float = 0.5
+    epochs: int = 4
+    seed: int = 0
+
+    def fit(
+        self, task: SequenceTask, part: str = "train", callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> "NextClick":
+        """Learn from the sessions of a part; returns the model itself, `history_` holds the losses."""
+        keras.utils.set_random_seed(self.seed)
+        self.network_ = ClickNetwork(task.n_items, self.units, self.size, self.dropout, self.scale, self.seed)
+        self.n_targets_ = int(np.clip(len(task.cutoffs(part)) // 50, 64, 1024))  # of a batch
+        self.history_ = self._learn(task, part, self.epochs, callbacks)
+        return self
+
+    def partial_fit(self, task: SequenceTask, part: str = "valid") -> "NextClick":
+        """Go on learning, for one epoch, from the sessions of another part; returns the model itself."""
+        self._learn(task, part, 1)
+        return self
+
+    def _learn(
+        self, task: SequenceTask, part: str, epochs: int, callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> dict[str, list[float]]:
+        # Not Keras' fit: its iterator draws batches ahead, and the same seed would not give the same weights.
+        network, rng = self.network_, np.random.default_rng(self.seed)
+        batches, rows = ClickBatches(task, self.n_sampled, self.power), task.cutoffs(part) + 1
+        data = tf.data.Dataset.from_generator(
+            lambda: batches.epoch(rows, self.n_targets_, rng), output_signature=SIGNATURE
+        ).prefetch(4)
+        step = tf.function(network.train_step, input_signature=[SIGNATURE])
+        log = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=network, epochs=epochs)
+        network.stop_training = False
+        log.on_train_begin()
+        for epoch in range(epochs):
+            log.on_epoch_begin(epoch)
+            log.on_epoch_end(epoch, {"loss": float(tf.reduce_mean([step(batch) for batch in data]))})
+            if network.stop_training:
+                break
+        log.on_train_end()
+        return network.history.history
+
+    def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        """Score every item for the step at each row, by the last clicks before it; (n_rows, n_items)."""
+        rows, network, item = np.asarray(rows), self.network_, task.bags.indices
+        length = np.minimum(rows - task.start[rows - 1], LENGTHS[-1])
+        at, real = grid(rows - length, length, int(length.max()))
+        last = np.arange(len(rows)) * at.shape[1] + length - 1
+        items = tf.math.l2_normalize(network.items.value, 1)
+        state = network.states(tf.gather(items, item[at]), task.pause[at], last.astype(np.int32))
+        scores = network.logits(state, items, network.bias.value).numpy()
+        row, step = np.nonzero(real)
+        key, seen = np.unique(row * task.n_items + item[at[row, step]], return_counts=True)
+        row, column = np.divmod(key, task.n_items)
+        scores[row, column] += network.again(state).numpy()[row, 0] * np.log1p(20 * seen)
+        return scores
+
+
+@dataclass
+class Mix(Ranker):
+    """`weight` of the network's and the rest of the neighbours' share of each item; see `fit`."""
+
+    network: NextClick
+    neighbours: SessionKNN
+    weight: float = 0.5
+
+    @property
+    def parts(self) -> tuple[NextClick, SessionKNN]:
+        """The two models whose scores are mixed."""
+        return self.network, self.neighbours
+
+    def fit(
+        self, task: SequenceTask, part: str = "train", callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> "Mix":
+        """Fit both, choose the weight by recall@20 on validation; then both learn from validation, too."""
+        self.network.fit(task, part, callbacks)
+        self.neighbours.fit(task, part)
+        cutoffs = task.cutoffs("valid")[-2000:]
+        mixes = {str(weight): replace(self, weight=weight) for weight in WEIGHTS}
+        first = {"network": self.network, "neighbours": self.neighbours}  # scored once for all the mixes
+        lists = rank_all(first | mixes, task, cutoffs)
+        recall = [np.isfinite(places(task, lists[name], cutoffs)).mean() for name in mixes]
+        self.weight = WEIGHTS[int(np.argmax(recall))]
+        self.network.partial_fit(task, "valid")
+        self.neighbours.fit(until_test(task), part)
+        return self
+
+    def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        """Score every item for the step at each row; (n_rows, n_items)."""
+        return self.combine(*(part.scores(task, rows) for part in self.parts))
+
+    def combine(self, scores: np.ndarray, votes: np.ndarray) -> np.ndarray:
+        """Mix the softmax of the network's scores and the neighbours' shares of votes; (n_rows, n_items)."""
+        share = np.exp(scores - scores.max(axis=1, keepdims=True))
+        share *= self.weight / share.sum(axis=1, keepdims=True)
+        return share + (1 - self.weight) * votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
