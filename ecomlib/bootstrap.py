@@ -74,10 +74,6 @@ def ratio_interval(
     numerator, denominator : array (n_units,)
         One sum per unit (customer or series).
 
-    Returns
-    -------
-    value, low, high : float
-
     Examples
     --------
     >>> ratio_interval(np.array([1.0, 2, 3]), np.array([2.0, 4, 6]))

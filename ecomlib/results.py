@@ -26,18 +26,15 @@ def score_table(
 ) -> pd.DataFrame:
     """Build the results table of several models from the draws of their metrics.
 
+    A row per model and metric, and a row "<headline> / best" per model: the paired ratio to the model with
+    the best headline. Its interval holds 1 where the two are level.
+
     Parameters
     ----------
     draws : dict of model to dict of metric to array (1 + n,)
         Entry 0 is the metric on the data, the rest on bootstrap samples that all models share.
     headline : str
         The metric by which models are compared.
-
-    Returns
-    -------
-    DataFrame
-        A row per model and metric, and a row "<headline> / best" per model: the paired ratio to the
-        model with the best headline. It holds 1 where the two are level.
     """
     best = _best({model: scores[headline][0] for model, scores in draws.items()}, smaller_is_better)
     rows = []
@@ -96,15 +93,7 @@ def score_bars(
     highlight: Mapping[str, str] | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw a results table as horizontal bars with their intervals.
-
-    Parameters
-    ----------
-    results : DataFrame
-        Columns model, value, low, high: the rows of one metric.
-    highlight : dict, optional
-        Model's name -> colour; the others are grey.
-    """
+    """Draw the rows of one metric as bars with intervals; `highlight` gives colours, the rest is grey."""
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots(figsize=(8, 0.5 + 0.4 * len(results)))[1]

@@ -34,16 +34,9 @@ def cache_dir() -> Path:
 
 
 def setup(seed: int = 42) -> None:
-    """Set all seeds, make TensorFlow deterministic, set the figure style, print the versions.
+    """Set the seeds of Python, NumPy and Keras, make TensorFlow deterministic, set the figure style.
 
-    Parameters
-    ----------
-    seed : int
-        Seed for Python, NumPy and Keras.
-
-    Notes
-    -----
-    On one kind of processor the same seed gives bit-identical weights; between kinds of processor
+    Prints the versions. On one kind of processor the same seed gives bit-identical weights; between kinds of processor
     expect differences near 1e-6 in a prediction.
     """
     import keras

@@ -19,15 +19,7 @@ class Dates(NamedTuple):
     end: pd.Timestamp
 
     def parts(self, when: pd.Series | pd.DatetimeIndex | np.ndarray) -> dict[str, np.ndarray]:
-        """Boolean masks of the moments of each part; a moment after the test lies in no part.
-
-        Examples
-        --------
-        >>> days = pd.date_range("2024-01-01", periods=10)
-        >>> dates = Split.last(test="2D", valid="3D").dates(days[-1])
-        >>> {part: int(mask.sum()) for part, mask in dates.parts(days).items()}
-        {'train': 5, 'valid': 3, 'test': 2}
-        """
+        """Boolean masks of the moments of each part; a moment after the test lies in no part."""
         moment = np.asarray(when, dtype="datetime64[ns]")
         valid, test, end = (day.to_datetime64() for day in self)
         return {
@@ -39,10 +31,7 @@ class Dates(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """Train, then validation, then test, in the order of time; the test part is the last.
-
-    Made by `Split.last`; `end` is the last day of the test part, None the last day of the data.
-    """
+    """Train, then validation, then test, in the order of time; made by `Split.last`."""
 
     test: pd.Timedelta
     valid: pd.Timedelta

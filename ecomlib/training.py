@@ -21,17 +21,7 @@ class EpochLog(keras.callbacks.Callback):
 
 
 def learning_curve(history: dict[str, list[float]], ylabel: str, title: str, ax: Axes | None = None) -> Axes:
-    """Draw training and validation loss per epoch.
-
-    Parameters
-    ----------
-    history : dict
-        Keras' `History.history`: "loss" and, if present, "val_loss".
-    ylabel : str
-        The loss and its unit.
-    title : str
-        The message of the figure.
-    """
+    """Draw training and, where `history` (Keras' `History.history`) has it, validation loss per epoch."""
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots()[1]

@@ -9,18 +9,14 @@ from ecomlib.shop.errors import TooShort
 
 
 def past_windows(values: np.ndarray, cutoffs: np.ndarray, n_steps: int) -> np.ndarray:
-    """Cut the n_steps steps that end with each cutoff, without a loop.
+    """Cut the n_steps steps that end with each cutoff; shape (n_cutoffs, n_series, n_steps[, n_features]).
 
     Parameters
     ----------
-    values : array (n_series, n_steps_in_all) or (n_series, n_steps_in_all, n_features)
+    values : array (n_series, n_steps_in_all[, n_features])
     cutoffs : array of int (n_cutoffs,)
         The last step *in* the window.
     n_steps : int
-
-    Returns
-    -------
-    array (n_cutoffs, n_series, n_steps[, n_features])
 
     Examples
     --------

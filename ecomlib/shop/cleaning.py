@@ -19,7 +19,6 @@ def clean(shop: Shop, not_goods: Mapping[str, Sequence[str]] | None = NOT_GOODS)
 
     Parameters
     ----------
-    shop : Shop
     not_goods : mapping of product column to values, or None
         Products with one of these values are left out of the orders. The default names the running
         shop's fuel, gift cards and service lines; values another shop does not have do nothing.
@@ -29,12 +28,7 @@ def clean(shop: Shop, not_goods: Mapping[str, Sequence[str]] | None = NOT_GOODS)
     Shop
         Orders sorted by time, customer and order; products with missing categories called "UNKNOWN".
     report : DataFrame
-        One row a step: lines, revenue (currency), share of all revenue, why.
-
-    Raises
-    ------
-    TooShort
-        When no line is left.
+        One row per step: lines, revenue (currency), share of all revenue, why.
     """
     orders, report = shop.orders, []
     total = orders["revenue"].sum()

@@ -25,12 +25,9 @@ from ecomlib.shop.errors import TABLES
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop's tables. Build one with a loader of `ecomlib.datasets`, or from your own frames.
+    """A shop's tables. Build one with a loader, or from your own frames.
 
-    Raises
-    ------
-    ShopError
-        When a table breaks the contract (see the module's docstring).
+    A table that breaks the contract (see the module's docstring) raises a ShopError.
 
     Examples
     --------
