@@ -1,0 +1,199 @@
+"""The arrows between the rooms of the package, their sizes, and what it costs to come in."""
+
+import ast
+import re
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tools.house import LESSONS, ROOT, USE_CASES, arrows, imports, modules, page, room
+
+CORE = "runtime split panels windows bootstrap probability results training gates shop.shop shop.errors"
+SIDE = ("joined", "scale", "shop.checks", "shop.folder", "shop.exports")  # modules read only when needed
+WINGS = {*USE_CASES, *LESSONS, "own", "stream"}
+ROOMS = ("task", "baselines", "model", "evaluate")
+KNOWN = modules()
+ARROWS = {module: imports(path, KNOWN) for module, path in KNOWN.items()}
+
+
+def wing(name):
+    return room(name) if room(name) in WINGS else "core"
+
+
+def lines(path):
+    """All lines of a file, and those of code: without docstrings, comments and blanks."""
+    text = path.read_text(encoding="utf-8")
+    doc = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+            doc |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    rows = text.splitlines()
+    code = [r for n, r in enumerate(rows, 1) if r.strip() and not r.strip().startswith("#") and n not in doc]
+    return len(rows), len(code)
+
+
+# ---------------------------------------------------------------------------------------------- the rooms
+
+
+def test_every_use_case_has_the_same_rooms():
+    for case in USE_CASES:
+        for name in ROOMS:
+            path = KNOWN[f"ecomlib.{case}.{name}"]
+            found = ast.parse(path.read_text(encoding="utf-8")).body
+            assert any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for node in found), path
+
+
+def test_the_core_has_its_rooms():
+    assert {f"ecomlib.{name}" for name in CORE.split()} <= set(KNOWN)
+
+
+def test_the_page_shows_todays_rooms_and_arrows():
+    text = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    assert text == page(text), "run python -m tools.house"
+
+
+# --------------------------------------------------------------------------------------------- the arrows
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path):
+    path = tmp_path / "ecomlib" / "here.py"
+    path.parent.mkdir()
+    path.write_text(
+        "import numpy\nfrom ecomlib.split import Split\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from ecomlib.gates import RNN\n"
+        "def later():\n    from ecomlib import panels\n    import ecomlib.shop.errors\n"
+    )
+    assert imports(path, KNOWN) == {"ecomlib.split", "ecomlib.panels", "ecomlib.shop.errors"}
+
+
+def test_no_modules_import_each_other():
+    TopologicalSorter({name: found - {"ecomlib"} for name, found in ARROWS.items()}).prepare()
+    TopologicalSorter(arrows()).prepare()
+
+
+def test_no_import_leaves_its_wing_upwards():
+    for module, found in ARROWS.items():
+        for other in found:
+            here, there = wing(module), wing(other)
+            allowed = there in (here, "core") or here in LESSONS or (here, there) == ("clicks", "recommend")
+            assert allowed or here in ("own", "stream"), f"{module} imports {other}"
+    for wide in ("own", "stream"):  # they serve every use case and know no lesson
+        assert not {wing(o) for m, found in ARROWS.items() if wing(m) == wide for o in found} & set(LESSONS)
+
+
+def test_a_use_case_is_read_from_the_task_upwards():
+    for case in USE_CASES:
+        above = {f"ecomlib.{case}.{name}" for name in ("batches", "baselines", "model", "evaluate")}
+        for name in ("reader", "known_ahead", "channels", "history", "task"):
+            assert not ARROWS.get(f"ecomlib.{case}.{name}", set()) & above, f"{case}.{name}"
+        for name in ("batches", "baselines", "evaluate"):
+            assert f"ecomlib.{case}.model" not in ARROWS.get(f"ecomlib.{case}.{name}", set()), (
+                f"{case}.{name}"
+            )
+
+
+def test_the_package_knows_no_notebook_and_no_tool():
+    for module, path in KNOWN.items():
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        names = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        names += [name.name for n in ast.walk(tree) if isinstance(n, ast.Import) for name in n.names]
+        foreign = {name.split(".")[0] for name in names} & {"tools", "benchmarks", "tests", "course", "book"}
+        assert not foreign, f"{module} imports {foreign}"
+        assert not re.search(r"\.ipynb|notebooks/", text), module
+
+
+# ---------------------------------------------------------------------------------------------- the sizes
+
+
+def test_the_core_can_be_read_in_one_evening():
+    core = [lines(p) for m, p in KNOWN.items() if wing(m) == "core" and m[8:] not in SIDE]
+    assert sum(total for total, _ in core) <= 1400
+    assert sum(code for _, code in core) <= 750
+
+
+def test_the_package_stays_small():
+    size = {m: lines(p)[0] for m, p in KNOWN.items()}
+    assert sum(n for m, n in size.items() if wing(m) not in LESSONS) <= 5600
+    assert sum(n for m, n in size.items() if wing(m) == "lessons") <= 1600
+    assert {m: n for m, n in size.items() if n > 400} == {}
+
+
+def test_no_class_or_function_is_too_long():
+    limits = {ast.ClassDef: 150, ast.FunctionDef: 60}
+    found = {
+        f"{module}:{node.name}": node.end_lineno - node.lineno + 1
+        for module, path in KNOWN.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if type(node) in limits and node.end_lineno - node.lineno >= limits[type(node)]
+    }
+    assert found == {}
+
+
+# ----------------------------------------------------------------------------------------------- the words
+
+
+def test_every_public_parameter_has_a_type():
+    bare = []
+    for module, path in KNOWN.items():
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        inner = [n for c in body if isinstance(c, ast.ClassDef) and c.name[0] != "_" for n in c.body]
+        for node in [*body, *inner]:
+            if isinstance(node, ast.FunctionDef) and (node.name == "__init__" or node.name[0] != "_"):
+                known = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                known += [a for a in (node.args.vararg, node.args.kwarg) if a]
+                bare += [
+                    f"{module}:{node.name}({a.arg})"
+                    for a in known
+                    if a.annotation is None and a.arg not in ("self", "cls")
+                ]
+                if node.returns is None and node.name != "__init__":
+                    bare.append(f"{module}:{node.name} -> ?")
+    assert bare == []
+
+
+def test_no_date_of_the_running_shop_outside_its_module():
+    for module, path in KNOWN.items():
+        if module != "ecomlib.shop.complete_journey" and wing(module) not in LESSONS:
+            for number, row in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                assert not re.search(r"[\"']2017-\d\d", row), f"{path}:{number}"
+
+
+def test_the_last_known_step_has_one_name():
+    for path in KNOWN.values():
+        assert not re.search(r"\borigins?\b", path.read_text(encoding="utf-8"), re.IGNORECASE), path
+
+
+# ------------------------------------------------------------------------------------------------ the door
+
+
+def answer(code):
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_door_opens_fast_and_shows_what_is_inside():
+    code = (
+        "import time; begun = time.perf_counter(); import ecomlib; took = time.perf_counter() - begun\n"
+        "import sys; assert not {'tensorflow', 'keras', 'pandas'} & set(sys.modules)\n"
+        "assert {'Shop', 'Split', 'check', 'clean', 'sales', 'setup'} <= set(dir(ecomlib))\n"
+        "print(took)"
+    )
+    assert min(float(answer(code)) for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize("case", USE_CASES)
+def test_a_use_case_needs_no_tensorflow_until_its_network(case):
+    code = (
+        f"import sys; from ecomlib import {case}; {case}.task, {case}.evaluate, {case}.advice\n"
+        f"print(sorted({{'tensorflow', 'keras'}} & set(sys.modules)), callable({case}.task))"
+    )
+    assert answer(code) == "[] True"
+
+
+def test_the_checker_of_exercises_is_at_the_door():
+    assert answer("import ecomlib; print(callable(ecomlib.check))") == "True"
+    assert Path(ROOT / "ecomlib" / "exercises" / "__init__.py").exists()
