@@ -61,15 +61,12 @@ def small_task(bought, known=None):
     first = np.zeros(n, int) if known is None else np.asarray(known)
     weeks = pd.date_range("2024-01-01", periods=w, freq="7D")
     panel = WeeklyPanel(np.zeros((n, w, 3)), ["spend", "baskets", "lines"], np.arange(n), weeks, first)
-    groups = {
-        "category": np.stack([bought, np.zeros_like(bought), np.zeros_like(bought)], axis=-1),
-        "household": np.repeat(bought.max(axis=2)[..., None], 5, axis=2),
-        "marketing": np.zeros((n, w, k, 3), np.float32),
-        "promotion": np.zeros((w, k, 3), np.float32),
-    }
+    values = np.zeros((n, k, w, 14), np.float32)
+    values[..., 0] = bought.swapaxes(1, 2)
+    values[..., 3] = bought.max(axis=2)[:, None]
     parts = {"train": np.arange(w - 5), "valid": np.arange(w - 5, w - 3), "test": np.arange(w - 3, w - 1)}
     names = [f"c{i}" for i in range(k)]
-    return purchases.PurchaseTask(panel, names, Channels(groups), np.zeros((n, 1), np.float32), parts)
+    return purchases.PurchaseTask(panel, names, Channels(values), np.zeros((n, 1), np.float32), parts)
 
 
 # ------------------------------------------------------------------------------------------------- the task
@@ -128,11 +125,19 @@ def test_coupon_is_in_hand_from_the_week_it_comes_to_the_last_it_is_valid_after(
 
 def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
     last, k = 10, len(task.categories)
-    x = task.channels.sequences(last).reshape(len(task.who), k, last + 1, 14)
+    x = task.inputs(last)["weeks"].reshape(len(task.who), k, last + 1, 14)
     for name in purchases.CHANNELS:
         (place,) = purchases.columns(name)
         assert np.array_equal(x[..., place], task.channels[name][:, : last + 1].swapaxes(1, 2))
     assert purchases.columns("category", "household") == list(range(8))
+    n, w, k = task.bought.shape
+    shapes = {group: task.channels[group].shape for group in purchases.GROUPS}
+    assert shapes == {
+        "category": (n, w, k, 3),
+        "household": (n, w, 5),
+        "marketing": (n, w, k, 3),
+        "promotion": (w, k, 3),
+    }
 
 
 @pytest.mark.parametrize("group", list(purchases.GROUPS))
@@ -442,7 +447,7 @@ def test_shop_without_products_is_told_so(shop):
 
 def test_marketing_is_optional():
     bare = purchases.task(toy_shop(), SPLIT, 3)
-    assert not bare.channels.groups["marketing"].any() and bare.who.shape == (25, 1)
+    assert not bare.channels["marketing"].any() and bare.who.shape == (25, 1)
 
 
 def test_a_column_of_free_text_is_refused(shop):

@@ -90,7 +90,7 @@ def advice(table: pd.DataFrame) -> str:
 def kinds(task: PurchaseTask, part: str = "test") -> np.ndarray:
     """Kind of customer of every row: "new" (known 10 weeks), "lapsing" (4 silent weeks), "regular"."""
     cutoffs = task.cutoffs(part)
-    trips = faded_sum(task.channels.groups["household"][..., 0], np.inf)
+    trips = faded_sum(task.channels["household"][..., 0], np.inf)
     before = np.pad(trips, ((0, 0), (SILENT_WEEKS, 0)))[:, : trips.shape[1]]
     silent = (trips == before)[:, cutoffs].T
     known = task.panel.known[:, cutoffs].T

@@ -108,7 +108,7 @@ class PurchaseLSTM:
 
     def _examples(self, task: PurchaseTask, part: str) -> tuple[Any, np.ndarray]:
         y, weight = task.labels(part)
-        keep = weight.any(axis=1)
+        keep = weight.any(axis=1) | (part == "valid")  # what is only watched may be empty
         x = {name: values[keep] for name, values in task.inputs(y.shape[1] - 1, self.without).items()}
         return x, np.stack([y, weight], axis=-1)[keep]
 
@@ -158,7 +158,7 @@ class MultiHotLSTM(PurchaseLSTM):
         bought, lines, held, mailers = (
             task.channels[name] for name in ("bought", "lines", "coupons held", "mailer next week")
         )
-        parts = [bought, lines, task.channels.groups["household"], held, mailers]
+        parts = [bought, lines, task.channels["household"], held, mailers]
         return np.concatenate([part[:, : last + 1] for part in parts], axis=-1)
 
     def _examples(self, task: PurchaseTask, part: str) -> tuple[Any, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.panels import WeeklyPanel, weekly_panel
-from ecomlib.purchases.channels import GROUPS, Channels, build, week_of
+from ecomlib.purchases.channels import GROUPS, Channels, build, columns, week_of
 from ecomlib.shop import BadValue, Shop, TooShort
 from ecomlib.split import Split
 
@@ -83,11 +83,15 @@ class PurchaseTask:
             raise BadValue(
                 f"without={unknown}: there is no such group of inputs; choose from {list(INPUTS)}."
             )
-        n, k = len(self.who), len(self.categories)
+        n, k, w, n_channels = self.channels.values.shape
+        weeks = self.channels.values.reshape(n * k, w, n_channels)[:, : last + 1]
+        left_out = columns(*(name for name in without if name in GROUPS))
+        if left_out:
+            weeks = weeks.copy()
+            weeks[..., left_out] = 0
         product = np.tile(np.arange(k, dtype=np.int32) * ("product" not in without), n)
-        who = self.who * np.float32("who" not in without)
-        weeks = self.channels.sequences(last, without)
-        return {"weeks": weeks, "product": product, "who": np.repeat(who, k, axis=0)}
+        who = np.repeat(self.who * np.float32("who" not in without), k, axis=0)
+        return {"weeks": weeks, "product": product, "who": who}
 
     def labels(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Targets and weights of the sequences, both (n * k, last cutoff + 1); weight 0 outside the part."""
