@@ -1,21 +1,24 @@
 """Each lesson's take-with-you cell runs alone, in a fresh kernel."""
 
 import nbclient
+import nbformat
 import pytest
-from nbformat.v4 import new_notebook
-from notebook_form import find_lessons, name_of
 
-LESSONS = [lesson for lesson in find_lessons() if not lesson.is_solution]
+from tools.notebooks import NOTEBOOKS, find
+
+# In one process with the lesson's own test: both need its memory.
+LESSONS = [
+    pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem)
+    for path in find()
+    if path.parent == NOTEBOOKS
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lesson", LESSONS, ids=name_of)
-def test_it_runs_alone(lesson, request):
-    only = request.config.getoption("--only")
-    if only and only != name_of(lesson):
-        pytest.skip("another lesson was asked for")
-    for cell in lesson.tagged("take-with-you"):
-        notebook = new_notebook(cells=[cell])
-        nbclient.NotebookClient(
-            notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(lesson.folder)}}
-        ).execute()
+@pytest.mark.parametrize("path", LESSONS)
+def test_it_runs_alone(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if "take-with-you" in cell.metadata.get("tags", []):
+            notebook = nbformat.v4.new_notebook(cells=[cell])
+            place = {"metadata": {"path": str(path.parent)}}
+            nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=place).execute()

@@ -1,8 +1,9 @@
-"""Run notebooks again, refresh their outputs, and measure what each of them costs.
+"""Run notebooks again and measure what each of them costs; test them and everything else.
 
-    python -m tools.notebooks [NN ...] [--jobs N] [--measure] [--dry]
+    python -m tools.notebooks run [NN ...] [--jobs N] [--measure] [--dry]
+    python -m tools.notebooks test [NN ...] [--jobs N] [--quick]
 
-Called by `python course.py run` with the course's own Python.
+Called by course.py with the course's own Python.
 """
 
 import argparse
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 TABLE = ROOT / "benchmarks" / "results" / "lessons.csv"
 JOB_GB = 2.5  # memory that one running notebook may need, with some room
-CELL_SECONDS = 600  # a cell that takes longer has lost its kernel
+CELL_SECONDS = 300  # a cell that takes longer has lost its kernel
 ONE_THREAD = dict.fromkeys(["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"], "1")
 
 
@@ -110,7 +111,7 @@ def execute(path: Path, write: bool = True) -> Run:
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(
         notebook,
-        timeout=CELL_SECONDS,
+        timeout=2 * CELL_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
@@ -138,38 +139,65 @@ def execute(path: Path, write: bool = True) -> Run:
     return run
 
 
-def main(arguments: list[str]) -> int:
-    """Run the notebooks that were asked for; print a line for each; 1 when one of them failed."""
-    parser = argparse.ArgumentParser(prog="python course.py run", description="Run notebooks again.")
-    parser.add_argument("notebooks", nargs="*", metavar="NN", help="first letters of notebooks: 21, 2, 21_sales")
-    parser.add_argument("--jobs", type=int, help="how many at once (default: by processors and memory)")
-    parser.add_argument("--measure", action="store_true", help=f"one at a time, and write {TABLE.name}")
-    parser.add_argument("--dry", action="store_true", help="leave the notebooks as they are")
-    options = parser.parse_args(arguments)
-    try:
-        paths = find(options.notebooks)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+def run(options: argparse.Namespace, paths: list[Path]) -> int:
+    """Run notebooks, print a line for each; 1 when one of them failed."""
     known = read_table()
     paths.sort(key=lambda path: -known[name_of(path)].minutes if name_of(path) in known else 0)
     jobs = 1 if options.measure else min(options.jobs or jobs_that_fit(), len(paths))
     if jobs > 1:  # side by side each keeps to one core: threads that wait for each other take far longer
         os.environ.update(ONE_THREAD)
     runs = []
-    print(f"{len(paths)} notebooks, {jobs} at a time\n{'lesson':32s} minutes   cpu s   peak MB", flush=True)
+    print(f"{len(paths)} notebooks, {jobs} at a time\n{'lesson':34s} minutes   cpu s   peak MB", flush=True)
     work = (joblib.delayed(execute)(path, not (options.dry or options.measure)) for path in paths)
-    for run in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        runs.append(run)
-        result = "  FAILED, left as it was" if run.problem else ""
-        print(
-            f"{run.lesson:32s} {run.minutes:7.2f} {run.cpu_seconds:7.0f} {run.peak_mb:9.0f}{result}", flush=True
-        )
-        if run.problem:
-            print(run.problem, flush=True)
+    for done in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        runs.append(done)
+        print(f"{done.lesson:34s} {done.minutes:7.2f} {done.cpu_seconds:7.0f} {done.peak_mb:9.0f}", flush=True)
+        if done.problem:
+            print(f"{done.problem}\n{done.lesson} FAILED and was left as it was.", flush=True)
     if options.measure:
         write_table(runs)
-    return int(any(run.problem for run in runs))
+    return int(any(done.problem for done in runs))
+
+
+def test(options: argparse.Namespace, paths: list[Path]) -> int:
+    """Test everything, or the notebooks named, or all but the notebooks; the exit code is pytest's.
+
+    The notebooks run side by side, each whole one in one process, the longest first (tests/conftest.py).
+    """
+    jobs = "auto" if options.jobs is None else str(options.jobs)
+    pytest = ["-q", "-p", "no:cacheprovider", "-n", jobs, "--dist", "loadgroup", "--no-loadscope-reorder"]
+    nbval = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    nbval += ["--nbval-sanitize-with", str(ROOT / "tests" / "sanitize.cfg")]
+    files = [str(path.relative_to(ROOT)) for path in paths]
+    if options.quick:
+        pytest += ["--doctest-modules", "-m", "not slow and not browser and not book", "tests", "ecomlib"]
+    elif options.notebooks:
+        lessons = [path.stem for path in paths if path.parent == NOTEBOOKS]
+        alone = [f"tests/test_take_with_you.py::test_it_runs_alone[{name}]" for name in lessons]
+        pytest += [*nbval, *files, "tests/test_notebooks.py", *alone]
+    else:
+        pytest += ["--doctest-modules", *nbval, *files, "tests", "ecomlib"]
+    return subprocess.call([sys.executable, "-m", "pytest", *pytest], cwd=ROOT)
+
+
+def main(arguments: list[str]) -> int:
+    """Read the command line and run or test."""
+    parser = argparse.ArgumentParser(prog="python course.py")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("run", "test"):
+        command = commands.add_parser(name)
+        command.add_argument("notebooks", nargs="*", metavar="NN", help="first letters: 21, 2, 21_sales")
+        command.add_argument("--jobs", type=int, help="how many at once (default: by processors and memory)")
+    commands.choices["run"].add_argument("--measure", action="store_true", help=f"only write {TABLE.name}")
+    commands.choices["run"].add_argument("--dry", action="store_true", help="leave the notebooks as they are")
+    commands.choices["test"].add_argument("--quick", action="store_true", help="all but notebooks and book")
+    options = parser.parse_args(arguments)
+    try:
+        paths = find(options.notebooks)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return run(options, paths) if options.command == "run" else test(options, paths)
 
 
 if __name__ == "__main__":
