@@ -1,21 +1,35 @@
-"""Visits: targets and features counted by hand, no leak over the origin, baselines and scores."""
+"""Visits: targets and features counted by hand, no leak over the cutoff, baselines, network and scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from perturb import assert_identical, change_after
-from sklearn.metrics import roc_auc_score
 
+from benchmarks.quality import visits as benchmark
 from ecomlib import visits
-from ecomlib.evaluation import interval
-from ecomlib.sequences import WeeklyPanel, weekly_panel
-from ecomlib.shop import Shop, TooShort
+from ecomlib.bootstrap import draw_units, interval
+from ecomlib.panels import WeeklyPanel
+from ecomlib.shop import BadValue, Shop, TooShort
+from ecomlib.split import Split
+
+SPLIT = Split.last(test="56D", valid="28D")  # of 30 weeks: targets from week 18, from week 22
+
+
+def orders_of(shopped) -> pd.DataFrame:
+    """Ten lines of two dollars, one basket, on the Wednesday of every shopping week; customers 0, 1, ..."""
+    customer, week = np.nonzero(np.atleast_2d(shopped))
+    customer, week = np.repeat(customer, 10), np.repeat(week, 10)
+    when = pd.Timestamp("2024-01-03 12:00") + pd.to_timedelta(7 * week, unit="D")
+    table = pd.DataFrame({"customer_id": customer, "order_id": 1000 * customer + week, "timestamp": when})
+    table = table.assign(product_id=np.arange(len(table)) % 10, quantity=1, revenue=2.0, discount=0.0)
+    return table.sort_values("timestamp", ignore_index=True)
 
 
 def panel_of(shopped) -> WeeklyPanel:
-    """A panel with one basket of 10 lines and 20 dollars in every shopping week."""
+    """The panel of `orders_of`, a customer without any week included."""
     shopped = np.atleast_2d(np.asarray(shopped, dtype=np.float32))
     n, weeks = shopped.shape
     values = shopped[..., None] * np.array([20, 1, 10], np.float32)
@@ -24,8 +38,12 @@ def panel_of(shopped) -> WeeklyPanel:
     return WeeklyPanel(values, ["spend", "baskets", "lines"], np.arange(n), days, first)
 
 
+def task_of(shopped, test: str = "28D", valid: str = "28D", **settings) -> visits.VisitsTask:
+    return visits.task(Shop(orders_of(shopped)), Split.last(test, valid), **settings)
+
+
 @pytest.fixture(scope="module")
-def shop():
+def shop() -> Shop:
     rng = np.random.default_rng(1)
     n = 3000
     customer = rng.integers(0, 40, n)
@@ -45,117 +63,303 @@ def shop():
     return Shop(orders[keep].sort_values("timestamp", ignore_index=True))
 
 
-def arrays_at(shop, valid_origin=16, test_origins=(20, 21)):
-    panel = weekly_panel(shop.orders, "2024-01-01", "2024-07-28")
-    return panel, visits.prepare(panel, valid_origin, np.array(test_origins))
+@pytest.fixture(scope="module")
+def task(shop) -> visits.VisitsTask:
+    return visits.task(shop, SPLIT)
 
 
-def test_targets_count_the_next_four_weeks():
-    y = visits.shopping_weeks_ahead(panel_of([1, 0, 1, 1, 0, 0, 0, 0, 1, 0]))
-    np.testing.assert_array_equal(y, [[2, 2, 1, 0, 1, 1, -1, -1, -1, -1]])
+# ------------------------------------------------------------------------------------------------- the task
 
 
-def test_spending_band():
+def test_the_target_counts_the_weeks_after_the_cutoff_and_not_its_own():
+    y = visits.shopping_weeks_ahead(panel_of([1, 0, 1, 1, 0, 0, 0, 0, 1, 0]), 4)
+    assert y.tolist() == [[2, 2, 1, 0, 1, 1, -1, -1, -1, -1]]
+    assert visits.shopping_weeks_ahead(panel_of([1, 0, 1]), 1).tolist() == [[0, 1, -1]]
+
+
+def test_the_band_compares_with_the_usual_spend():
     panel = panel_of([[1, 1, 1, 1, 1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 1, 1, 1, 1, 0, 0]])
-    band = visits.spending_band_ahead(panel)
-    np.testing.assert_array_equal(band[0], [2, 2, 2, 2, 2, 1, -1, -1, -1, -1])
+    band = benchmark.spending_band_ahead(panel, 4)
+    assert band[0].tolist() == [2, 2, 2, 2, 2, 1, -1, -1, -1, -1]
     # The second: usual after week 0 is 80 (one week known), after week 3 it is 20, then 80 follow.
-    np.testing.assert_array_equal(band[1, :4], [1, 2, 3, 3])
+    assert band[1, :4].tolist() == [1, 2, 3, 3]
 
 
 def test_channels_of_a_typical_shopping_week_are_one():
-    x = visits.channels(panel_of([0, 1, 0, 1]), 3)
-    np.testing.assert_allclose(x[0, :, 0], [0, 1, 0, 1])
-    np.testing.assert_allclose(x[0, :, 1:4], np.repeat([[0], [1], [0], [1]], 3, axis=1), rtol=1e-6)
-    np.testing.assert_allclose(x[0, :, 4], [0, 1, 1, 1])
+    shopped = np.ones((2, 20), int)
+    shopped[0, [0, 1, 2, 5]] = 0
+    channel = task_of(shopped, min_known=2).channel
+    assert list(channel) == ["shopped", "spend", "baskets", "lines", "known"]
+    for name in ("shopped", "spend", "baskets", "lines"):
+        np.testing.assert_allclose(channel[name], shopped, rtol=1e-6)
+    assert channel["known"][0].tolist() == [0, 0, 0] + [1] * 17  # from the first order on
+
+
+def test_the_scale_of_the_channels_ends_with_the_training_cutoffs():
+    orders = orders_of(np.ones((3, 20)))
+    split = Split.last("28D", "28D")
+    task = visits.task(Shop(orders), split)
+    dear = orders["timestamp"] >= task.panel.weeks[task.cutoffs("train")[-1] + 1]
+    later = visits.task(Shop(orders.assign(revenue=orders["revenue"].where(~dear, 99.0))), split)
+    assert_identical(later.x[:, : task.cutoffs("train")[-1] + 1], task.x[:, : task.cutoffs("train")[-1] + 1])
+    assert (later.channel["spend"][:, -1] > 1.5).all()
+
+
+def test_the_parts_share_no_week_and_the_last_target_is_the_last_week(task):
+    train, valid, test = (task.cutoffs(part) for part in ("train", "valid", "test"))
+    assert train.tolist() == list(range(7, 14))  # targets end in week 17
+    assert valid.tolist() == [17] and test.tolist() == [21, 22, 23, 24, 25]
+    assert len(task.panel.weeks) == 30
+
+
+def test_a_split_that_ends_earlier_cuts_the_weeks_after_it(shop):
+    task = visits.task(shop, Split.last("56D", "28D", end="2024-07-14"))
+    assert task.panel.weeks[-1] == pd.Timestamp("2024-07-08") and task.x.shape[1] == 28
+    assert task.cutoffs("test")[-1] == 23 and (task.y[:, -4:] == -1).all()
+
+
+def test_a_customer_is_forecast_from_its_eighth_known_week_on_silent_ones_included():
+    shopped = np.ones((3, 24), int)
+    shopped[1, :9] = 0  # known from week 9 on: forecast from week 16 on
+    shopped[2, 1:] = 0  # silent since week 0
+    task = task_of(shopped, test="56D", valid="28D")
+    assert task.cutoffs("test").tolist() == [15, 16, 17, 18, 19]
+    customer, cutoff, y = task.rows("test")
+    assert customer.tolist() == [0, 2] + [0, 1, 2] * 4
+    assert cutoff.tolist() == [15, 15] + [16] * 3 + [17] * 3 + [18] * 3 + [19] * 3
+    assert y.tolist() == [4, 0] + [4, 4, 0] * 4
+
+
+def test_labels_and_weights_hold_exactly_the_rows(task):
+    for part in ("train", "valid", "test"):
+        customer, cutoff, y = task.rows(part)
+        labels, weight = task.labels(part)
+        assert labels.shape == weight.shape == (40, task.cutoffs(part)[-1] + 1)
+        assert (weight[customer, cutoff] == 1).all() and weight.sum() == len(y)
+        assert_identical(labels[customer, cutoff], y)
+        assert not labels[weight == 0].any()
+
+
+def test_flat_takes_the_rows_in_their_order(task):
+    customer, cutoff, _ = task.rows("test")
+    names = 100 * np.arange(40) + task.cutoffs("test")[:, None]
+    assert_identical(task.flat(names, "test"), 100 * customer + cutoff)
+
+
+def test_another_target_and_horizon(shop):
+    task = visits.task(shop, SPLIT, target=benchmark.spending_band_ahead, n_classes=4, horizon=2, min_known=3)
+    assert task.cutoffs("train").tolist() == list(range(2, 16)) and task.cutoffs("valid").tolist() == [
+        17,
+        18,
+        19,
+    ]
+    p = visits.ClassShares().fit(task).predict(task, task.cutoffs("valid"))
+    assert p.shape == (3, 40, 4)
+    assert visits.task(shop, SPLIT, horizon=2).n_classes == 3
+
+
+def test_what_cannot_be_done_is_said_in_one_sentence(shop, task):
+    with pytest.raises(TooShort, match="train: of 20 weeks none has a customer known for 8 weeks"):
+        task_of(np.ones((2, 20)), test="56D", valid="28D")
+    with pytest.raises(TooShort, match="valid: "):
+        task_of(np.ones((2, 30)), test="56D", valid="21D")
+    with pytest.raises(TooShort, match="at least one"):
+        visits.task(Shop(orders_of(np.zeros((1, 3)))), SPLIT)
+    with pytest.raises(BadValue, match="at least 1"):
+        visits.task(shop, SPLIT, horizon=0)
+    with pytest.raises(BadValue, match="class 4"):
+        visits.task(shop, SPLIT, n_classes=4)
+    with pytest.raises(BadValue, match="no part 'tests'"):
+        task.cutoffs("tests")
+    with pytest.raises(BadValue, match="is no forecast"):
+        task.flat(np.zeros((2, 40)), "test")
+    with pytest.raises(BadValue, match="fit it on this task"):
+        visits.ClassShares().fit(visits.task(shop, SPLIT, horizon=2)).predict(task, task.cutoffs("test"))
+    with pytest.raises(TooShort, match="every row has class 4"):
+        visits.Logistic().fit(task_of(np.ones((2, 30))))
+
+
+# -------------------------------------------------------------------------------------- features, baselines
 
 
 def test_features_by_hand():
-    values, names = visits.features(panel_of([0, 1, 0, 0, 1, 0, 0, 0]), n_lags=2)
+    values, names = visits.features(panel_of([0, 1, 0, 0, 1, 0, 0, 0]))
     now = dict(zip(names, values[0, -1], strict=True))
     assert (now["recency"], now["known"], now["mean gap"], now["longest gap"]) == (3, 7, 3, 3)
+    assert now["recency / known"] == pytest.approx(3 / 7) and now["recency / mean gap"] == 1
     assert now["shopped, 4 weeks"] == 0.25 and now["shopped, 52 weeks"] == pytest.approx(2 / 7)
-    assert now["spend, lag 0"] == 0 and values.shape[-1] == 27 + 2 * 2
+    assert now["spend of a shopping week"] == pytest.approx(np.log1p(20))
+    assert now["spend, 8 weeks"] == pytest.approx(np.log1p(40 / 7))
+    assert now["spend, lag 0"] == 0 and now["spend, lag 3"] == pytest.approx(np.log1p(20))
+    assert now["baskets, lag 6"] == pytest.approx(np.log(2)) and values.shape[-1] == 51
+    assert values[0, 0, names.index("recency")] == 0  # nothing is known
 
 
-def test_parts_do_not_overlap(shop):
-    _, task = arrays_at(shop)
-    assert task.origins["train"][-1] + visits.HORIZON == task.origins["valid"][0]
-    for part in task.origins:
-        customer, origin, y = task.rows(part)
-        assert (y >= 0).all() and (task.x[customer, origin, -1] == 1).all()
-        assert task.weight(part).sum() == len(y)
+@pytest.mark.parametrize("cutoff", [17, 21])
+def test_nothing_leaks_over_the_cutoff(shop, cutoff):
+    """Change all that comes after the cutoff: inputs, features and forecasts at it stay bit-identical."""
+    after = pd.Timestamp("2024-01-01") + pd.Timedelta(weeks=cutoff + 1)
 
-
-@pytest.mark.parametrize("origin", [12, 20])
-def test_nothing_leaks_over_the_origin(shop, origin):
-    """Change all that comes after the origin: inputs, features and baselines at it stay bit-identical."""
-    cutoff = pd.Timestamp("2024-01-01") + pd.Timedelta(weeks=origin + 1)
-
-    def at_origin(shop):
-        panel, task = arrays_at(shop)
-        assert (panel.customers == np.arange(40)).all()
-        values, names = visits.features(panel)
-        prior = np.full(5, 0.2)
-        past = visits.own_past(task, "test", prior) if origin == 20 else np.zeros(0)
-        first = (task.rows("test")[1] == 20) if origin == 20 else slice(0)
-        known = panel.known[:, origin] > 0
+    def at_cutoff(shop):
+        task = visits.task(shop, SPLIT)
+        assert (task.panel.customers == np.arange(40)).all()
+        known = task.panel.known[:, cutoff] > 0
+        rules = (visits.ClassShares(), visits.OwnPast(), visits.RecencyFrequencyMoney(), visits.Logistic())
+        trees = visits.LightGBM(leaf_rows=5, trees=3)
         return {
-            "x": task.x[:, : origin + 1],
-            "features": values[:, : origin + 1][known],
-            "cells": visits.rfm_cells(values, names)[:, origin][known],
-            "own past": past[first],
-            "targets": task.y[:, : origin + 1 - visits.HORIZON],
+            "x": task.x[:, : cutoff + 1],
+            "features": visits.features(task.panel)[0][:, : cutoff + 1][known],
+            "targets": task.y[:, : cutoff + 1 - task.horizon],
+            "labels": task.labels("train"),
+            **{m.name: m.fit(task).predict(task, np.array([cutoff]))[:, known] for m in (*rules, trees)},
         }
 
-    assert_identical(at_origin(shop), at_origin(change_after(shop, cutoff)))
+    assert_identical(at_cutoff(shop), at_cutoff(change_after(shop, after)))
+
+
+def test_class_shares_count_the_training_rows_only():
+    shopped = np.ones((2, 24), int)
+    shopped[1, 17:] = 0
+    task = task_of(shopped)
+    # Training cutoffs 7 to 11; the targets of the last end in week 15, the second one's silence begins in 17.
+    p = visits.ClassShares().fit(task).predict(task, task.cutoffs("valid"))
+    assert p.shape == (1, 2, 5) and p[0].tolist() == [[0, 0, 0, 0, 1]] * 2
+    assert visits.ClassShares().fit(task, "valid").prior.tolist() == [0, 0.5, 0, 0, 0.5]
 
 
 def test_own_past_counts_complete_windows_only():
-    shopped = np.tile([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], (2, 1))
-    task = visits.prepare(panel_of(shopped), 12, np.array([16, 17]))
-    p = visits.own_past(task, "test", np.full(5, 0.2), strength=0.0, half_life=1e9)
+    shopped = np.tile([1] * 12 + [0] * 12, (2, 1))
+    shopped[:, -1] = 1  # so that the data go on to the last week
+    task = task_of(shopped)
+    rule = visits.OwnPast(strength=1e-12, half_life=1e9).fit(task)
+    p = rule.predict(task, np.array([16, 3]))
     # At week 16 the complete windows are those of weeks 0 to 12: eight full ones, then 3, 2, 1, 0, 0.
-    np.testing.assert_allclose(p[0] * 13, [2, 1, 1, 1, 8], rtol=1e-6)
+    np.testing.assert_allclose(p[0, 0] * 13, [2, 1, 1, 1, 8], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(p[1, 0], rule.prior)  # no window is over yet
 
 
-def test_rfm_rule_learns_the_shares_of_a_cell():
-    cells, y = np.array([3, 3, 3, 7]), np.array([1, 1, 0, 2])
-    p = visits.rfm_rule(cells, y, np.array([3, 7, 11]), np.full(5, 0.2), strength=1e-9)
-    np.testing.assert_allclose(p[:2], [[1 / 3, 2 / 3, 0, 0, 0], [0, 0, 1, 0, 0]], atol=1e-6)
-    np.testing.assert_allclose(p[2], 0.2)
+def test_own_past_fades_and_is_drawn_to_the_shares():
+    shopped = np.ones((1, 24), int)
+    shopped[0, 4:12] = 0
+    task = task_of(shopped)
+    rule = visits.OwnPast(strength=2.0, half_life=1.0).fit(task)
+    rule.prior = np.full(5, 0.2)
+    # At week 5 the windows of weeks 0 and 1 are over: 3 and 2 shopping weeks, the older one fades to a half.
+    np.testing.assert_allclose(rule.predict(task, np.array([5]))[0, 0] * 3.5, [0.4, 0.4, 1.4, 0.9, 0.4])
 
 
-def test_auc_equals_sklearn_with_weights_and_ties():
+def test_the_cells_of_recency_frequency_and_money():
+    rule = visits.RecencyFrequencyMoney(money=(25, 60))
+    rule.limits = np.log1p([25, 60])
+    rfm = np.array([[0, 0.1, 0.0], [1, 0.2, 3.2], [2, 0.5, 3.3], [9, 1.0, 5.0]])
+    assert rule._cell(rfm).tolist() == [0, 15 + 3 + 0, 30 + 6 + 1, 60 + 12 + 2]
+
+
+def test_the_rule_learns_the_shares_of_a_cell():
+    shopped = np.zeros((3, 30), int)
+    shopped[0] = 1  # recency 0, frequency 1: always 4
+    shopped[1, ::2] = shopped[2, ::2] = 1  # every other week: always 2
+    task = task_of(shopped)
+    rule = visits.RecencyFrequencyMoney(strength=1e-9, money=(25, 60)).fit(task)
+    p = rule.predict(task, task.cutoffs("test"))
+    np.testing.assert_allclose(p[0], np.eye(5)[[4, 2, 2]], atol=1e-6)
+    np.testing.assert_allclose(rule.shares[74], rule.prior)  # a cell that training never met
+
+
+def test_money_is_cut_into_thirds_of_the_shop(task):
+    rule = visits.RecencyFrequencyMoney().fit(task)
+    spend = rule._values(task)[task.rows("train")[0], task.rows("train")[1], 2]
+    assert np.allclose(np.bincount(np.digitize(spend, rule.limits)) / len(spend), 1 / 3, atol=0.01)
+
+
+def test_learners_answer_for_classes_they_never_saw(task):
+    y = np.where(task.y >= 0, np.minimum(2 * (task.y > 2), task.y), -1)  # only the classes 0 and 2 are left
+    few = replace(task, y=y)
+    for model in (visits.Logistic(), visits.LightGBM(leaf_rows=5, trees=5, fits=2)):
+        p = model.fit(few).predict(few, few.cutoffs("test"))
+        assert p.shape == (5, 40, 5) and not p[..., [1, 3, 4]].any()
+        np.testing.assert_allclose(p.sum(axis=-1), 1, atol=1e-9)
+        hit = few.flat(p, "test")[np.arange(len(few.rows("test")[2])), few.rows("test")[2]]
+        assert hit.mean() > 0.6
+
+
+def test_a_choice_of_settings_reads_no_test_week(shop, task):
+    changed = visits.task(change_after(shop, task.panel.weeks[22]), SPLIT)
+    choices = [
+        benchmark.tune(visits.OwnPast, t, strength=(1, 10), half_life=(2, 13)) for t in (task, changed)
+    ]
+    assert choices[0] == choices[1]
+
+
+# ------------------------------------------------------------------------------------------------- scores
+
+
+def test_scores_by_hand():
+    shopped = np.zeros((2, 24), int)
+    shopped[0] = 1
+    shopped[1, 0] = 1
+    task = task_of(shopped)  # one test cutoff; classes 4 and 0
+    p = np.array([[[0.1, 0.1, 0.1, 0.2, 0.5], [0.25, 0.5, 0.25, 0.0, 0.0]]])
+    scores = visits.draws(task, p, n=10)
+    assert scores["log-loss"][0] == pytest.approx((np.log(2) + np.log(4)) / 2, rel=1e-5)
+    brier = (0.01 * 3 + 0.04 + 0.25, 0.5625 + 0.25 + 0.0625)
+    assert scores["Brier"][0] == pytest.approx(np.mean(brier), rel=1e-4)
+    assert scores["accuracy"][0] == 0.5 and scores["AUC silent"][0] == 1
+    assert np.isnan(scores["AUC macro"][0])  # nobody has class 1
+
+
+def test_a_draw_takes_whole_customers():
     rng = np.random.default_rng(0)
-    score, label = rng.integers(0, 9, 200) / 9, rng.random(200) < 0.3
-    weights = rng.integers(0, 3, (4, 200)).astype(float)
-    expected = [roc_auc_score(label, score, sample_weight=w) for w in weights]
-    np.testing.assert_allclose(visits.weighted_auc(score, label, weights), expected)
+    shopped = (rng.random((30, 40)) < rng.random((30, 1))).astype(int)
+    shopped[:, [0, -1]] = 1
+    task = task_of(shopped, test="84D")
+    cutoffs = task.cutoffs("test")
+    p = np.tile(rng.dirichlet(np.ones(5), (1, 30)), (len(cutoffs), 1, 1))
+    found = visits.draws(task, p, n=200, seed=3)
+    customer, _, y = task.rows("test")
+    losses = -np.log(task.flat(p, "test")[np.arange(len(y)), y])
+    weights = draw_units(30, 200, 3)[:, customer]
+    np.testing.assert_allclose(found["log-loss"], (weights * losses).sum(1) / weights.sum(1), rtol=1e-4)
+    _, low, high = interval(found["log-loss"])
+    assert high - low > 3 * losses.std() / np.sqrt(len(losses))  # drawn rows would be 0.8 of it at most
+    assert_identical(found, visits.draws(task, p, n=200, seed=3))
 
 
-def test_evaluate_pairs_its_draws():
-    rng = np.random.default_rng(0)
-    customer, y = np.repeat(np.arange(50), 4), rng.integers(0, 5, 200)
-    p = rng.dirichlet(np.ones(5), 200)
-    a, b = visits.evaluate(p, y, customer, n=50), visits.evaluate(p, y, customer, n=50)
-    assert_identical(a, b)
-    value, low, high = interval(a["log-loss"])
-    assert low < value < high
-    assert value == pytest.approx(-np.log(p[np.arange(200), y]).mean(), rel=1e-5)
+def test_evaluate_and_advice_speak_of_all_models(task):
+    models = [visits.ClassShares(), visits.OwnPast()]
+    p = {m.name: m.fit(task).predict(task, task.cutoffs("test")) for m in models}
+    table = visits.evaluate(task, p, n=50)
+    assert list(table.columns) == ["model", "metric", "value", "low", "high"]
+    assert set(table["metric"]) == {
+        "log-loss",
+        "Brier",
+        "accuracy",
+        "AUC silent",
+        "AUC macro",
+        "log-loss / best",
+    }
+    assert visits.advice(table).startswith("Use own past: log-loss ")
+    valid = visits.evaluate(
+        task, {"class shares": models[0].predict(task, task.cutoffs("valid"))}, "valid", n=5
+    )
+    assert valid["value"][0] != table["value"][0]
 
 
-def test_errors_say_what_to_do():
-    with pytest.raises(TooShort, match="cannot hold"):
-        visits.prepare(panel_of(np.ones(20)), 14, np.array([18]))
-    with pytest.raises(TooShort, match="overlap"):
-        visits.prepare(panel_of(np.ones(30)), 14, np.array([16]))
+@pytest.mark.parametrize("fault", [np.nan, -0.5, 2.0])
+def test_what_is_no_probability_is_refused(task, fault):
+    p = visits.ClassShares().fit(task).predict(task, task.cutoffs("test")).copy()
+    p[0, 1, 2] = fault
+    with pytest.raises(BadValue, match="probabilities"):
+        visits.draws(task, p)
+    with pytest.raises(BadValue, match="lacks 5 classes"):
+        visits.draws(task, p[..., :4])
+
+
+# ------------------------------------------------------------------------------------------------ networks
 
 
 def test_the_same_weights_serve_every_week_and_the_last_week():
-    from ecomlib.models import visits_model
-
-    every, last = (visits_model(5, every_week=e, units=4) for e in (True, False))
+    every, last = (visits.visits_network(5, every_week=e, units=4) for e in (True, False))
     last.set_weights(every.get_weights())
     x = np.random.default_rng(0).normal(size=(3, 6, 5)).astype("float32")
     p = every.predict(x, verbose=0)
@@ -165,12 +369,23 @@ def test_the_same_weights_serve_every_week_and_the_last_week():
     np.testing.assert_allclose(p[:, 2], every.predict(x[:, :3], verbose=0)[:, -1], atol=1e-6)
 
 
+def test_the_network_learns_and_forecasts_beyond_the_last_target():
+    shopped = np.zeros((24, 30), int)
+    shopped[:12] = 1  # half of the customers always come, half never again
+    shopped[12:, 0] = 1
+    task = task_of(shopped)
+    net = visits.VisitsLSTM(epochs=30, units=4, learning_rate=0.05, recurrent_dropout=0).fit(task, watch=True)
+    assert net.history["val_loss"][-1] < 0.1 < net.history["val_loss"][0]
+    p = net.predict(task, np.array([task.cutoffs("test")[0], 29]))  # 29: the last week, nothing follows it
+    assert p.shape == (2, 24, 5)
+    assert p[:, :12].argmax(axis=-1).tolist() == [[4] * 12] * 2
+    assert not p[:, 12:].argmax(axis=-1).any()
+
+
 @pytest.mark.parametrize("every_week", [True, False])
 def test_lesson_16_and_the_package_build_one_network(every_week):
     import keras
     import nbformat
-
-    from ecomlib.models import visits_model
 
     path = Path(__file__).parents[1] / "notebooks" / "16_first_keras_lstm.ipynb"
     cells = nbformat.read(path, as_version=4).cells
@@ -179,7 +394,7 @@ def test_lesson_16_and_the_package_build_one_network(every_week):
     names = {"keras": keras, "x": x, "UNITS": 50, "N_CLASSES": 5}
     exec(source.split("\n\n\n")[0], names)  # the function, without what the cell does with it
     models = []
-    for make in (lambda: names["build"](every_week), lambda: visits_model(5, every_week=every_week)):
+    for make in (lambda: names["build"](every_week), lambda: visits.visits_network(5, every_week=every_week)):
         keras.utils.set_random_seed(1)
         models.append(make())
     assert_identical(*(m.get_weights() for m in models))

@@ -1,0 +1,104 @@
+"""The network of lesson 16: two LSTM layers and a softmax, with a forecast after every week."""
+
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import keras
+import numpy as np
+
+from ecomlib.visits.task import VisitsTask
+
+Callbacks = Sequence[keras.callbacks.Callback]
+
+
+def visits_network(
+    n_channels: int,
+    n_classes: int = 5,
+    units: int = 50,
+    every_week: bool = True,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+) -> keras.Model:
+    """Two LSTM layers and a softmax.
+
+    Parameters
+    ----------
+    every_week : bool
+        True: a forecast after every week, (batch, n_weeks, n_classes). False: after the last week only,
+        (batch, n_classes). The weights are the same arrays in both.
+
+    Returns
+    -------
+    keras.Model
+        Input (batch, n_weeks, n_channels), n_weeks free; not compiled.
+    """
+    drop = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
+    return keras.Sequential(
+        [
+            keras.Input((None, n_channels)),
+            keras.layers.LSTM(units, return_sequences=True, **drop),
+            keras.layers.LSTM(units, return_sequences=every_week, **drop),
+            keras.layers.Dense(n_classes, activation="softmax"),
+        ]
+    )
+
+
+class VisitsLSTM:
+    """`visits_network`, trained on a forecast after every week.
+
+    Parameters
+    ----------
+    seed, epochs, batch_size, units : int
+    learning_rate : float
+        Start of a cosine schedule that ends at 0.
+    recurrent_dropout : float
+        Share of the state that is dropped at every training step.
+    """
+
+    name = "LSTM"
+
+    def __init__(
+        self,
+        seed: int = 0,
+        epochs: int = 18,
+        batch_size: int = 32,
+        learning_rate: float = 4e-3,
+        units: int = 50,
+        recurrent_dropout: float = 0.2,
+    ):
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.learning_rate, self.units, self.recurrent_dropout = learning_rate, units, recurrent_dropout
+
+    def fit(
+        self, task: VisitsTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
+    ) -> Self:
+        """Train on a part's cutoffs; `watch` adds the validation loss of each epoch."""
+        keras.utils.set_random_seed(self.seed)
+        self.n_classes = task.n_classes
+        x, y, weight = self._examples(task, part)
+        drop = self.recurrent_dropout
+        self.model = visits_network(x.shape[-1], self.n_classes, self.units, recurrent_dropout=drop)
+        steps = self.epochs * math.ceil(len(x) / self.batch_size)
+        self.model.compile(
+            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)),
+            keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
+        )
+        valid = self._examples(task, "valid") if watch else None
+        options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": list(callbacks)}
+        self.history = self.model.fit(
+            x, y, sample_weight=weight, validation_data=valid, validation_batch_size=512, verbose=0, **options
+        ).history
+        return self
+
+    @staticmethod
+    def _examples(task: VisitsTask, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        y, weight = task.labels(part)
+        keep = weight.any(axis=1)
+        return task.x[keep, : y.shape[1]], y[keep], weight[keep]
+
+    def predict(self, task: VisitsTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Probabilities (n_cutoffs, n_customers, n_classes)."""
+        task.check_same(self.n_classes)
+        p = self.model.predict(task.x[:, : int(np.max(cutoffs)) + 1], batch_size=512, verbose=0)
+        return p[:, cutoffs].swapaxes(0, 1)

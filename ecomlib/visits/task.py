@@ -1,0 +1,183 @@
+"""Shop in, visits task out: one weekly sequence per customer, and how many of the next weeks have a trip.
+
+The *cutoff* is the last week that is known, the target counts the weeks after it. Weeks are counted by their
+position in the panel.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecomlib.panels import WeeklyPanel, weekly_panel
+from ecomlib.shop import BadValue, Shop, TooShort
+from ecomlib.split import Split
+from ecomlib.windows import future_windows
+
+CHANNELS = ("shopped", "spend", "baskets", "lines", "known")
+
+
+@dataclass(frozen=True)
+class VisitsTask:
+    """The task as arrays; n customers, w weeks.
+
+    Attributes
+    ----------
+    panel : WeeklyPanel
+        What each customer did in every week.
+    x : float32 (n, w, 5)
+        What a network reads, see `channel`.
+    y : int (n, w)
+        Class of the weeks after each week, 0 to n_classes - 1; -1 where the data end before.
+    horizon, min_known, n_classes : int
+        Weeks ahead, weeks a customer must be known before it is forecast, possible answers.
+    parts : dict
+        "train", "valid", "test": positions of the cutoffs.
+    """
+
+    panel: WeeklyPanel
+    x: np.ndarray
+    y: np.ndarray
+    horizon: int
+    min_known: int
+    n_classes: int
+    parts: dict[str, np.ndarray]
+
+    @property
+    def channel(self) -> dict[str, np.ndarray]:
+        """The channels by name, each (n, w).
+
+        "shopped" and "known" (since the first order) are 0 or 1; "spend", "baskets" and "lines" are
+        log(1 + value) over its mean in the shopping weeks of the training cutoffs.
+        """
+        return {name: self.x[..., i] for i, name in enumerate(CHANNELS)}
+
+    def cutoffs(self, part: str) -> np.ndarray:
+        """Positions of the cutoffs of "train", "valid" or "test"; their targets lie inside the part."""
+        if part not in self.parts:
+            raise BadValue(f"there is no part {part!r}; choose from {list(self.parts)}.")
+        return self.parts[part]
+
+    def target(self, cutoffs: np.ndarray) -> np.ndarray:
+        """Class of the weeks after each cutoff: int (n_cutoffs, n)."""
+        return self.y[:, cutoffs].T
+
+    def use(self, cutoffs: np.ndarray) -> np.ndarray:
+        """Customers forecast at each cutoff, silent ones included: bool (n_cutoffs, n)."""
+        known = self.panel.known[:, cutoffs].T
+        return (known >= self.min_known) & (self.target(cutoffs) >= 0)
+
+    def labels(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and weights, both (n, last cutoff + 1); target 0 and weight 0 outside the part."""
+        cutoffs = self.cutoffs(part)
+        weight = np.zeros((len(self.x), int(cutoffs.max()) + 1), np.float32)
+        weight[:, cutoffs] = self.use(cutoffs).T
+        return np.where(weight > 0, self.y[:, : weight.shape[1]], 0), weight
+
+    def rows(self, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Customer, cutoff (positions) and target of every row that counts, each (n_rows,).
+
+        Rows stand cutoff by cutoff, then customer by customer.
+        """
+        cutoffs = self.cutoffs(part)
+        cutoff, customer = np.nonzero(self.use(cutoffs))
+        return customer, cutoffs[cutoff], self.flat(self.target(cutoffs), part)
+
+    def flat(self, values: np.ndarray, part: str) -> np.ndarray:
+        """The rows that count, in the order of `rows`, of an array (n_cutoffs, n) or (n_cutoffs, n, k)."""
+        use = self.use(self.cutoffs(part))
+        if np.shape(values)[:2] != use.shape:
+            raise BadValue(
+                f"{part}: an array of shape {np.shape(values)} is no forecast, which begins with {use.shape}."
+            )
+        return np.asarray(values)[use]
+
+    def check_same(self, n_classes: int) -> None:
+        """Refuse a model that was fitted on another number of classes."""
+        if n_classes != self.n_classes:
+            raise BadValue(
+                f"the model knows {n_classes} classes, the task {self.n_classes}; fit it on this task."
+            )
+
+
+def shopping_weeks_ahead(panel: WeeklyPanel, horizon: int) -> np.ndarray:
+    """Weeks with a trip among the `horizon` after each week: int (n, w), -1 at the end."""
+    return sum_ahead((panel["baskets"] > 0).astype(int), horizon)
+
+
+def sum_ahead(values: np.ndarray, horizon: int) -> np.ndarray:
+    """Sum of the `horizon` weeks after each week: (n, w), -1 at the end."""
+    ahead = np.full(values.shape, -1, values.dtype)
+    weeks = np.arange(values.shape[1] - horizon)
+    ahead[:, : len(weeks)] = future_windows(values, weeks, horizon).sum(axis=-1).T
+    return ahead
+
+
+def task(
+    shop: Shop,
+    split: Split,
+    target: Callable[[WeeklyPanel, int], np.ndarray] = shopping_weeks_ahead,
+    n_classes: int | None = None,
+    horizon: int = 4,
+    min_known: int = 8,
+) -> VisitsTask:
+    """Build the task. The scales of the channels come from the weeks up to the last training cutoff.
+
+    Parameters
+    ----------
+    shop : Shop
+        Orders are enough.
+    split : Split
+        Whole weeks. A target lies in one part with all its weeks, so the parts share none of them.
+    target : function of panel and horizon
+        The class of each customer and week, int (n, w), -1 where it is not known yet.
+    n_classes : int, optional
+        Classes of the target. Default: horizon + 1, as `shopping_weeks_ahead` has.
+    horizon : int
+        Weeks ahead.
+    min_known : int
+        Weeks since its first order, that week included, after which a customer is forecast.
+
+    Returns
+    -------
+    VisitsTask
+
+    Raises
+    ------
+    TooShort
+        When a part holds no forecast.
+    BadValue
+        When horizon or min_known is below 1, a part is not made of whole weeks, or a class is too large.
+    """
+    if min(horizon, min_known) < 1:
+        raise BadValue(f"horizon={horizon}, min_known={min_known}: both are weeks, at least 1.")
+    panel = weekly_panel(shop.orders)
+    first_valid, first_test, end = split.positions(panel.weeks)
+    if end < len(panel.weeks):
+        panel = weekly_panel(shop.orders, end=panel.weeks[end - 1])
+    parts = {
+        "train": np.arange(min_known - 1, first_valid - horizon),
+        "valid": np.arange(first_valid - 1, first_test - horizon),
+        "test": np.arange(first_test - 1, end - horizon),
+    }
+    for part, cutoffs in parts.items():
+        if not (panel.known[:, cutoffs] >= min_known).any():
+            raise TooShort(
+                f"{part}: of {end} weeks none has a customer known for {min_known} weeks and the {horizon} "
+                f"weeks after it in the same part; give a longer history or part, or a smaller min_known."
+            )
+    y, n_classes = target(panel, horizon), horizon + 1 if n_classes is None else n_classes
+    if y.max() >= n_classes:
+        raise BadValue(
+            f"the target holds a class {y.max()}; with n_classes={n_classes} the last is one less."
+        )
+    x = _channels(panel, int(parts["train"][-1]))
+    return VisitsTask(panel, x, y, horizon, min_known, n_classes, parts)
+
+
+def _channels(panel: WeeklyPanel, last: int) -> np.ndarray:
+    """See `VisitsTask.channel`; the scale comes from weeks 0 to `last`."""
+    shopped, logs = panel["baskets"] > 0, np.log1p(panel.values)
+    scale = logs[:, : last + 1][shopped[:, : last + 1]].mean(axis=0)
+    known = (panel.known > 0)[..., None]
+    return np.concatenate([shopped[..., None], logs / scale, known], axis=-1).astype(np.float32)
