@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -42,9 +43,9 @@ class SessionKNN(Ranker):
     k: int = 100
     fade: float = 0.8
     recent: int = 1000
+    name: ClassVar[str] = "session-kNN"
 
-    def fit(self, task: SequenceTask, part: str = "train") -> "SessionKNN":
-        """Keep the sessions of a part; returns the model itself."""
+    def _learn(self, task: SequenceTask, part: str) -> None:
         sessions = sequence_counts(task, part).astype(bool).astype(np.float32).tocsr()
         length = np.maximum(np.diff(sessions.indptr), 1)
         lately = sessions.T.tocsr()
@@ -52,10 +53,8 @@ class SessionKNN(Ranker):
         lately = keep_largest(lately, self.recent)
         lately.data = (1 / np.sqrt(length[lately.indices])).astype(np.float32)
         self.sessions_, self.lately_ = sessions, lately
-        return self
 
-    def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        """Score every item for the step at each row, by the clicks before it; (n_rows, n_items)."""
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         near = keep_largest(sparse.csr_matrix(running(task, rows, self.fade) @ self.lately_), self.k)
         return (near @ self.sessions_).toarray()
 
@@ -65,7 +64,6 @@ def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_mat
 
     A row is the step after the cutoff, so the session is that of the step before the row.
     """
-    rows = np.asarray(rows)
     first, today = task.start[rows - 1], task.day[rows - 1]
     return look_back(task, first, rows, today, lambda days, steps: fade**steps) @ task.bags
 

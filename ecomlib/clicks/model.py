@@ -5,6 +5,7 @@ It is trained in steps that touch only the rows of the embedding that a batch ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import keras
 import numpy as np
@@ -61,30 +62,34 @@ class ClickNetwork(keras.Model):
         z = self.scale * tf.math.l2_normalize(self.drop(self.out(h), training=training), 1)
         return tf.matmul(z, items, transpose_b=True) + bias
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Learn from a batch of `ClickBatches`; returns its cross-entropy.
+    def batch_loss(self, batch: dict[str, tf.Tensor], rows: Sequence[tf.Tensor], training: bool) -> tf.Tensor:
+        """Cross-entropy of a batch of `ClickBatches`; `rows` are the embeddings and biases of its columns."""
+        items, pair, log_pi = tf.math.l2_normalize(rows[0], 1), batch["pair"], batch["log_pi"]
+        state = self.states(tf.gather(items, batch["x"]), batch["pause"], batch["real"], training)
+        logits = self.logits(state, items, rows[1] - log_pi, training)
+        held = tf.gather(self.again(state)[:, 0], pair[:, 0]) * batch["times"]
+        logits = tf.tensor_scatter_nd_add(logits, pair, held + tf.gather(log_pi, pair[:, 1]))
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["right"], logits))
 
-        Adagrad moves the items (rare ones take larger steps), Adam the rest.
-        """
-        columns, pair, log_pi = batch["columns"], batch["pair"], batch["log_pi"]
-        tables = (self.items.value, self.bias.value)
-        own, bias = (tf.gather(table, columns) for table in tables)
+    def train_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """One step; Adagrad moves the items (rare ones take larger steps), Adam the rest."""
+        columns, tables = batch["columns"], (self.items.value, self.bias.value)
+        rows = [tf.gather(table, columns) for table in tables]
         with tf.GradientTape() as tape:
-            tape.watch([own, bias])
-            items = tf.math.l2_normalize(own, 1)
-            state = self.states(tf.gather(items, batch["x"]), batch["pause"], batch["real"], training=True)
-            logits = self.logits(state, items, bias - log_pi, training=True)
-            held = tf.gather(self.again(state)[:, 0], pair[:, 0]) * batch["times"]
-            logits = tf.tensor_scatter_nd_add(logits, pair, held + tf.gather(log_pi, pair[:, 1]))
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["right"], logits)
-            loss = tf.reduce_mean(loss)
-        *gradients, d_small = tape.gradient(loss, [own, bias, [w.value for w in self.small]])
+            tape.watch(rows)
+            loss = self.batch_loss(batch, rows, training=True)
+        *gradients, d_small = tape.gradient(loss, [*rows, [w.value for w in self.small]])
         self.optimizer.apply(d_small, self.small)
         for table, squares, gradient, rate in zip(tables, self.squares, gradients, RATES, strict=True):
             total = tf.gather(squares, columns) + gradient**2
             squares.scatter_nd_update(columns[:, None], total)
             table.scatter_nd_sub(columns[:, None], rate * gradient / tf.sqrt(total))
         return loss
+
+    def test_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The loss without dropout, on validation batches."""
+        rows = [tf.gather(table.value, batch["columns"]) for table in (self.items, self.bias)]
+        return self.batch_loss(batch, rows, training=False)
 
 
 @dataclass
@@ -118,46 +123,68 @@ class NextClick(Ranker):
     power: float = 0.5
     epochs: int = 4
     seed: int = 0
+    name: ClassVar[str] = "LSTM"
 
     def fit(
-        self, task: SequenceTask, part: str = "train", callbacks: Sequence[keras.callbacks.Callback] = ()
-    ) -> "NextClick":
-        """Learn from the sessions of a part; returns the model itself, `history_` holds the losses."""
+        self,
+        task: SequenceTask,
+        part: str = "train",
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        watch: bool = False,
+    ) -> Self:
+        """Train a new network on a part; returns the model itself, `history_` holds the losses.
+
+        `watch` adds the validation loss of each epoch.
+        """
         keras.utils.set_random_seed(self.seed)
+        self.items_ = task.items["item"]
         self.network_ = ClickNetwork(task.n_items, self.units, self.size, self.dropout, self.scale, self.seed)
         self.n_targets_ = int(np.clip(len(task.cutoffs(part)) // 50, 64, 1024))  # of a batch
-        self.history_ = self._learn(task, part, self.epochs, callbacks)
+        self.history_ = self._train(task, part, self.epochs, callbacks, watch)
         return self
 
-    def partial_fit(self, task: SequenceTask, part: str = "valid") -> "NextClick":
+    def partial_fit(self, task: SequenceTask, part: str = "valid") -> Self:
         """Go on learning, for one epoch, from the sessions of another part; returns the model itself."""
-        self._learn(task, part, 1)
+        self._train(task, part, 1)
         return self
 
-    def _learn(
-        self, task: SequenceTask, part: str, epochs: int, callbacks: Sequence[keras.callbacks.Callback] = ()
+    def _train(
+        self,
+        task: SequenceTask,
+        part: str,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        watch: bool = False,
     ) -> dict[str, list[float]]:
         # Not Keras' fit: its iterator draws batches ahead, and the same seed would not give the same weights.
-        network, rng = self.network_, np.random.default_rng(self.seed)
-        batches, rows = ClickBatches(task, self.n_sampled, self.power), task.cutoffs(part) + 1
-        data = tf.data.Dataset.from_generator(
-            lambda: batches.epoch(rows, self.n_targets_, rng), output_signature=SIGNATURE
-        ).prefetch(4)
-        step = tf.function(network.train_step, input_signature=[SIGNATURE])
+        network = self.network_
+        runs = {"loss": (network.train_step, self._data(task, part))}
+        if watch:
+            runs["val_loss"] = (network.test_step, self._data(task, "valid"))
+        runs = {
+            name: (tf.function(step, input_signature=[SIGNATURE]), data)
+            for name, (step, data) in runs.items()
+        }
         log = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=network, epochs=epochs)
         network.stop_training = False
         log.on_train_begin()
         for epoch in range(epochs):
             log.on_epoch_begin(epoch)
-            log.on_epoch_end(epoch, {"loss": float(tf.reduce_mean([step(batch) for batch in data]))})
+            losses = {name: tf.reduce_mean([step(b) for b in data]) for name, (step, data) in runs.items()}
+            log.on_epoch_end(epoch, {name: float(loss) for name, loss in losses.items()})
             if network.stop_training:
                 break
         log.on_train_end()
         return network.history.history
 
-    def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        """Score every item for the step at each row, by the last clicks before it; (n_rows, n_items)."""
-        rows, network, item = np.asarray(rows), self.network_, task.bags.indices
+    def _data(self, task: SequenceTask, part: str) -> tf.data.Dataset:
+        batches, rng = ClickBatches(task, self.n_sampled, self.power), np.random.default_rng(self.seed)
+        return tf.data.Dataset.from_generator(
+            lambda: batches.epoch(task.targets(part), self.n_targets_, rng), output_signature=SIGNATURE
+        ).prefetch(4)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        network, item = self.network_, task.bags.indices
         length = np.minimum(rows - task.start[rows - 1], LENGTHS[-1])
         at, real = grid(rows - length, length, int(length.max()))
         last = np.arange(len(rows)) * at.shape[1] + length - 1
@@ -178,6 +205,7 @@ class Mix(Ranker):
     network: NextClick
     neighbours: SessionKNN
     weight: float = 0.5
+    name: ClassVar[str] = "LSTM + session-kNN"
 
     @property
     def parts(self) -> tuple[NextClick, SessionKNN]:
@@ -185,10 +213,15 @@ class Mix(Ranker):
         return self.network, self.neighbours
 
     def fit(
-        self, task: SequenceTask, part: str = "train", callbacks: Sequence[keras.callbacks.Callback] = ()
-    ) -> "Mix":
+        self,
+        task: SequenceTask,
+        part: str = "train",
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        watch: bool = False,
+    ) -> Self:
         """Fit both, choose the weight by recall@20 on validation; then both learn from validation, too."""
-        self.network.fit(task, part, callbacks)
+        self.items_ = task.items["item"]
+        self.network.fit(task, part, callbacks, watch)
         self.neighbours.fit(task, part)
         cutoffs = task.cutoffs("valid")[-2000:]
         mixes = {str(weight): replace(self, weight=weight) for weight in WEIGHTS}
@@ -200,8 +233,7 @@ class Mix(Ranker):
         self.neighbours.fit(until_test(task), part)
         return self
 
-    def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        """Score every item for the step at each row; (n_rows, n_items)."""
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         return self.combine(*(part.scores(task, rows) for part in self.parts))
 
     def combine(self, scores: np.ndarray, votes: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from joblib import cpu_count
 from scipy import sparse
 
-from ecomlib.recommend.evaluate import top_k
+from ecomlib.recommend.ranking import Recommender, top_k
 from ecomlib.recommend.task import HISTORY, PARTS, TRAIN, VALID, SequenceTask
 from ecomlib.shop.errors import BadValue, TooShort
 from ecomlib.split import Split
@@ -98,22 +98,22 @@ def _clean(
 def until_test(task: SequenceTask) -> SequenceTask:
     """Join validation to training, for a last fit once everything has been chosen."""
     part = np.where(task.part == VALID, TRAIN, task.part).astype(np.int8)
-    count = np.bincount(task.bags.indices[part == TRAIN], minlength=task.n_items)
-    return replace(task, part=part, items=task.items.assign(count=count))
+    known = replace(task, part=part)
+    return replace(known, items=task.items.assign(count=known.counts("train").astype(int)))
 
 
-class Ranker:
-    """A model with scores(task, rows): it can give ranked lists."""
+class Ranker(Recommender):
+    """A model of next clicks: a recommender whose lists leave out the item just seen."""
 
-    def predict(self, task: SequenceTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Columns of the 20 items with the largest scores after each cutoff (the last click known).
+    def predict(self, task: SequenceTask, cutoffs: np.ndarray, k: int = 20, block: int = 256) -> np.ndarray:
+        """Rank the whole catalogue after each cutoff (the last click known); see `rank_all`.
 
         Returns
         -------
-        int array (n_cutoffs, 20)
-            Best first; see `rank_all`.
+        int array (n_cutoffs, k)
+            Columns of items, best first.
         """
-        return rank_all({type(self).__name__: self}, task, cutoffs)[type(self).__name__]
+        return rank_all({self.name: self}, task, cutoffs, k, block)[self.name]
 
 
 def rank_all(
@@ -156,10 +156,7 @@ def rank_all(
             scores = model.combine(*parts) if parts else model.scores(task, some + 1)
             known[id(model)] = scores
             if np.isnan(scores).any():
-                raise BadValue(
-                    f"{name}: some scores are not numbers (NaN); its training diverged: train it with "
-                    f"smaller steps."
-                )
+                raise BadValue(f"{name}: some scores are NaN; train it again with smaller steps.")
             shuffled = np.array(scores[:, order], np.float32)
             shuffled[order == task.bags.indices[task.bags.indptr[some]][:, None]] = -np.inf
             found.append(order[top_k(shuffled, k)])
