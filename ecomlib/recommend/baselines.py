@@ -1,0 +1,227 @@
+"""What needs no network: popular items, own habits, similar items or households, factors, and the trend."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from ecomlib.recommend.history import history, look_back, recent_counts, sequence_counts, trend
+from ecomlib.recommend.ranking import Recommender
+from ecomlib.recommend.task import SequenceTask
+
+
+@dataclass
+class Popularity(Recommender):
+    """What sells most: in all training weeks, or in the last `days` days before each trip."""
+
+    days: int | None = None
+    name: ClassVar[str] = "popularity"
+
+    def _learn(self, task: SequenceTask, part: str) -> None:
+        self.total_ = task.counts(part)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        if self.days is None:
+            return np.tile(self.total_, (len(rows), 1))
+        at, back = np.unique(task.day[rows].astype(int), return_inverse=True)
+        return (recent_counts(task, at, self.days) + 1e-6 * self.total_)[back]
+
+
+@dataclass
+class PersonalFrequency(Recommender):
+    """What this customer bought most; with a half-life in days, what they bought most lately.
+
+    Ties, all items never bought among them, are broken by popularity.
+    """
+
+    half_life: float | None = None
+    name: ClassVar[str] = "personal frequency"
+
+    def _learn(self, task: SequenceTask, part: str) -> None:
+        total = task.counts(part).astype(float)
+        self.tie_ = (1e-4 * total / total.max()).astype(np.float32)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        return history(task, rows, self.half_life).toarray() + self.tie_
+
+
+@dataclass
+class Markov(Recommender):
+    """First-order chain over trips: P(item on the next trip | item on this one), summed over this trip.
+
+    `smooth` pretends that many further trips whose next trip is an average one.
+    """
+
+    smooth: float = 10.0
+    name: ClassVar[str] = "Markov chain"
+
+    def _learn(self, task: SequenceTask, part: str) -> None:
+        rows = task.targets(part)
+        before, after = task.bags[rows - 1], task.bags[rows]
+        counts = np.asarray(before.sum(axis=0)).ravel() + self.smooth
+        self.chain_ = sparse.diags_array((1 / counts).astype(np.float32)) @ (before.T @ after)
+        self.rest_ = (self.smooth / counts).astype(np.float32)
+        self.average_ = np.asarray(after.mean(axis=0)).ravel().astype(np.float32)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        last = task.bags[rows - 1]
+        return (last @ self.chain_).toarray() + np.outer(last @ self.rest_ + 1e-3, self.average_)
+
+
+@dataclass
+class ItemKNN(Recommender):
+    """Items that share customers (or trips) with what was bought: cosine, the `k` nearest of each item.
+
+    Parameters
+    ----------
+    k : int
+    shrink : float
+        Added to the cosine's denominator, so that rare pairs are not trusted blindly.
+    by : "who" or "step"
+        Whether two items meet in one household's history or on one trip.
+    half_life : float, optional
+        How fast the customer's own earlier trips fade.
+    """
+
+    k: int = 100
+    shrink: float = 10.0
+    by: str = "who"
+    half_life: float | None = None
+    name: ClassVar[str] = "item-kNN"
+
+    def _learn(self, task: SequenceTask, part: str) -> None:
+        if self.by == "who":
+            matrix = sequence_counts(task, part)
+            matrix.data = np.log1p(matrix.data)
+        else:
+            matrix = task.bags[task.rows(part)]
+        self.near_ = cosine_neighbours(matrix, self.k, self.shrink)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        seen = history(task, rows, self.half_life)
+        seen.data = np.log1p(seen.data)
+        return (seen @ self.near_).toarray()
+
+
+def cosine_neighbours(matrix: sparse.csr_matrix, k: int, shrink: float) -> sparse.csr_matrix:
+    """The k nearest columns of each column by shrunk cosine; (n_items, n_items), diagonal 0."""
+    length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel())
+    columns = matrix.tocsc()
+    blocks = []
+    for at in range(0, matrix.shape[1], 1000):
+        near = (columns[:, at : at + 1000].T @ matrix).tocoo()
+        keep = near.row + at != near.col
+        value = near.data[keep] / (length[near.row[keep] + at] * length[near.col[keep]] + shrink)
+        block = sparse.csr_matrix((value, (near.row[keep], near.col[keep])), near.shape)
+        blocks.append(keep_largest(block, k))
+    return sparse.vstack(blocks, format="csr")
+
+
+def keep_largest(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
+    """Keep the k largest entries of each row."""
+    size = np.diff(matrix.indptr)
+    row = np.repeat(np.arange(matrix.shape[0]), size)
+    order = np.lexsort((-matrix.data, row))
+    rank = np.arange(len(row)) - np.repeat(matrix.indptr[:-1], size)
+    order = order[rank < k]
+    return sparse.csr_matrix((matrix.data[order], (row[order], matrix.indices[order])), matrix.shape)
+
+
+@dataclass
+class TIFUKNN(Recommender):
+    """Temporal item frequency with nearest neighbours: the reference for next-basket recommendation.
+
+    Trips are put in groups of `group`; inside a group an older trip counts `within` times less, an older
+    group `across` times less. The score is `own` of the customer's own vector and the rest of the mean of
+    the `k` most similar other households (vectors at the end of the part it is fitted on).
+
+    Notes
+    -----
+    Hu, He, Gao & Zhang (2020), Modeling Personalized Item Frequency Information for Next-basket
+    Recommendation, SIGIR, section 4.
+    """
+
+    k: int = 300
+    own: float = 0.7
+    group: int = 7
+    within: float = 0.9
+    across: float = 0.7
+    name: ClassVar[str] = "TIFU-kNN"
+
+    def _learn(self, task: SequenceTask, part: str) -> None:
+        rows = task.rows(part)
+        who, first, length = np.unique(task.who[rows], return_index=True, return_counts=True)
+        self.names_ = task.names[who]
+        self.vectors_ = self._vectors(task, rows[first], rows[first] + length)
+        self.square_ = np.asarray(self.vectors_.multiply(self.vectors_).sum(axis=1)).ravel()
+
+    def _vectors(self, task: SequenceTask, first: np.ndarray, stop: np.ndarray) -> sparse.csr_matrix:
+        def decay(days: np.ndarray, trips: np.ndarray) -> np.ndarray:
+            return self.within ** (trips % self.group) * self.across ** (trips // self.group)
+
+        return _unit_sum(look_back(task, first, stop, np.zeros(len(first)), decay) @ task.bags)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        own = self._vectors(task, task.start[rows], rows)
+        distance = self.square_ - 2 * (own @ self.vectors_.T).toarray()
+        itself = task.names[task.who[rows]][:, None] == self.names_
+        distance[itself] = np.inf
+        k = min(self.k, len(self.names_) - 1)
+        near = np.argpartition(distance, k, axis=1)[:, :k]
+        row = np.repeat(np.arange(len(rows)), k)
+        weight = np.full(len(row), 1 / max(k, 1), np.float32)
+        pick = sparse.csr_matrix((weight, (row, near.ravel())), distance.shape)
+        return (self.own * own + (1 - self.own) * (pick @ self.vectors_)).toarray()
+
+
+def _unit_sum(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    total = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1e-9)
+    return sparse.csr_matrix(sparse.diags_array((1 / total).astype(np.float32)) @ matrix)
+
+
+@dataclass
+class Factors(Recommender):
+    """Matrix factorisation: households and items as points, scikit-learn's truncated SVD (PureSVD).
+
+    A customer's point is computed from their history at the moment of the trip, so nothing is refitted.
+
+    Notes
+    -----
+    Cremonesi, Koren & Turrin (2010), Performance of recommender algorithms on top-N tasks, RecSys.
+    """
+
+    size: int = 32
+    half_life: float | None = None
+    name: ClassVar[str] = "matrix factors"
+
+    def _learn(self, task: SequenceTask, part: str) -> None:
+        from sklearn.decomposition import TruncatedSVD
+
+        counts = sequence_counts(task, part)
+        counts.data = np.log1p(counts.data)
+        svd = TruncatedSVD(min(self.size, min(counts.shape) - 1), n_iter=4, random_state=0).fit(counts)
+        self.points_ = svd.components_.T.astype(np.float32)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        seen = history(task, rows, self.half_life)
+        seen.data = np.log1p(seen.data)
+        return (seen @ self.points_) @ self.points_.T
+
+
+@dataclass
+class Trended(Recommender):
+    """Another model's scores (standardised in each row) plus `weight` times the trend of the last days."""
+
+    model: Recommender
+    days: int = 14
+    weight: float = 0.5
+    name: ClassVar[str] = "trended"
+
+    def _learn(self, task: SequenceTask, part: str) -> None:
+        self.model.fit(task, part)
+
+    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        scores = self.model.scores(task, rows)
+        scores = scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+        return scores + self.weight * trend(task, rows, self.days)

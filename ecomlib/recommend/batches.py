@@ -1,0 +1,164 @@
+"""What the network reads, as arrays: windows of trips, cut and put together into batches. It knows no network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from ecomlib.recommend.history import history, ranges, trend
+from ecomlib.recommend.task import SequenceTask
+
+SPAN = 30  # targets of one window; its LSTM reads them and up to SPAN steps before: 60 in all
+POWER = 0.75  # negatives are drawn with chance count ** POWER
+
+Batch = dict[str, np.ndarray]
+
+
+class Windows(NamedTuple):
+    """Windows of steps: each has some target rows, and starts up to `burn` steps before the first.
+
+    Attributes
+    ----------
+    first, length : int array (n_windows,)
+        The input steps first, ..., first + length - 1; their last one precedes the last target.
+    rows : int array (n_targets,)
+        Target rows, grouped by window.
+    edge : int array (n_windows + 1,)
+        Window w predicts rows[edge[w] : edge[w + 1]].
+    """
+
+    first: np.ndarray
+    length: np.ndarray
+    rows: np.ndarray
+    edge: np.ndarray
+
+
+def cut_windows(task: SequenceTask, rows: np.ndarray, span: int = SPAN, burn: int = SPAN) -> Windows:
+    """Cut the sequences into windows: each target has its last `burn` steps or more in its window."""
+    rows = np.sort(rows)
+    start = task.start[rows]
+    chunk = (rows - start - 1) // span
+    new = np.flatnonzero(np.r_[True, (start[1:] != start[:-1]) | (chunk[1:] != chunk[:-1])])
+    edge = np.r_[new, len(rows)]
+    first = start[new] + np.maximum(chunk[new] * span - burn, 0)
+    return Windows(first, rows[edge[1:] - 1] - first, rows, edge)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of windows of one task; the settings are those of `NextItems`."""
+
+    task: SequenceTask
+    half_lives: tuple[float, ...] = ()
+    trend_days: int = 0
+    profile: bool = False
+    n_sampled: int = 0
+
+    def epoch(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Batches of `size` windows to learn from: windows of like length together, in random order."""
+        order = rng.permutation(len(cut.first))
+        order = np.concatenate([o[np.argsort(cut.length[o], kind="stable")] for o in chunks(order, 10 * size)])
+        groups = list(chunks(order, size))
+        for i in rng.permutation(len(groups)):
+            rows, batch = self.inputs(cut, groups[i])
+            yield batch | self.outputs(rows, rng)
+
+    def inputs(self, cut: Windows, group: np.ndarray) -> tuple[np.ndarray, Batch]:
+        """What the network reads before the targets of some windows.
+
+        The batch lies on a grid of windows x steps; `cell` = window * n_steps + step.
+
+        Returns
+        -------
+        rows : int array (n_targets,)
+        batch : dict
+            "shape" (2,): n_windows, n_steps. "ids", "cell" (n_held,): every item and where it lies. "step"
+            (n_real,), "context" (n_real, 9): every real cell and its context. "target" (n_targets,): the cell
+            before each target, "arrival" (n_targets, 8). With a profile "owned", "owner", "owned_weight"
+            (n_owned,): every item bought before a target, which target, and its weight.
+        """
+        first, length = cut.first[group], cut.length[group]
+        n_steps = int(length.max())
+        steps = ranges(first, length)
+        cell = ranges(np.arange(len(group)) * n_steps, length)
+        n_targets = cut.edge[group + 1] - cut.edge[group]
+        rows = cut.rows[ranges(cut.edge[group], n_targets)]
+        bags = self.task.bags[steps]
+        target = np.repeat(np.arange(len(group)) * n_steps - first, n_targets) + rows - 1
+        batch = {
+            "shape": np.array([len(group), n_steps], np.int32),
+            "ids": bags.indices.astype(np.int32),
+            "cell": np.repeat(cell, np.diff(bags.indptr)).astype(np.int32),
+            "step": cell.astype(np.int32),
+            "context": self.task.context[steps],
+            "target": target.astype(np.int32),
+            "arrival": self.task.arrival[rows],
+        }
+        if self.profile:
+            owned = history(self.task, rows)
+            owner = np.repeat(np.arange(len(rows)), np.diff(owned.indptr))
+            weight = np.log1p(owned.data)
+            norm = np.sqrt(np.bincount(owner, weight**2, len(rows)))[owner]
+            batch |= {"owned": owned.indices.astype(np.int32), "owner": owner.astype(np.int32)}
+            batch["owned_weight"] = (weight / norm).astype(np.float32)
+        return rows, batch
+
+    def outputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
+        """What the output layer reads; with `rng` (training) also what is right, and the drawn columns.
+
+        Returns
+        -------
+        dict
+            For discovery "masked" (n_targets, n_columns). "past" (n_past, n_targets, n_columns): own history by
+            half-life, then the trend. In training "right" (n_pairs, 2): row and column of every right item, and
+            where negatives are drawn "columns", "log_pi" (n_columns,).
+        """
+        batch: Batch = {}
+        columns, task, right = slice(None), self.task, self.task.bags[rows]
+        if rng is not None and self.n_sampled:
+            columns, batch["log_pi"] = self.candidates(right.indices, rng)
+            batch["columns"] = columns.astype(np.int32)
+        right = right[:, columns]
+        if task.question == "discovery":
+            seen = history(task, rows)[:, columns].astype(bool)
+            batch["masked"] = seen.toarray().astype(np.uint8)
+            right = right - right.multiply(seen)
+            right.eliminate_zeros()
+        past = [np.log1p(20 * history(task, rows, h)[:, columns].toarray()) for h in self.half_lives]
+        if self.trend_days:
+            past.append(trend(task, rows, self.trend_days)[:, columns])
+        if past:
+            batch["past"] = np.stack(past)
+        if rng is not None:
+            pairs = sparse.coo_matrix(right)
+            batch["right"] = np.column_stack([pairs.row, pairs.col]).astype(np.int32)
+        return batch
+
+    @property
+    def chances(self) -> np.ndarray:
+        """Chance of each item to be drawn as a negative; (n_items,)."""
+        count = self.task.items["count"].to_numpy(float)
+        return count**POWER / (count**POWER).sum()
+
+    def candidates(self, held: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Columns of a batch's softmax: the items it holds, once per time they occur, and `n_sampled` drawn ones.
+
+        Returns
+        -------
+        columns : int array (n_columns,)
+        log_pi : float32 array (n_columns,)
+            Log of the chance of each column to be among them.
+        """
+        count = self.task.items["count"].to_numpy(float)
+        share, draw = count / count.sum(), self.chances
+        drawn = np.searchsorted(np.cumsum(draw), rng.random(self.n_sampled))
+        columns = np.union1d(held, drawn.clip(max=self.task.n_items - 1))
+        missed = np.log1p(-share[columns]) * len(held) + np.log1p(-draw[columns]) * self.n_sampled
+        return columns, np.log(-np.expm1(missed)).astype(np.float32)
+
+
+def chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Pieces of `size` entries; the last may be shorter."""
+    return (order[at : at + size] for at in range(0, len(order), size))

@@ -1,0 +1,129 @@
+"""How good are ranked lists? Recall, NDCG, MRR and what the lists are like, over draws of whole households."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ecomlib.bootstrap import draw_units, unit_means
+from ecomlib.recommend.history import history
+from ecomlib.recommend.task import SequenceTask
+from ecomlib.results import advise, score_table
+from ecomlib.shop import BadValue, TooShort
+
+HEADLINE = "recall@10"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The lists of one model beside what was truly bought; made by `Ranking.of`.
+
+    Attributes
+    ----------
+    rows : int array (n,)
+        Target steps; those with something new, where the task asks for discoveries.
+    lists : int array (n, k)
+        Recommended item columns, best first.
+    hits : bool array (n, k)
+        Whether the listed item counts as right.
+    size : int array (n,)
+        Number of items that count as right.
+    new : bool array (n, k)
+        Whether the listed item is new to the customer.
+    share : float array (n_items,)
+        Training steps that hold the item, relative to the most popular one.
+    """
+
+    rows: np.ndarray
+    lists: np.ndarray
+    hits: np.ndarray
+    size: np.ndarray
+    new: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def of(cls, task: SequenceTask, lists: np.ndarray, cutoffs: np.ndarray) -> "Ranking":
+        """Compare the lists after each cutoff, (n_cutoffs, k), with the step that followed."""
+        rows, lists = np.asarray(cutoffs) + 1, np.asarray(lists)
+        if lists.ndim != 2 or len(lists) != len(rows):
+            raise BadValue(f"lists of shape {lists.shape} are not one ranked list for each of {len(rows)} cutoffs.")
+        seen, right = history(task, rows).astype(bool), task.bags[rows].astype(bool)
+        if task.question == "discovery":
+            right = right > right.multiply(seen)
+        size = np.asarray(right.sum(axis=1)).ravel()
+        if not (some := np.flatnonzero(size)).size:
+            raise TooShort(f"no target step has an answer to the question {task.question!r}.")
+        at = np.repeat(some, lists.shape[1]), lists[some].ravel()
+        hits, known = (np.asarray(table[at]).reshape(-1, lists.shape[1]) for table in (right, seen))
+        share = task.items["count"].to_numpy() / task.items["count"].max()
+        return cls(rows[some], lists[some], hits, size[some], ~known, share)
+
+    def per_row(self) -> pd.DataFrame:
+        """Metrics of every list: recall@10, recall@20, ndcg@10, mrr@20 and two of the list itself.
+
+        discoveries@10 is the share of the first ten that the customer never bought, popularity@10 the mean
+        `share` of the first ten. Järvelin & Kekäläinen (2002), ACM TOIS 20(4), for NDCG.
+        """
+        gain = 1 / np.log2(np.arange(2, 12))
+        ideal = np.cumsum(gain)[np.minimum(self.size, 10) - 1]
+        first = self.hits[:, :10]
+        place = np.where(self.hits.any(axis=1), self.hits.argmax(axis=1) + 1, np.inf)
+        return pd.DataFrame(
+            {
+                "recall@10": first.sum(axis=1) / self.size,
+                "recall@20": self.hits.sum(axis=1) / self.size,
+                "ndcg@10": first @ gain[: first.shape[1]] / ideal,
+                "mrr@20": 1 / place,
+                "discoveries@10": self.new[:, :10].mean(axis=1),
+                "popularity@10": self.share[self.lists[:, :10]].mean(axis=1),
+            }
+        )
+
+    def coverage(self, k: int = 10) -> float:
+        """Share of the catalogue that at least one list shows among its first k."""
+        return len(np.unique(self.lists[:, :k])) / len(self.share)
+
+
+def draws(
+    task: SequenceTask, lists: np.ndarray, part: str = "test", n: int = 1000, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Score ranked lists on the data (entry 0) and on n bootstrap samples of whole households.
+
+    Parameters
+    ----------
+    lists : int array (n_cutoffs, 20)
+        From `predict`, for `task.cutoffs(part)`.
+
+    Returns
+    -------
+    dict of metric to array (1 + n,)
+        See `Ranking.per_row`. The same seed draws the same households, so two models can be compared in pairs.
+    """
+    ranking = Ranking.of(task, lists, task.cutoffs(part))
+    names, household = np.unique(task.who[ranking.rows], return_inverse=True)
+    drawn = draw_units(len(names), n, seed)
+    return {metric: unit_means(value, household, drawn) for metric, value in ranking.per_row().items()}
+
+
+def evaluate(
+    task: SequenceTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Compare the lists of several models, from simple to complex, by the question that the task asks.
+
+    Parameters
+    ----------
+    forecasts : dict of model to int array (n_cutoffs, 20)
+
+    Returns
+    -------
+    DataFrame
+        Columns model, metric, value, low, high; see `ecomlib.results.score_table`.
+    """
+    found = {model: draws(task, lists, part, n, seed) for model, lists in forecasts.items()}
+    return score_table(found, HEADLINE, smaller_is_better=False)
+
+
+def advice(table: pd.DataFrame) -> str:
+    """Say in one sentence which model of `evaluate`'s table to use."""
+    return advise(table, HEADLINE, smaller_is_better=False)

@@ -1,0 +1,109 @@
+"""What is known at a step of all that came before it: own purchases, and what sells at present."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import sparse
+
+from ecomlib.recommend.task import SequenceTask
+
+Decay = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def history(task: SequenceTask, rows: np.ndarray, half_life: float | None = None) -> sparse.csr_matrix:
+    """How often each item was bought before each row, older trips counting less.
+
+    Parameters
+    ----------
+    rows : int array (n_rows,)
+        Steps to look back from; the step itself is never counted.
+    half_life : float, optional
+        Days after which a purchase counts half. None counts every purchase as one.
+
+    Returns
+    -------
+    csr_matrix (n_rows, n_items)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from ecomlib.recommend.task import TRAIN, build_task
+    >>> lines = pd.DataFrame({"who": 1, "day": [0, 7, 7, 14], "item": list("abaa"), "part": TRAIN})
+    >>> history(build_task(lines, min_count=1), np.array([2]), half_life=7).toarray()
+    array([[0.75, 0.5 ]], dtype=float32)
+    """
+    decay = None if half_life is None else lambda days, trips: np.exp2(-days / half_life)
+    rows = np.asarray(rows)
+    return look_back(task, task.start[rows], rows, task.day[rows], decay) @ task.bags
+
+
+def look_back(
+    task: SequenceTask, first: np.ndarray, stop: np.ndarray, today: np.ndarray, decay: Decay | None = None
+) -> sparse.csr_matrix:
+    """Weights of the steps first, ..., stop - 1 of each row; (n_rows, n_steps).
+
+    Parameters
+    ----------
+    first, stop : int array (n_rows,)
+    today : float array (n_rows,)
+        The day from which ages are counted.
+    decay : function of (age in days, age in trips: 0 for the latest), optional
+        Gives the weights; without it every step counts 1.
+    """
+    length = stop - first
+    column = ranges(first, length)
+    weight = np.ones(len(column), np.float32)
+    if decay is not None:
+        weight = decay(np.repeat(today, length) - task.day[column], np.repeat(stop, length) - 1 - column)
+    indptr = np.r_[0, np.cumsum(length)]
+    return sparse.csr_matrix((weight.astype(np.float32), column, indptr), (len(length), len(task.who)))
+
+
+def ranges(first: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Give first[0], first[0] + 1, ... (length[0] of them), then first[1], ..."""
+    shift = np.repeat(first - np.r_[0, np.cumsum(length)[:-1]], length)
+    return np.arange(length.sum()) + shift
+
+
+def sequence_counts(task: SequenceTask, part: str = "train") -> sparse.csr_matrix:
+    """How often each sequence's steps of a part hold each item; (n_sequences, n_items)."""
+    rows = task.rows(part)
+    pick = sparse.csr_matrix(
+        (np.ones(len(rows), np.float32), (task.who[rows], rows)), (len(task.names), len(task.who))
+    )
+    return pick @ task.bags
+
+
+def recent_counts(task: SequenceTask, at: np.ndarray, days: int) -> np.ndarray:
+    """How many steps held each item in the `days` days before each day of `at`, itself left out.
+
+    Parameters
+    ----------
+    at : int array (n,)
+        Days, counted as in `task.day`.
+
+    Returns
+    -------
+    float32 array (n, n_items)
+    """
+    order = np.argsort(task.day, kind="stable")
+    first, stop = np.searchsorted(task.day[order], [at - days, at])
+    step = order[ranges(first, stop - first)]
+    indptr = np.r_[0, np.cumsum(stop - first)]
+    pick = sparse.csr_matrix((np.ones(len(step), np.float32), step, indptr), (len(at), len(task.day)))
+    return (pick @ task.bags).toarray()
+
+
+def trend(task: SequenceTask, rows: np.ndarray, days: int, prior: float = 5.0) -> np.ndarray:
+    """How each item sold in the last `days` days before each row's day against its usual share.
+
+    Returns
+    -------
+    float32 array (n_rows, n_items)
+        log of (sales + prior) / (expected sales + prior): 0 is as usual, 0.7 is twice as much.
+    """
+    at, back = np.unique(task.day[rows].astype(int), return_inverse=True)
+    recent = recent_counts(task, at, days)
+    usual = (task.items["count"] / task.items["count"].sum()).to_numpy(np.float32)
+    expected = recent.sum(axis=1, keepdims=True) * usual
+    return np.log((recent + prior) / (expected + prior)).astype(np.float32)[back]

@@ -1,0 +1,244 @@
+"""Shop in, recommendation task out: a customer's earlier trips are known, the next one is to be predicted.
+
+A step is what happened at one moment: the set of items a household bought on one day, or (in `ecomlib.clicks`)
+the one page a visitor opened. Steps are sorted by sequence (household or session), then time. The *cutoff* is
+the row of the last step that is known, and the target is the row after it; nothing that a target is scored
+with comes from itself or from a later step.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ecomlib.panels import monday_of
+from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
+from ecomlib.split import Split
+
+HISTORY, TRAIN, VALID, TEST = 0, 1, 2, 3  # HISTORY is in no part: never a target, as after the end of the test
+PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}
+QUESTIONS = ("whole", "discovery")
+SIDE = {
+    "product_id": ("category", "brand", "department"),
+    "product_type": ("department",),
+    "category": ("department",),
+}
+
+
+@dataclass(frozen=True)
+class SequenceTask:
+    """Steps of many sequences, ready to be modelled.
+
+    Attributes
+    ----------
+    bags : csr_matrix (n_steps, n_items) of float32
+        1 where the step holds the item. Steps are sorted by sequence, then time.
+    who : int array (n_steps,)
+        The sequence (household or session) of each step, 0, 1, 2, ...
+    day : float array (n_steps,)
+        Days since a fixed Monday; the fraction is the time of day where it is known.
+    part : int8 array (n_steps,)
+        HISTORY, TRAIN, VALID or TEST: where the step may serve as a target.
+    items : DataFrame
+        One row per item, in column order: item, count (training steps that hold it), side columns.
+    names : array (n_sequences,)
+        The customer or session id of each sequence.
+    covered : dict
+        For each part the share of its (step, item) pairs whose item is in the vocabulary.
+    question : "whole" or "discovery"
+        Whether everything on the next step is asked for, or only what is new to the customer.
+    """
+
+    bags: sparse.csr_matrix
+    who: np.ndarray
+    day: np.ndarray
+    part: np.ndarray
+    items: pd.DataFrame
+    names: np.ndarray
+    covered: dict[str, float] = field(default_factory=dict)
+    question: str = "whole"
+
+    def __post_init__(self):
+        if self.question not in QUESTIONS:
+            raise BadValue(f"question {self.question!r} is unknown; ask 'whole' or 'discovery'.")
+
+    def ask(self, question: str) -> "SequenceTask":
+        """The same steps with another question, "whole" or "discovery"."""
+        return replace(self, question=question)
+
+    @property
+    def n_items(self) -> int:
+        """Size of the vocabulary."""
+        return self.bags.shape[1]
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """Row of the first step of each step's own sequence; (n_steps,)."""
+        first = np.r_[True, self.who[1:] != self.who[:-1]]
+        return np.maximum.accumulate(np.where(first, np.arange(len(self.who)), 0))
+
+    def rows(self, part: str) -> np.ndarray:
+        """Rows of all steps of "train", "valid" or "test"."""
+        if part not in PARTS:
+            raise BadValue(f"there is no part {part!r}; choose from {list(PARTS)}.")
+        return np.flatnonzero(self.part == PARTS[part])
+
+    def targets(self, part: str) -> np.ndarray:
+        """Rows of a part that can be predicted: at least one earlier step, at least one known item."""
+        rows = self.rows(part)
+        return rows[(rows > self.start[rows]) & (np.diff(self.bags.indptr)[rows] > 0)]
+
+    def cutoffs(self, part: str) -> np.ndarray:
+        """The last known row before each target of a part."""
+        return self.targets(part) - 1
+
+    def counts(self, part: str) -> np.ndarray:
+        """Steps of a part that hold each item; (n_items,)."""
+        return np.asarray(self.bags[self.rows(part)].sum(axis=0)).ravel()
+
+    @cached_property
+    def context(self) -> np.ndarray:
+        """What is known of each step besides its items; float32 (n_steps, 9).
+
+        log(1 + days since the step before), log(1 + number of items), and the weekday as seven 0/1 columns.
+        """
+        gap = np.diff(self.day, prepend=self.day[:1])
+        gap[self.start == np.arange(len(gap))] = 0
+        size = np.diff(self.bags.indptr)
+        weekday = np.eye(7)[self.day.astype(int) % 7]
+        return np.column_stack([np.log1p(gap), np.log1p(size), weekday]).astype(np.float32)
+
+    @cached_property
+    def arrival(self) -> np.ndarray:
+        """What is known when the customer arrives, before the basket is: gap and weekday; (n_steps, 8)."""
+        return np.delete(self.context, 1, axis=1)
+
+    @cached_property
+    def pause(self) -> np.ndarray:
+        """log(1 + minutes since the step before), for clicks; (n_steps, 1)."""
+        return np.log1p(np.expm1(self.context[:, :1].astype(float)) * 1440).astype(np.float32)
+
+
+def task(shop: Shop, split: Split, level: str = "product_type", min_count: int = 5) -> SequenceTask:
+    """Turn orders into trips: what each household bought on each local day.
+
+    Parameters
+    ----------
+    shop : Shop
+        Cleaned (see `ecomlib.clean`).
+    split : Split
+        A trip is a target of the part in which its day lies.
+    level : str
+        "product_id", or a column of `shop.products`: the grain at which products are recommended.
+    min_count : int
+        Items on fewer training trips than this are left out; `covered` says what that costs.
+
+    Raises
+    ------
+    MissingColumn, TooShort, BadValue
+    """
+    when = shop.orders["timestamp"]
+    days = (when.dt.normalize() - monday_of(when.min())).dt.days
+    lines = pd.DataFrame({"who": shop.orders["customer_id"], "day": days, "item": _item_of(shop, level)})
+    lines["part"] = HISTORY
+    for name, mask in split.dates(when.max()).parts(when).items():
+        lines.loc[mask, "part"] = PARTS[name]
+    built = build_task(lines.drop_duplicates(["who", "day", "item"]), min_count)
+    for name in PARTS:
+        if not len(built.cutoffs(name)):
+            raise TooShort(
+                f"orders: in the {days.max() + 1} days of the data no household has a trip in the {name} part "
+                f"and one before it; shorten the test and the validation, or give more history."
+            )
+    return _with_side(built, shop, level)
+
+
+def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
+    """Build a task from lines with columns who, day, item, part (one line per item of a step)."""
+    counts = lines.loc[lines["part"] == TRAIN, "item"].value_counts()
+    counts = counts[counts >= min_count]
+    if len(counts) < 2:
+        raise TooShort(
+            f"items: {len(counts)} occur on {min_count} training steps or more; two are needed. "
+            f"Lower min_count or give more history."
+        )
+    counts = counts.sort_index()
+    column = pd.Index(counts.index).get_indexer(lines["item"])
+    known = column >= 0
+    covered = {
+        n: float(known[lines["part"] == p].mean()) for n, p in PARTS.items() if (lines["part"] == p).any()
+    }
+    who, names = pd.factorize(lines["who"], sort=True)
+    order = np.lexsort((lines["day"], who))
+    who, day, part = who[order], lines["day"].to_numpy()[order], lines["part"].to_numpy()[order]
+    new = np.r_[True, (who[1:] != who[:-1]) | (day[1:] != day[:-1])]
+    step, column, known = np.cumsum(new) - 1, column[order], known[order]
+    bags = sparse.csr_matrix(
+        (np.ones(known.sum(), np.float32), (step[known], column[known])), (step[-1] + 1, len(counts))
+    )
+    bags.sort_indices()
+    items = pd.DataFrame({"item": counts.index, "count": counts.to_numpy()})
+    return SequenceTask(
+        bags, who[new], day[new].astype(float), part[new].astype(np.int8), items, np.asarray(names), covered
+    )
+
+
+def _item_of(shop: Shop, level: str) -> pd.Series:
+    if level == "product_id":
+        return shop.orders["product_id"]
+    if shop.products is None or level not in shop.products.columns:
+        raise MissingColumn(f"products: column {level!r} is missing; use level='product_id' or add it.")
+    names = shop.products.set_index("product_id")[level].astype("str")
+    return shop.orders["product_id"].map(names).fillna("UNKNOWN")
+
+
+def _with_side(task: SequenceTask, shop: Shop, level: str) -> SequenceTask:
+    """Add what is known of each item; a type's or category's department is that of most of its products.
+
+    Products are counted, not sales, so that later sales cannot change what the training weeks see.
+    """
+    columns = [] if shop.products is None else [c for c in SIDE.get(level, ()) if c in shop.products.columns]
+    if not columns:
+        return task
+    table = shop.products[[level, *columns]].astype(dict.fromkeys(columns, "str"))
+    if level != "product_id":
+        table[level] = table[level].astype("str")
+        table = table.groupby([level, *columns], sort=True).size().rename("n").reset_index()
+        table = table.sort_values("n", ascending=False, kind="stable")
+    table = table.drop_duplicates(level).set_index(level)
+    side = table.reindex(task.items["item"])[columns].fillna("UNKNOWN").reset_index(drop=True)
+    return replace(task, items=pd.concat([task.items, side], axis=1))
+
+
+def with_today(task: SequenceTask, day: float | None = None) -> tuple[SequenceTask, np.ndarray]:
+    """Give every sequence one more, empty step: the moment at which its customer is served.
+
+    Parameters
+    ----------
+    day : float, optional
+        Days since the task's first Monday. Default: the day after the last step.
+
+    Returns
+    -------
+    SequenceTask
+        The same vocabulary; the new steps are the last of each sequence.
+    cutoffs : int array (n_sequences,)
+        The step before each new one: what `predict` is asked with.
+
+    Raises
+    ------
+    BadValue
+        When `day` is not after the last step.
+    """
+    day = np.floor(task.day.max()) + 1 if day is None else day
+    if day <= task.day.max():
+        raise BadValue(f"day {day} is not after the last step, which is on day {task.day.max():g}.")
+    last = np.flatnonzero(np.r_[task.who[1:] != task.who[:-1], True]) + 1
+    indptr = np.insert(task.bags.indptr, last, task.bags.indptr[last])
+    bags = sparse.csr_matrix((task.bags.data, task.bags.indices, indptr), (len(indptr) - 1, task.n_items))
+    who, days = np.insert(task.who, last, task.who[last - 1]), np.insert(task.day, last, day)
+    part = np.insert(task.part, last, HISTORY)
+    longer = replace(task, bags=bags, who=who, day=days, part=part)
+    return longer, last + np.arange(len(last)) - 1
