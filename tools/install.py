@@ -302,9 +302,11 @@ def step(scratch: Path, what: str, command: list, env: dict[str, str]) -> None:
     log = scratch / "setup.log"
     start = said = time.time()
     with log.open("wb") as out, log.open(encoding="utf-8", errors="replace") as lines:
-        process = subprocess.Popen(
-            [str(part) for part in command], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        )
+        command = [str(part) for part in command]
+        try:
+            process = subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        except OSError as error:  # a folder whose programs may not run, a virus scanner
+            raise SetupError(explain(what, f"{type(error).__name__}: {error}")) from None
         try:
             while process.poll() is None:
                 time.sleep(0.2)
