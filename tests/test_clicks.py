@@ -271,6 +271,34 @@ def test_recall_and_mrr_by_hand():
     np.testing.assert_allclose(draws["MRR@20"], np.full(6, (1 + 1 / 4) / 3), rtol=1e-6)
 
 
+def test_only_the_first_20_places_count():
+    task = session_task(list(range(40)), [0, 1], [0, 1, 2])
+    lists = np.tile(np.arange(10, 35), (2, 1))
+    lists[0, 19], lists[1, 20] = 1, 2
+    found = clicks.draws(task, lists, n=1)
+    assert (found["recall@20"][0], found["MRR@20"][0]) == (pytest.approx(1 / 2), pytest.approx(1 / 40))
+
+
+def test_the_part_and_the_seed_are_said(task):
+    lists = {
+        part: clicks.Popularity().fit(task).predict(task, task.cutoffs(part)) for part in ("valid", "test")
+    }
+    right = {part: task.bags.indices[task.targets(part)] for part in lists}
+    for part, found in lists.items():
+        expected = (found == right[part][:, None]).any(axis=1).mean()
+        assert clicks.draws(task, found, part, n=1)["recall@20"][0] == pytest.approx(expected, rel=1e-5)
+        value = clicks.evaluate(task, {"m": found}, part, n=1)["value"]
+        assert value[0] == pytest.approx(expected, rel=1e-5)
+    default, again = clicks.draws(task, lists["test"]), clicks.draws(task, lists["test"], "test", 1000, 0)
+    np.testing.assert_array_equal(default["MRR@20"], again["MRR@20"])
+    other = clicks.draws(task, lists["test"], seed=1)
+    assert (other["MRR@20"][1:] != default["MRR@20"][1:]).any()
+    tables = [clicks.evaluate(task, {"m": lists["test"]}, seed=seed) for seed in (0, 0, 1)]
+    assert tables[0].equals(tables[1])
+    assert not tables[0].equals(tables[2])
+    assert tables[0].equals(clicks.evaluate(task, {"m": lists["test"]}))
+
+
 def test_intervals_draw_whole_sessions(monkeypatch):
     events = pd.concat(
         [
