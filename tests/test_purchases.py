@@ -170,6 +170,34 @@ def test_unknown_names_are_refused(task):
         task.cutoffs("tests")
 
 
+def test_a_week_of_one_customer_by_hand(shop):
+    """Two lines of bread and one of milk, half off; a promotion far above its mean is cut at five."""
+    orders = shop.orders[shop.orders["customer_id"] != 0]
+    week = pd.Timestamp("2017-05-15 10:00")
+    mine = orders.head(3).assign(
+        customer_id=0, order_id=99_999, timestamp=week, product_id=[0, 1, 4], revenue=[1.0, 3.0, 2.0]
+    )
+    mine["discount"] = [3.0, 1.0, 0.0]
+    orders = pd.concat([orders, mine]).sort_values("timestamp", ignore_index=True)
+    plan = shop.promotions.head(2).assign(
+        product_id=0, week_start=pd.to_datetime(["2017-05-01", "2017-06-05"]), mailer=[0.1, 0.9], display=0.0
+    )
+    redemptions = shop.redemptions.head(1).assign(customer_id=0, date=pd.Timestamp("2017-05-17"))
+    coupons = pd.DataFrame({"coupon_id": [7, 7, 8], "campaign_id": [1, 1, 1], "product_id": [0, 1, 0]})
+    other = shop.with_tables(orders=orders, promotions=plan, redemptions=redemptions, coupons=coupons)
+    task = purchases.task(other, SPLIT, 3)
+    bread, milk, tea = (task.categories.index(name) for name in ("BREAD", "MILK", "TEA"))
+    at = {name: task.channels[name][0, 2] for name in purchases.CHANNELS}
+    assert at["bought"][[bread, milk, tea]].tolist() == [1, 1, 0]
+    assert at["discount"][[bread, milk, tea]] == pytest.approx([0.5, 0, 0])
+    assert at["lines"][bread] / at["lines"][milk] == pytest.approx(np.log(3) / np.log(2))
+    assert at["coupons redeemed"] == pytest.approx(np.log([2, 2, 2]))
+    assert at["campaigns"].tolist() == [1, 1, 1]
+    assert at["coupons held"][[bread, milk]] == pytest.approx([np.log(3), 0])  # coupons 7 and 8, each once
+    # The mean of the 12 training weeks is 1 / 12: 0.9 is 10.8 times as much.
+    assert task.channels["mailer this week"][0, [0, 1, 5], bread] == pytest.approx([1.2, 0, 5])
+
+
 # -------------------------------------------------------------------------------------------------- no leaks
 
 
@@ -235,6 +263,8 @@ def test_categories_are_chosen_on_training_weeks():
     other = shop.with_tables(orders=shop.orders[~(bread & early)].reset_index(drop=True))
     assert "BREAD" in purchases.task(shop, SPLIT, 3).categories
     assert sorted(purchases.task(other, SPLIT, 2).categories) == ["MILK", "TEA"]
+    with pytest.raises(TooShort, match="2 categories"):
+        purchases.task(other, SPLIT, 3)
 
 
 # ------------------------------------------------------------------------------------------------- baselines
@@ -381,8 +411,9 @@ def test_part_of_the_rows_can_be_scored_alone(task):
     p = purchases.WeightedFrequency().fit(task).predict(task, task.cutoffs("test"))
     customer, _, category, y = task.rows("test")
     milk = category == task.categories.index("MILK")
-    found = purchases.draws(task, p, n=3, where=milk)["Brier"]
-    assert found[0] == pytest.approx(((task.flat(p, "test") - y)[milk] ** 2).mean()) and len(found) == 4
+    found = purchases.draws(task, p, n=3, n_ranked=2, where=milk)
+    assert found["Brier"][0] == pytest.approx(((task.flat(p, "test") - y)[milk] ** 2).mean())
+    assert len(found["Brier"]) == 4 and len(found["AUC"]) == 3
 
 
 def test_the_table_pairs_the_models_and_the_advice_names_one(task):

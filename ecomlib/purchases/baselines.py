@@ -196,7 +196,7 @@ def tune_lightgbm(
     for n in leaves:
         stop = early_stopping(25, verbose=False)
         model = _grow(x, y, n, most_trees, 0, eval_X=valid[:1], eval_y=valid[1:], callbacks=[stop])
-        loss[n, model.best_iteration] = log_loss(model.predict(valid[0]), valid[1]).mean()
+        loss[n, model.best_iteration] = log_loss(np.asarray(model.predict(valid[0])), valid[1]).mean()
     return min(loss, key=lambda settings: loss[settings])
 
 
@@ -211,10 +211,12 @@ def _rows(task: PurchaseTask, part: str) -> tuple[np.ndarray, np.ndarray]:
     return features(task, cutoffs, use)[0], y
 
 
-def _grow(x: np.ndarray, y: np.ndarray, leaves: int, trees: int, seed: int, **options: Any) -> "Booster":
+def _grow(x: np.ndarray, y: np.ndarray, leaves: int, trees: int, seed: int, **fit: Any) -> "Booster":
     from lightgbm import LGBMClassifier
 
-    names = {"feature_name": [f"f{i}" for i in range(x.shape[1])], "categorical_feature": [CATEGORY]}
-    size = {"n_estimators": trees, "num_leaves": leaves, "min_child_samples": 200, "colsample_bytree": 0.7}
-    model = LGBMClassifier(learning_rate=0.06, n_jobs=2, random_state=seed, verbose=-1, **size)
-    return model.fit(x, y, **names, **options).booster_
+    size: dict[str, Any] = {"n_estimators": trees, "num_leaves": leaves, "min_child_samples": 200}
+    model = LGBMClassifier(
+        **size, colsample_bytree=0.7, learning_rate=0.06, n_jobs=2, random_state=seed, verbose=-1
+    )
+    names = [f"f{i}" for i in range(x.shape[1])]
+    return model.fit(x, y, feature_name=names, categorical_feature=[CATEGORY], **fit).booster_

@@ -164,7 +164,7 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
         )
     if end < len(panel.weeks):
         panel = weekly_panel(shop.orders, end=panel.weeks[end - 1])
-    categories, position = _categories(shop, panel, first_valid, n_categories)
+    categories, position = _categories(shop.orders, shop.products, panel, first_valid, n_categories)
     parts = {
         "train": np.arange(0, first_valid - 1),
         "valid": np.arange(first_valid - 1, first_test - 1),
@@ -174,9 +174,10 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
     return PurchaseTask(panel, categories, channels, _who(shop, panel), parts)
 
 
-def _categories(shop: Shop, panel: WeeklyPanel, n_train: int, n: int) -> tuple[list[str], pd.Series]:
+def _categories(
+    orders: pd.DataFrame, products: pd.DataFrame, panel: WeeklyPanel, n_train: int, n: int
+) -> tuple[list[str], pd.Series]:
     """Names of the n categories of most customer-weeks in training, and every product's position there."""
-    orders, products = shop.orders, shop.products
     category = products.set_index("product_id")["category"].astype("str")
     lines = orders[["customer_id"]].assign(
         category=category.reindex(orders["product_id"]).to_numpy(), week=week_of(panel, orders["timestamp"])
