@@ -11,7 +11,7 @@ from ecomlib.recommend.task import task
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "baselines": ["Factors", "ItemKNN", "Markov", "PersonalFrequency", "Popularity", "TIFUKNN", "Trended"],
+        "baselines": "Factors ItemKNN Markov PersonalFrequency Popularity TIFUKNN Trended".split(),
         "batches": ["cut_windows"],
         "evaluate": ["Ranking", "advice", "draws"],
         "model": ["NextItems", "bag_loss"],

@@ -1,4 +1,4 @@
-"""What the network reads, as arrays: windows of trips, cut and put together into batches. It knows no network."""
+"""Windows of trips, cut and put together into the arrays that a network reads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,16 +59,16 @@ class Batches:
     def epoch(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Batches of `size` windows to learn from: windows of like length together, in random order."""
         order = rng.permutation(len(cut.first))
-        order = np.concatenate([o[np.argsort(cut.length[o], kind="stable")] for o in chunks(order, 10 * size)])
+        order = np.concatenate(
+            [o[np.argsort(cut.length[o], kind="stable")] for o in chunks(order, 10 * size)]
+        )
         groups = list(chunks(order, size))
         for i in rng.permutation(len(groups)):
             rows, batch = self.inputs(cut, groups[i])
             yield batch | self.outputs(rows, rng)
 
     def inputs(self, cut: Windows, group: np.ndarray) -> tuple[np.ndarray, Batch]:
-        """What the network reads before the targets of some windows.
-
-        The batch lies on a grid of windows x steps; `cell` = window * n_steps + step.
+        """What is known before the targets of some windows, on a grid: cell = window * n_steps + step.
 
         Returns
         -------
@@ -111,15 +111,16 @@ class Batches:
         Returns
         -------
         dict
-            For discovery "masked" (n_targets, n_columns). "past" (n_past, n_targets, n_columns): own history by
-            half-life, then the trend. In training "right" (n_pairs, 2): row and column of every right item, and
-            where negatives are drawn "columns", "log_pi" (n_columns,).
+            "masked" (n_targets, n_columns): bought before, for discovery. "past" (n_past, n_targets,
+            n_columns): own history by half-life, then the trend. In training "right" (n_pairs, 2): row and
+            column of every right item, and where negatives are drawn "columns", "log_pi" (n_columns,).
         """
         batch: Batch = {}
-        columns, task, right = slice(None), self.task, self.task.bags[rows]
+        columns: slice | np.ndarray = slice(None)
+        task, right = self.task, self.task.bags[rows]
         if rng is not None and self.n_sampled:
-            columns, batch["log_pi"] = self.candidates(right.indices, rng)
-            batch["columns"] = columns.astype(np.int32)
+            drawn, batch["log_pi"] = self.candidates(right.indices, rng)
+            columns, batch["columns"] = drawn, drawn.astype(np.int32)
         right = right[:, columns]
         if task.question == "discovery":
             seen = history(task, rows)[:, columns].astype(bool)
@@ -143,13 +144,9 @@ class Batches:
         return count**POWER / (count**POWER).sum()
 
     def candidates(self, held: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of a batch's softmax: the items it holds, once per time they occur, and `n_sampled` drawn ones.
+        """Columns of a batch's softmax, and the log of each one's chance to be there; both (n_columns,).
 
-        Returns
-        -------
-        columns : int array (n_columns,)
-        log_pi : float32 array (n_columns,)
-            Log of the chance of each column to be among them.
+        They are the items `held` by the batch's targets, as often as they occur, and `n_sampled` drawn ones.
         """
         count = self.task.items["count"].to_numpy(float)
         share, draw = count / count.sum(), self.chances

@@ -1,4 +1,4 @@
-"""How good are ranked lists? Recall, NDCG, MRR and what the lists are like, over draws of whole households."""
+"""How good are ranked lists? Recall, NDCG, MRR and the kind of items, over draws of whole households."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,7 +47,9 @@ class Ranking:
         """Compare the lists after each cutoff, (n_cutoffs, k), with the step that followed."""
         rows, lists = np.asarray(cutoffs) + 1, np.asarray(lists)
         if lists.ndim != 2 or len(lists) != len(rows):
-            raise BadValue(f"lists of shape {lists.shape} are not one ranked list for each of {len(rows)} cutoffs.")
+            raise BadValue(
+                f"{lists.shape} is not the shape of {len(rows)} ranked lists, one for each cutoff."
+            )
         seen, right = history(task, rows).astype(bool), task.bags[rows].astype(bool)
         if task.question == "discovery":
             right = right > right.multiply(seen)
@@ -98,7 +100,7 @@ def draws(
     Returns
     -------
     dict of metric to array (1 + n,)
-        See `Ranking.per_row`. The same seed draws the same households, so two models can be compared in pairs.
+        See `Ranking.per_row`. The same seed draws the same households, so two models can be paired.
     """
     ranking = Ranking.of(task, lists, task.cutoffs(part))
     names, household = np.unique(task.who[ranking.rows], return_inverse=True)

@@ -86,12 +86,9 @@ def recent_counts(task: SequenceTask, at: np.ndarray, days: int) -> np.ndarray:
     -------
     float32 array (n, n_items)
     """
-    order = np.argsort(task.day, kind="stable")
-    first, stop = np.searchsorted(task.day[order], [at - days, at])
-    step = order[ranges(first, stop - first)]
-    indptr = np.r_[0, np.cumsum(stop - first)]
-    pick = sparse.csr_matrix((np.ones(len(step), np.float32), step, indptr), (len(at), len(task.day)))
-    return (pick @ task.bags).toarray()
+    day = int(task.day.min()) + np.arange(task.daily.shape[0])
+    inside = (day < at[:, None]) & (day >= at[:, None] - days)
+    return (sparse.csr_matrix(inside, dtype=np.float32) @ task.daily).toarray()
 
 
 def trend(task: SequenceTask, rows: np.ndarray, days: int, prior: float = 5.0) -> np.ndarray:

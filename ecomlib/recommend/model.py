@@ -21,43 +21,35 @@ class Network(keras.Model):
 
     Parameters
     ----------
-    items : DataFrame
-        Of the task: the counts are the first biases, the side columns share vectors between items.
-    n_context, n_arrival, n_past : int
-        Numbers of a step's context, of what is known on arrival, and joined in at the output.
+    settings : NextItems
+    task : SequenceTask
+        Its items give the first biases (their counts) and the vectors that items share (their side columns).
     """
 
-    def __init__(
-        self,
-        items: pd.DataFrame,
-        units: int,
-        size: int,
-        dropout: float,
-        profile: bool,
-        n_past: int,
-        n_context: int,
-        n_arrival: int,
-        seed: int,
-    ):
+    def __init__(self, settings: "NextItems", task: SequenceTask):
         super().__init__()
-        self.profile, self.n_past = profile, n_past
+        units, size, seed, items = settings.units, settings.size, settings.seed, task.items
+        self.profile = settings.profile
+        self.n_past = n_past = len(settings.half_lives) + bool(settings.trend_days)
+        width = units + task.arrival.shape[1] + size * self.profile
         self.mean_loss = keras.metrics.Mean(name="loss")
         normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
-        width = units + n_arrival + size * profile
         self.items = self.add_weight(shape=(len(items), size), initializer=normal, name="items")
         self.bias = self.add_weight(shape=(len(items),), initializer="zeros", name="bias")
         self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
-        self.lstm.build((None, None, size + n_context))
+        self.lstm.build((None, None, size + task.context.shape[1]))
         self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
         self.out.build((None, width))
-        self.drop = keras.layers.Dropout(dropout, seed=seed)
+        self.drop = keras.layers.Dropout(settings.dropout, seed=seed)
         self.side_ids, n_side = _side_ids(items)
         if n_side:
             self.side = self.add_weight(shape=(n_side, size), initializer="zeros", name="side")
         if n_past:
             self.past = keras.layers.Dense(n_past, kernel_initializer="zeros", bias_initializer="ones")
             self.past.build((None, width))
-            self.past_item = self.add_weight(shape=(len(items), n_past), initializer="zeros", name="past_item")
+            self.past_item = self.add_weight(
+                shape=(len(items), n_past), initializer="zeros", name="past_item"
+            )
         count = items["count"].to_numpy(float)
         self.bias.assign(np.log(np.maximum(count / count.sum(), 1e-9)))
         self.built = True
@@ -178,11 +170,8 @@ class NextItems(Recommender):
 
     def build(self, task: SequenceTask) -> Self:
         """Make the network with its first, random weights; returns the model itself."""
-        n_past = len(self.half_lives) + bool(self.trend_days)
-        sizes = (self.units, self.size, self.dropout, self.profile, n_past)
-        n_context, n_arrival = task.context.shape[1], task.arrival.shape[1]
         self.items_, self.question_ = task.items["item"], task.question
-        self.network_ = Network(task.items, *sizes, n_context, n_arrival, self.seed)
+        self.network_ = Network(self, task)
         return self
 
     def fit(

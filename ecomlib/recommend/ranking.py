@@ -14,7 +14,7 @@ from ecomlib.shop import BadValue
 class Recommender:
     """A model that scores every item: what all of them have in common.
 
-    A model has its settings from `__init__`, and learns in `_learn(task, part)` what `_score(task, rows)` needs.
+    Its settings come from `__init__`; `_learn(task, part)` learns what `_score(task, rows)` needs.
     """
 
     name: ClassVar[str]
@@ -60,7 +60,7 @@ class Recommender:
             rows = np.asarray(cutoffs)[at : at + block] + 1
             scores = np.array(self.scores(task, rows), np.float32)
             if np.isnan(scores).any():
-                raise BadValue(f"{self.name}: some scores are NaN; train it again with a smaller learning rate.")
+                raise BadValue(f"{self.name}: some scores are NaN; train it with a smaller learning rate.")
             if task.question == "discovery":
                 scores[history(task, rows).astype(bool).toarray()] = -np.inf
             lists.append(order[top_k(scores[:, order], k)])

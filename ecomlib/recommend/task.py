@@ -1,12 +1,11 @@
 """Shop in, recommendation task out: a customer's earlier trips are known, the next one is to be predicted.
 
-A step is what happened at one moment: the set of items a household bought on one day, or (in `ecomlib.clicks`)
-the one page a visitor opened. Steps are sorted by sequence (household or session), then time. The *cutoff* is
-the row of the last step that is known, and the target is the row after it; nothing that a target is scored
-with comes from itself or from a later step.
+A step is what happened at one moment: the set of items a household bought on one day, or (in
+`ecomlib.clicks`) the one page a visitor opened. The *cutoff* is the row of the last step that is known, the
+target is the row after it; nothing that a target is scored with comes from itself or from a later step.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +16,12 @@ from ecomlib.panels import monday_of
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 from ecomlib.split import Split
 
-HISTORY, TRAIN, VALID, TEST = 0, 1, 2, 3  # HISTORY is in no part: never a target, as after the end of the test
+HISTORY, TRAIN, VALID, TEST = (
+    0,
+    1,
+    2,
+    3,
+)  # HISTORY is in no part, as after the test
 PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}
 QUESTIONS = ("whole", "discovery")
 SIDE = {
@@ -45,8 +49,6 @@ class SequenceTask:
         One row per item, in column order: item, count (training steps that hold it), side columns.
     names : array (n_sequences,)
         The customer or session id of each sequence.
-    covered : dict
-        For each part the share of its (step, item) pairs whose item is in the vocabulary.
     question : "whole" or "discovery"
         Whether everything on the next step is asked for, or only what is new to the customer.
     """
@@ -57,7 +59,6 @@ class SequenceTask:
     part: np.ndarray
     items: pd.DataFrame
     names: np.ndarray
-    covered: dict[str, float] = field(default_factory=dict)
     question: str = "whole"
 
     def __post_init__(self):
@@ -99,6 +100,13 @@ class SequenceTask:
         return np.asarray(self.bags[self.rows(part)].sum(axis=0)).ravel()
 
     @cached_property
+    def daily(self) -> sparse.csr_matrix:
+        """How many steps of each day hold each item, from the first day on; (n_days, n_items)."""
+        day = self.day.astype(int) - int(self.day.min())
+        step = np.arange(len(day))
+        return sparse.csr_matrix((np.ones(len(day), np.float32), (day, step))) @ self.bags
+
+    @cached_property
     def context(self) -> np.ndarray:
         """What is known of each step besides its items; float32 (n_steps, 9).
 
@@ -133,7 +141,7 @@ def task(shop: Shop, split: Split, level: str = "product_type", min_count: int =
     level : str
         "product_id", or a column of `shop.products`: the grain at which products are recommended.
     min_count : int
-        Items on fewer training trips than this are left out; `covered` says what that costs.
+        Items on fewer training trips than this are left out.
 
     Raises
     ------
@@ -149,8 +157,8 @@ def task(shop: Shop, split: Split, level: str = "product_type", min_count: int =
     for name in PARTS:
         if not len(built.cutoffs(name)):
             raise TooShort(
-                f"orders: in the {days.max() + 1} days of the data no household has a trip in the {name} part "
-                f"and one before it; shorten the test and the validation, or give more history."
+                f"orders: in {days.max() + 1} days no household has a trip in the {name} part and one before "
+                f"it; shorten the test and the validation, or give more history."
             )
     return _with_side(built, shop, level)
 
@@ -167,9 +175,6 @@ def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
     counts = counts.sort_index()
     column = pd.Index(counts.index).get_indexer(lines["item"])
     known = column >= 0
-    covered = {
-        n: float(known[lines["part"] == p].mean()) for n, p in PARTS.items() if (lines["part"] == p).any()
-    }
     who, names = pd.factorize(lines["who"], sort=True)
     order = np.lexsort((lines["day"], who))
     who, day, part = who[order], lines["day"].to_numpy()[order], lines["part"].to_numpy()[order]
@@ -180,9 +185,8 @@ def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
     )
     bags.sort_indices()
     items = pd.DataFrame({"item": counts.index, "count": counts.to_numpy()})
-    return SequenceTask(
-        bags, who[new], day[new].astype(float), part[new].astype(np.int8), items, np.asarray(names), covered
-    )
+    day, part = day[new].astype(float), part[new].astype(np.int8)
+    return SequenceTask(bags, who[new], day, part, items, np.asarray(names))
 
 
 def _item_of(shop: Shop, level: str) -> pd.Series:
@@ -199,10 +203,11 @@ def _with_side(task: SequenceTask, shop: Shop, level: str) -> SequenceTask:
 
     Products are counted, not sales, so that later sales cannot change what the training weeks see.
     """
-    columns = [] if shop.products is None else [c for c in SIDE.get(level, ()) if c in shop.products.columns]
+    products = pd.DataFrame() if shop.products is None else shop.products
+    columns = [column for column in SIDE.get(level, ()) if column in products.columns]
     if not columns:
         return task
-    table = shop.products[[level, *columns]].astype(dict.fromkeys(columns, "str"))
+    table = products[[level, *columns]].astype(dict.fromkeys(columns, "str"))
     if level != "product_id":
         table[level] = table[level].astype("str")
         table = table.groupby([level, *columns], sort=True).size().rename("n").reset_index()
