@@ -6,12 +6,13 @@ from ecomlib.recommend.evaluate import evaluate
 from ecomlib.recommend.history import history
 from ecomlib.recommend.task import task
 
+BASELINES = ["Factors", "ItemKNN", "Markov", "PersonalFrequency", "Popularity", "TIFUKNN", "Trended"]
 # Imported on first use: the network needs TensorFlow, which takes seconds. The three names above are imported
 # now, since a module of the same name would hide them.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "baselines": "Factors ItemKNN Markov PersonalFrequency Popularity TIFUKNN Trended".split(),
+        "baselines": BASELINES,
         "batches": ["cut_windows"],
         "evaluate": ["Ranking", "advice", "draws"],
         "model": ["NextItems", "bag_loss"],
