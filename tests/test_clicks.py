@@ -449,7 +449,8 @@ def test_an_epoch_predicts_every_click_once(task):
     from ecomlib.clicks.batches import ClickBatches
 
     rows = task.cutoffs("train") + 1
-    batches = list(ClickBatches(task, 20, 0.5).epoch(rows, 64, np.random.default_rng(0)))
+    maker, rng = ClickBatches(task, 20, 0.5), np.random.default_rng(0)
+    batches = [maker.batch(*group, rng) for group in maker.groups(rows, 64, rng)]
     right = np.concatenate([batch["columns"][batch["right"]] for batch in batches])
     to_end = np.bincount(task.who)[task.who[rows]] - (rows - task.start[rows])
     read = rows[to_end <= 20]  # only the last 20 clicks of a session are predicted

@@ -1,6 +1,7 @@
 """From sessions to the batches a next-item network learns from; knows no network."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,25 +18,22 @@ def grid(first: np.ndarray, length: np.ndarray, n_steps: int) -> tuple[np.ndarra
     return np.where(real, first[:, None] + step, first[:, None]), real
 
 
+@dataclass(frozen=True)
 class ClickBatches:
-    """Batches of a task's sessions, with drawn negatives.
+    """Batches of a task's sessions, with drawn negatives; the settings are those of `NextClick`."""
 
-    Parameters
-    ----------
-    n_sampled : int
-        Negatives drawn for each batch, all its targets' sessions besides.
-    power : float
-        Negatives are drawn with chance count ** power.
-    """
+    task: SequenceTask
+    n_sampled: int
+    power: float
 
-    def __init__(self, task: SequenceTask, n_sampled: int, power: float):
-        self.task, self.n_sampled = task, n_sampled
-        self.item = task.bags.indices.astype(np.int32)
-        count = task.items["count"].to_numpy(float)
-        self.share, self.draw = count / count.sum(), count**power / (count**power).sum()
+    def groups(
+        self, rows: np.ndarray, n_targets: int, rng: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """Sessions of like length, about `n_targets` targets together, old sessions first.
 
-    def epoch(self, rows: np.ndarray, n_targets: int, rng: np.random.Generator) -> Iterator[dict]:
-        """Batches of sessions of like length, about `n_targets` targets each, old sessions first."""
+        Yields first row and number of clicks to read of each session, and the steps they are padded to.
+        How many groups there are does not depend on `rng`.
+        """
         first, length = np.unique(self.task.start[rows], return_counts=True)
         read = np.minimum(length, LENGTHS[-1])
         first = first + length - read
@@ -47,38 +45,42 @@ class ClickBatches:
             for n_steps in np.unique(padded):
                 some = at[padded == n_steps]
                 n = max(round(len(some) * n_steps / n_targets), 1)
-                groups += [(n_steps, g) for g in np.array_split(some, n)]
+                groups += [(first[g], read[g], n_steps) for g in np.array_split(some, n)]
             for i in rng.permutation(len(groups)):
-                n_steps, g = groups[i]
-                yield self.batch(first[g], read[g], n_steps, rng)
+                yield groups[i]
 
-    def batch(self, first: np.ndarray, length: np.ndarray, n_steps: int, rng: np.random.Generator) -> dict:
+    def batch(
+        self, first: np.ndarray, length: np.ndarray, n_steps: int, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
         """Training batch: each of `length` clicks from `first` on is read, and the one after it predicted.
 
-        The columns of its softmax are the items of its sessions and the drawn ones. A column that came by
-        chance stands for 1 / pi items like it, so -log(pi) is added to its score (the logQ correction:
-        Bengio & Senecal, 2008, IEEE Transactions on Neural Networks 19(4), section 3).
+        A column that came by chance stands for 1 / pi items like it, so -log(pi) is added to its score (the
+        logQ correction: Bengio & Senecal, 2008, IEEE Transactions on Neural Networks 19(4), section 3).
         A row's own session is there for certain: its items have pi = 1.
 
         Returns
         -------
         dict of arrays
-            columns, log_pi (n_columns,); x (n, n_steps): place of each item read among the columns; pause
-            (n, n_steps, 1); real (n_real,): cells that hold a click; right (n_real,): column of the next
-            item; pair (n_pairs, 2), times (n_pairs,): see `pairs`.
+            columns, log_pi (n_columns,): items of the softmax, log of the chance of each to be among them;
+            x (n, n_steps): place of each item read among the columns; pause (n, n_steps, 1); real (n_real,):
+            cells that hold a click; right (n_real,): column of the next item; pair (n_pairs, 2), times
+            (n_pairs,): see `pairs`.
         """
         at, real = grid(first, length, n_steps)
-        x, right = self.item[at], self.item[at + 1]
+        item, count = self.task.bags.indices, self.task.items["count"].to_numpy(float)
+        x, right = item[at], item[at + 1]
         # A session's items are read and predicted, but one event each: its first click, then each next one.
-        columns, log_pi = self.candidates(
-            np.concatenate([x[real], right[real]]), real.sum() + len(first), rng
-        )
+        held, n_held = np.concatenate([x[real], right[real]]), real.sum() + len(first)
+        share, draw = count / count.sum(), count**self.power / (count**self.power).sum()
+        drawn = np.searchsorted(np.cumsum(draw), rng.random(self.n_sampled))
+        columns = np.union1d(held, drawn.clip(max=self.task.n_items - 1))
+        missed = np.log1p(-share[columns]) * n_held + np.log1p(-draw[columns]) * self.n_sampled
         place = np.zeros(self.task.n_items, np.int32)
         place[columns] = np.arange(len(columns))
         pair, times = pairs(real, place[np.column_stack([x[:, 0], right])], len(columns))
         return {
             "columns": columns.astype(np.int32),
-            "log_pi": log_pi,
+            "log_pi": np.log(-np.expm1(missed)).astype(np.float32),
             "x": place[x],
             "pause": self.task.pause[at],
             "real": np.flatnonzero(real).astype(np.int32),
@@ -86,23 +88,6 @@ class ClickBatches:
             "pair": pair,
             "times": times,
         }
-
-    def candidates(
-        self, held: np.ndarray, n_held: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of a batch's softmax, and the log of each one's chance to be among them.
-
-        Parameters
-        ----------
-        held : int array
-            Items that are in the batch for themselves.
-        n_held : int
-            How many independent events brought them.
-        """
-        drawn = np.searchsorted(np.cumsum(self.draw), rng.random(self.n_sampled))
-        columns = np.union1d(held, drawn.clip(max=self.task.n_items - 1))
-        missed = np.log1p(-self.share[columns]) * n_held + np.log1p(-self.draw[columns]) * self.n_sampled
-        return columns, np.log(-np.expm1(missed)).astype(np.float32)
 
 
 def pairs(real: np.ndarray, column: np.ndarray, n_columns: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 It is trained in steps that touch only the rows of the embedding that a batch needs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -20,6 +20,7 @@ INT = {"columns": (None,), "x": (None, None), "real": (None,), "right": (None,),
 FLOAT = {"log_pi": (None,), "pause": (None, None, 1), "times": (None,)}
 SIGNATURE = {name: tf.TensorSpec(shape, tf.int32) for name, shape in INT.items()}
 SIGNATURE |= {name: tf.TensorSpec(shape, tf.float32) for name, shape in FLOAT.items()}
+Callbacks = Sequence[keras.callbacks.Callback]
 RATES = (0.1, 0.05)  # Adagrad's, of the embedding and of the biases
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -32,7 +33,8 @@ class ClickNetwork(keras.Model):
 
     def __init__(self, n_items: int, units: int, size: int, dropout: float, scale: float, seed: int):
         super().__init__()
-        self.scale, normal = scale, keras.initializers.RandomNormal(stddev=0.1, seed=seed)
+        self.scale, self.mean_loss = scale, keras.metrics.Mean(name="loss")
+        normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
         self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
         self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
         self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
@@ -44,9 +46,14 @@ class ClickNetwork(keras.Model):
         self.drop = keras.layers.Dropout(dropout, seed=seed)
         self.small = [w for layer in (self.lstm, self.out, self.again) for w in layer.trainable_weights]
         self.squares = [tf.Variable(tf.fill((n_items, size), 1e-7)), tf.Variable(tf.fill((n_items,), 1e-6))]
-        self.optimizer = keras.optimizers.Adam(4e-3)
-        self.optimizer.build(self.small)
         self.built = True
+        self.compile(optimizer=keras.optimizers.Adam(4e-3), jit_compile=False)
+        self.optimizer.build(self.small)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """What Keras resets at the start of each epoch."""
+        return [self.mean_loss]
 
     def states(self, x: tf.Tensor, pause: tf.Tensor, real: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The state after each real click of a grid of sessions x steps; (n_real, units).
@@ -71,7 +78,7 @@ class ClickNetwork(keras.Model):
         logits = tf.tensor_scatter_nd_add(logits, pair, held + tf.gather(log_pi, pair[:, 1]))
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["right"], logits))
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step; Adagrad moves the items (rare ones take larger steps), Adam the rest."""
         columns, tables = batch["columns"], (self.items.value, self.bias.value)
         rows = [tf.gather(table, columns) for table in tables]
@@ -84,12 +91,14 @@ class ClickNetwork(keras.Model):
             total = tf.gather(squares, columns) + gradient**2
             squares.scatter_nd_update(columns[:, None], total)
             table.scatter_nd_sub(columns[:, None], rate * gradient / tf.sqrt(total))
-        return loss
+        self.mean_loss.update_state(loss)
+        return {"loss": self.mean_loss.result()}
 
-    def test_step(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The loss without dropout, on validation batches."""
         rows = [tf.gather(table.value, batch["columns"]) for table in (self.items, self.bias)]
-        return self.batch_loss(batch, rows, training=False)
+        self.mean_loss.update_state(self.batch_loss(batch, rows, training=False))
+        return {"loss": self.mean_loss.result()}
 
 
 @dataclass
@@ -126,11 +135,7 @@ class NextClick(Ranker):
     name: ClassVar[str] = "LSTM"
 
     def fit(
-        self,
-        task: SequenceTask,
-        part: str = "train",
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        watch: bool = False,
+        self, task: SequenceTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
     ) -> Self:
         """Train a new network on a part; returns the model itself, `history_` holds the losses.
 
@@ -149,39 +154,32 @@ class NextClick(Ranker):
         return self
 
     def _train(
-        self,
-        task: SequenceTask,
-        part: str,
-        epochs: int,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        watch: bool = False,
+        self, task: SequenceTask, part: str, epochs: int, callbacks: Callbacks = (), watch: bool = False
     ) -> dict[str, list[float]]:
-        # Not Keras' fit: its iterator draws batches ahead, and the same seed would not give the same weights.
-        network = self.network_
-        runs = {"loss": (network.train_step, self._data(task, part))}
-        if watch:
-            runs["val_loss"] = (network.test_step, self._data(task, "valid"))
-        runs = {
-            name: (tf.function(step, input_signature=[SIGNATURE]), data)
-            for name, (step, data) in runs.items()
-        }
-        log = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=network, epochs=epochs)
-        network.stop_training = False
-        log.on_train_begin()
-        for epoch in range(epochs):
-            log.on_epoch_begin(epoch)
-            losses = {name: tf.reduce_mean([step(b) for b in data]) for name, (step, data) in runs.items()}
-            log.on_epoch_end(epoch, {name: float(loss) for name, loss in losses.items()})
-            if network.stop_training:
-                break
-        log.on_train_end()
-        return network.history.history
+        data, steps = self._data(task, part)
+        valid, valid_steps = self._data(task, "valid") if watch else (None, None)
+        return self.network_.fit(
+            data,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            validation_data=valid,
+            validation_steps=valid_steps,
+            verbose=0,
+            shuffle=False,
+            callbacks=list(callbacks),
+        ).history
 
-    def _data(self, task: SequenceTask, part: str) -> tf.data.Dataset:
-        batches, rng = ClickBatches(task, self.n_sampled, self.power), np.random.default_rng(self.seed)
-        return tf.data.Dataset.from_generator(
-            lambda: batches.epoch(task.targets(part), self.n_targets_, rng), output_signature=SIGNATURE
-        ).prefetch(4)
+    def _data(self, task: SequenceTask, part: str) -> tuple[tf.data.Dataset, int]:
+        batches, rows = ClickBatches(task, self.n_sampled, self.power), task.targets(part)
+
+        def forever() -> Iterator[dict[str, np.ndarray]]:
+            rng = np.random.default_rng(self.seed)
+            while True:
+                for group in batches.groups(rows, self.n_targets_, rng):
+                    yield batches.batch(*group, rng)
+
+        steps = sum(1 for _ in batches.groups(rows, self.n_targets_, np.random.default_rng(0)))
+        return tf.data.Dataset.from_generator(forever, output_signature=SIGNATURE).prefetch(4), steps
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         network, item = self.network_, task.bags.indices
@@ -213,11 +211,7 @@ class Mix(Ranker):
         return self.network, self.neighbours
 
     def fit(
-        self,
-        task: SequenceTask,
-        part: str = "train",
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        watch: bool = False,
+        self, task: SequenceTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
     ) -> Self:
         """Fit both, choose the weight by recall@20 on validation; then both learn from validation, too."""
         self.items_ = task.items["item"]
