@@ -7,7 +7,7 @@ in pairs, which removes what both have in common.
 import numpy as np
 
 
-def draw_units(n_units: int, n: int = 1000, seed: int = 0) -> np.ndarray:
+def draw_units(n_units: int, n: int = 1000, seed: int | np.random.Generator = 0) -> np.ndarray:
     """How often each unit (customer, series, week) counts in the data and in n bootstrap samples.
 
     Returns

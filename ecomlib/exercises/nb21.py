@@ -1,5 +1,7 @@
 """Self-checks of 21_sales_prepare."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -18,17 +20,17 @@ def _n_windows(window: int) -> int:
     wrong=[lambda: _n_windows(56), lambda: _n_windows(84) // N_SERIES, lambda: _n_windows(84) + N_SERIES],
     right=lambda: _n_windows(84),
 )
-def windows_of_84_days(answer):
+def windows_of_84_days(answer: Any) -> str | None:
     """Count the training windows of 84 days."""
     if close(answer, _n_windows(84)):
         return None
     if close(answer, _n_windows(84) / N_SERIES):
-        return "that is the number of origins; each origin gives one window a series."
+        return "that is the number of cutoffs; each cutoff gives one window per series."
     if close(answer, _n_windows(56)):
-        return "the first origin needs 84 days before it, so it comes 28 days later than with 56."
+        return "the first cutoff closes a window of 84 days, so it comes 28 days later than with 56."
     return (
-        "the first origin is day 84, the last one's whole horizon ends before the validation period; "
-        "count the origins, then multiply by the series."
+        "the first cutoff is day 83, the last one's whole horizon ends before the validation period; "
+        "count the cutoffs, then multiply by the series."
     )
 
 
@@ -46,7 +48,7 @@ def _mase_yesterday(actual, forecast, history, season=7):
 
 
 @checker("21.2", wrong=[lambda: _mase_pooled, lambda: _mase_yesterday], right=lambda: _mase)
-def mase(answer):
+def mase(answer: Any) -> str | None:
     """Compare with the definition on random series of very different size."""
     rng = np.random.default_rng(0)
     size = np.array([[1.0], [50.0], [2000.0]])
@@ -85,7 +87,7 @@ def _recent(weeks):
     ],
     right=lambda: _recent,
 )
-def better_baseline(answer):
+def better_baseline(answer: Any) -> str | None:
     """Try it where the level shifts and where it does not, against the plain mean."""
     rng = np.random.default_rng(1)
     pattern = np.array([0.8, 0.7, 0.7, 0.8, 1.1, 1.6, 1.3])

@@ -1,5 +1,7 @@
 """Self-checks of 22_sales_train."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -16,7 +18,7 @@ def _weights(units: int, n_in: int) -> int:
     wrong=[lambda: _weights(UNITS, 18 + 8), lambda: _weights(UNITS, N_IN) // 4, lambda: _weights(32, N_IN)],
     right=lambda: _weights(UNITS, N_IN),
 )
-def encoder_weights(answer):
+def encoder_weights(answer: Any) -> str | None:
     """Count the weights of the encoder's LSTM."""
     if close(answer, _weights(UNITS, N_IN)):
         return None
@@ -42,7 +44,7 @@ def _swapped(target, forecast, quantiles):
     wrong=[lambda: _swapped, lambda: lambda y, f, q: np.abs(y[..., None] - f).mean()],
     right=lambda: _pinball,
 )
-def pinball(answer):
+def pinball(answer: Any) -> str | None:
     """Compare with the definition, for the course's quantiles and for others."""
     rng = np.random.default_rng(0)
     target, forecast = rng.gamma(3, 1, (50, 7)), np.sort(rng.gamma(3, 1, (50, 7, 3)), axis=-1)
@@ -77,7 +79,7 @@ def _verdict(before, after):
     ],
     right=lambda: _verdict,
 )
-def verdict(answer):
+def verdict(answer: Any) -> str | None:
     """Hand over pairs that clearly differ, and pairs that differ by luck."""
     luck = [([0.180, 0.186, 0.183], [0.184, 0.179, 0.182]), ([0.20, 0.18, 0.19], [0.185, 0.192, 0.179])]
     for before, after in luck:

@@ -1,5 +1,7 @@
 """Self-checks of 23_sales_evaluate."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -12,7 +14,7 @@ MISSING, LEFT = 0.30, 0.10
     wrong=[lambda: LEFT / (MISSING + LEFT), lambda: MISSING, lambda: 0.9],
     right=lambda: MISSING / (MISSING + LEFT),
 )
-def best_quantile(answer):
+def best_quantile(answer: Any) -> str | None:
     """Apply the newsvendor rule."""
     if close(answer, MISSING / (MISSING + LEFT)):
         return None
@@ -41,7 +43,7 @@ def _one_line(band, share):
     ],
     right=lambda: _order_for,
 )
-def order_for(answer):
+def order_for(answer: Any) -> str | None:
     """Compare with linear interpolation at and between the three quantiles."""
     band = np.sort(np.random.default_rng(0).gamma(3, 10, (4, 5, 7, 3)), axis=-1)
     for share in (0.1, 0.5, 0.9, 0.3, 0.75):
@@ -91,7 +93,7 @@ def _choose_by(spread):
     ],
     right=lambda: _choose,
 )
-def choose(answer):
+def choose(answer: Any) -> str | None:
     """A clear win, ties among two and three, a single run that wins, and a spread that decides."""
     clear = {"mean": [0.28], "trees": [0.271, 0.272], "LSTM": [0.262, 0.263, 0.261]}
     tie = {"mean": [0.263], "trees": [0.270, 0.271], "LSTM": [0.262, 0.266, 0.258]}

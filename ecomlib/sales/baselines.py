@@ -1,18 +1,17 @@
-"""What the LSTM has to beat, behind the shape it has itself: fit(task, part), predict(task, origins).
+"""What the LSTM has to beat, with one shape: fit(task, part) and predict(task, cutoffs).
 
-Each forecaster returns (n_origins, n_series, horizon, 3): the 10, 50 and 90 % quantiles of the sales of each
-day in the shop's currency, from what was known before the origin.
+Each forecast is (n_cutoffs, n_series, horizon, 3): the 10, 50 and 90 % quantiles of the sales of each day in
+the shop's currency, from what was known at the cutoff.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ecomlib.sales import QUANTILES, SalesTask, Windows, by_origin, close_days
+from ecomlib.sales.task import QUANTILES, SalesTask, Windows
 from ecomlib.shop import BadValue, TooShort
-
-Z90 = 1.2815515655446004  # 90 % quantile of the normal distribution
 
 
 class WeekdayMean:
@@ -23,7 +22,7 @@ class WeekdayMean:
     Parameters
     ----------
     weeks : int
-        At most window / 7.
+        At most lookback / 7.
 
     Raises
     ------
@@ -41,51 +40,56 @@ class WeekdayMean:
         """Nothing to learn."""
         return self
 
-    def predict(self, task: SalesTask, origins) -> np.ndarray:
-        """Forecast (n_origins, n_series, horizon, 3), shop's currency."""
-        if task.window < 7 * self.weeks:
+    def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency."""
+        if task.lookback < 7 * self.weeks:
             raise TooShort(
-                f"{self.name}: a window of {task.window} days holds {task.window // 7} weeks; make the task "
-                f"with window={7 * self.weeks}, or use WeekdayMean({task.window // 7})."
+                f"{self.name}: a window of {task.lookback} days holds {task.lookback // 7} weeks; make the "
+                f"task with lookback={7 * self.weeks}, or use WeekdayMean({task.lookback // 7})."
             )
-        windows = task.windows(origins)
+        windows = task.windows(cutoffs)
         weeks = windows.past.reshape(len(windows), -1, 7)[:, -self.weeks :]
         days = np.arange(task.horizon) % 7
         low, high = np.quantile(weeks, [QUANTILES[0], QUANTILES[2]], axis=1)
         quantiles = np.stack([low, weeks.mean(axis=1), high], axis=-1)[:, days]
-        return close_days(by_origin(quantiles * windows.scale[:, :, None], task), task, origins)
+        return task.by_cutoff(quantiles * windows.scale[:, :, None], cutoffs)
 
 
 class _PerSeries:
-    """A classical model for each series on its own, which knows all history before the origin."""
+    """A classical model for each series on its own, which knows all history up to the cutoff."""
 
-    def fit(self, task: SalesTask, part: str = "train"):
+    name: str
+
+    def fit(self, task: SalesTask, part: str = "train") -> "_PerSeries":
         """Nothing to learn ahead: these models are fitted when they are asked to forecast."""
         return self
 
-    def predict(self, task: SalesTask, origins) -> np.ndarray:
-        """Forecast (n_origins, n_series, horizon, 3), shop's currency."""
+    def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency."""
         import statsmodels.tools.sm_exceptions  # noqa: F401 (its import switches its warnings on)
 
-        out = np.zeros((len(origins), task.n_series, task.horizon, 3), np.float32)
+        out = np.zeros((len(cutoffs), task.n_series, task.horizon, 3), np.float32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # optimisers that stop early say so on every series
             for s in range(task.n_series):
                 # statsmodels' intervals need an index, so a Series.
                 sales = task.panel.values[s].astype(float)
                 # A multiplicative season cannot start from 0, so a day without sales counts as a little.
-                sales = np.maximum(sales, max(0.01 * sales[: min(origins)].mean(), 0.01))
-                histories = [pd.Series(sales[:origin]) for origin in origins]
+                sales = np.maximum(sales, max(0.01 * sales[: min(cutoffs) + 1].mean(), 0.01))
+                histories = [pd.Series(sales[: cutoff + 1]) for cutoff in cutoffs]
                 out[:, s] = self._forecast(histories, task.horizon)
-        return close_days(np.maximum(out, 0), task, origins)
+        return task.by_cutoff(out.reshape(-1, task.horizon, 3), cutoffs)
+
+    def _forecast(self, histories: list[pd.Series], horizon: int) -> np.ndarray:
+        raise NotImplementedError
 
 
 class ETS(_PerSeries):
     """Exponential smoothing with a weekly season; its form is chosen by AICc.
 
     Error and season are both additive or both multiplicative, the trend is none or damped. Form and
-    parameters are estimated before the first origin and kept; level, trend and season are brought up to
-    date at each origin. The band of a multiplicative form is simulated.
+    parameters are estimated at the first cutoff and kept; level, trend and season are brought up to
+    date at each cutoff. The band of a multiplicative form is simulated.
 
     Notes
     -----
@@ -108,7 +112,7 @@ class ETS(_PerSeries):
         return np.stack(out)
 
     @staticmethod
-    def _model(history: pd.Series, kind: str, trend: str | None):
+    def _model(history: pd.Series, kind: str, trend: str | None) -> Any:
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
         damped = trend is not None
@@ -118,7 +122,7 @@ class ETS(_PerSeries):
 
 
 class Theta(_PerSeries):
-    """The Theta method after removing the weekly season, fitted anew at each origin.
+    """The Theta method after removing the weekly season, fitted anew at each cutoff.
 
     The season is multiplicative: better than an additive one on the running shop's validation period.
 
@@ -144,7 +148,7 @@ class Theta(_PerSeries):
 class LightGBM:
     """Gradient-boosted trees over all series: what the LSTM's decoder reads, plus scaled lags.
 
-    One model a quantile.
+    One model per quantile.
 
     Parameters
     ----------
@@ -163,7 +167,7 @@ class LightGBM:
 
     name = "LightGBM"
 
-    def __init__(self, seed: int = 0, correct: bool = False, **options):
+    def __init__(self, seed: int = 0, correct: bool = False, **options: Any):
         self.seed, self.correct = seed, correct
         self.options = {
             "n_estimators": 300,
@@ -177,10 +181,10 @@ class LightGBM:
         }
 
     def fit(self, task: SalesTask, part: str = "train") -> "LightGBM":
-        """Train one model a quantile on a part's origins."""
+        """Train one model per quantile on a part's cutoffs."""
         from lightgbm import LGBMRegressor
 
-        windows = task.windows(task.origins(part))
+        windows = task.windows(task.cutoffs(part))
         table, target = self.table(windows), (windows.target - self._start(windows)).ravel()
         self.models = [
             LGBMRegressor(
@@ -196,15 +200,13 @@ class LightGBM:
         ]
         return self
 
-    def predict(self, task: SalesTask, origins) -> np.ndarray:
-        """Forecast (n_origins, n_series, horizon, 3), shop's currency."""
-        windows = task.windows(origins)
+    def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency."""
+        windows = task.windows(cutoffs)
         table = self.table(windows)
         scaled = np.stack([model.predict(table) for model in self.models], axis=-1)
         scaled = scaled.reshape(len(windows), task.horizon, 3) + self._start(windows)[..., None]
-        scaled = np.sort(scaled, axis=-1)
-        sales = scaled * windows.scale[:, :, None]
-        return close_days(by_origin(np.maximum(sales, 0), task), task, origins)
+        return task.by_cutoff(np.sort(scaled, axis=-1) * windows.scale[:, :, None], cutoffs)
 
     def _start(self, windows: Windows) -> np.ndarray:
         """What the trees' output is added to, (n, horizon), scaled."""
@@ -212,7 +214,7 @@ class LightGBM:
 
     @staticmethod
     def table(windows: Windows) -> np.ndarray:
-        """One row a window and day to forecast; (n * horizon, n_columns), the series last.
+        """One row per window and day to forecast; (n * horizon, n_columns), the series last.
 
         Columns: the eight same weekdays, the last seven days, means of 7, 14 and 28 days, what the
         LSTM's decoder reads, the day's number, the series.
@@ -220,10 +222,9 @@ class LightGBM:
         n, horizon = windows.target.shape
         days = np.arange(horizon)
         same_weekday = windows.past.reshape(n, -1, 7)[:, :, days % 7].swapaxes(1, 2)
-        recent = [windows.past[:, -7:]] + [
-            windows.past[:, -k:].mean(axis=1, keepdims=True) for k in (7, 14, 28)
-        ]
-        recent = np.repeat(np.concatenate(recent, axis=1)[:, None], horizon, axis=1)
+        means = [windows.past[:, -k:].mean(axis=1, keepdims=True) for k in (7, 14, 28)]
+        recent = np.concatenate([windows.past[:, -7:], *means], axis=1)
+        recent = np.repeat(recent[:, None], horizon, axis=1)
         day = np.broadcast_to(days[None, :, None], (n, horizon, 1))
         series = np.broadcast_to(windows.series[:, None, None], (n, horizon, 1))
         columns = [same_weekday, recent, windows.inputs()["future"], day, series]

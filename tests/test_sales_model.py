@@ -8,7 +8,7 @@ import pytest
 from toy_shop import toy_shop
 
 import ecomlib
-from ecomlib.sales import sales_task
+from ecomlib import Split, sales
 
 LESSON = Path(ecomlib.__file__).parents[1] / "notebooks" / "22_sales_train.ipynb"
 
@@ -21,12 +21,12 @@ def lesson_cell(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def task():
-    return sales_task(toy_shop(), "category", window=28, horizon=7, test_days=28, valid_days=14)
+    return sales.task(toy_shop(), Split.last(test="28D", valid="14D"), "category", lookback=28)
 
 
 @pytest.fixture(scope="module")
 def inputs(task):
-    return task.windows(task.origins("valid")).inputs()
+    return task.windows(task.cutoffs("valid")).inputs()
 
 
 def run(model, inputs):
@@ -37,20 +37,20 @@ def test_the_lesson_builds_the_packages_network(task, inputs):
     import keras
     from keras import layers, ops
 
-    from ecomlib.models import sales_forecaster
+    from ecomlib.sales import sales_network
 
     names = {"keras": keras, "layers": layers, "ops": ops, "task": task, "x": inputs}
     names |= {"UNITS": 8, "EMBEDDING": 4, "DROPOUT": 0.1}
     exec(lesson_cell("def build():"), names)
-    shown, packaged = names["build"](), sales_forecaster(task, 8, 4, 0.1)
+    shown, packaged = names["build"](), sales_network(task, 8, 4, 0.1)
     packaged.set_weights(shown.get_weights())
     np.testing.assert_array_equal(run(shown, inputs), run(packaged, inputs))
 
 
 def test_untrained_it_is_the_eight_week_mean(task, inputs):
-    from ecomlib.models import sales_forecaster
+    from ecomlib.sales import sales_network
 
-    out = run(sales_forecaster(task, 8, 4), inputs)
+    out = run(sales_network(task, 8, 4), inputs)
     np.testing.assert_allclose(out[..., 1], inputs["future"][..., 0], atol=1e-6)
     assert (np.diff(out, axis=-1) > 0).all()
 
@@ -59,7 +59,7 @@ def test_the_lessons_loss_is_the_packages_and_scikit_learns():
     from keras import ops
     from sklearn.metrics import mean_pinball_loss
 
-    from ecomlib.models import pinball_loss
+    from ecomlib.sales import pinball_loss
 
     rng = np.random.default_rng(0)
     y, f = rng.random((20, 7)).astype("float32"), rng.random((20, 7, 3)).astype("float32")
@@ -74,17 +74,17 @@ def test_the_lessons_loss_is_the_packages_and_scikit_learns():
 def test_a_forecast_is_the_mean_of_the_members(task, tmp_path):
     import keras
 
-    from ecomlib.models import LSTMForecaster
+    from ecomlib.sales import SalesLSTM
 
-    network = LSTMForecaster(seed=3, members=2, epochs=1, units=4).fit(task, watch=True)
+    network = SalesLSTM(seed=3, members=2, epochs=1, units=4).fit(task, watch=True)
     assert len(network.history["val_loss"]) == 1
-    origins = task.origins("test")
-    windows = task.windows(origins)
+    cutoffs = task.cutoffs("test")
+    windows = task.windows(cutoffs)
     inputs = windows.inputs()
     parts = [np.asarray(p) for p in network.model([inputs[k] for k in ("past", "future", "series")])]
     mean = np.maximum(np.mean(parts, axis=0) * windows.scale[:, :, None], 0)
-    forecast = network.predict(task, origins)
+    forecast = network.predict(task, cutoffs)
     np.testing.assert_allclose(forecast.reshape(mean.shape), mean, rtol=1e-6)
     network.model.save(tmp_path / "network.keras")
     network.model = keras.saving.load_model(tmp_path / "network.keras")
-    np.testing.assert_array_equal(network.predict(task, origins), forecast)
+    np.testing.assert_array_equal(network.predict(task, cutoffs), forecast)

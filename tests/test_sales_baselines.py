@@ -1,4 +1,4 @@
-"""Baselines: one shape for all, right on series whose future is obvious."""
+"""Sales baselines: one shape for all, right on series whose future is obvious."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecomlib.baselines import ETS, LightGBM, Theta, WeekdayMean
-from ecomlib.sales import SalesTask, calendar_features
-from ecomlib.sequences import Panel
+from ecomlib.panels import Panel
+from ecomlib.sales import ETS, LightGBM, SalesTask, Theta, WeekdayMean, calendar_features
+from ecomlib.shop.complete_journey import HOLIDAYS
 
 DAYS = pd.date_range("2017-05-01", periods=140)
 WEEK = np.array([3.0, 1, 1, 2, 4, 9, 8])
@@ -17,9 +17,10 @@ WEEK = np.array([3.0, 1, 1, 2, 4, 9, 8])
 def make_task(noise: float = 0.0) -> SalesTask:
     values = np.tile(WEEK, 20) * np.array([[10.0], [200.0]])
     values = values * np.random.default_rng(0).normal(1, noise, values.shape)
-    known = np.broadcast_to(calendar_features(DAYS).to_numpy()[None], (2, 140, 14))
+    calendar = calendar_features(pd.date_range(DAYS[0], periods=147), HOLIDAYS)
+    known = np.broadcast_to(calendar.to_numpy()[None], (2, 147, 14))
     panel = Panel(values.astype(np.float32), ["small", "large"], DAYS)
-    return SalesTask(panel, known, list(calendar_features(DAYS).columns), 98, 112, 140, 28, 7)
+    return SalesTask(panel, known, list(calendar.columns), 98, 112, 140, 28, 7)
 
 
 MODELS = [
@@ -35,43 +36,45 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_a_weekly_pattern_is_continued(model):
     task = make_task(noise=0.02)
-    origins = task.origins("test")[:2]
-    forecast = model.fit(task).predict(task, origins)
+    cutoffs = task.cutoffs("test")[:2]
+    forecast = model.fit(task).predict(task, cutoffs)
     assert forecast.shape == (2, 2, 7, 3)
     assert (np.diff(forecast, axis=-1) >= 0).all()
-    np.testing.assert_allclose(forecast[..., 1], task.actual(origins), rtol=0.15)
+    np.testing.assert_allclose(forecast[..., 1], task.actual(cutoffs), rtol=0.15)
 
 
 def test_the_mean_is_the_mean_of_the_same_weekdays():
     task = make_task(noise=0.3)
-    origin = task.origins("test")[1]
-    forecast = WeekdayMean(3).fit(task).predict(task, np.array([origin]))[0, :, :, 1]
-    by_hand = np.mean([task.panel.values[:, origin - 7 * k : origin - 7 * k + 7] for k in (1, 2, 3)], axis=0)
+    cutoff = task.cutoffs("test")[1]
+    forecast = WeekdayMean(3).fit(task).predict(task, np.array([cutoff]))[0, :, :, 1]
+    firsts = [cutoff + 1 - 7 * k for k in (1, 2, 3)]
+    by_hand = np.mean([task.panel.values[:, first : first + 7] for first in firsts], axis=0)
     np.testing.assert_allclose(forecast, by_hand, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_ets_follows_a_season_that_grows_with_the_level():
     task = make_task(noise=0.02)
     growing = task.panel.values * np.linspace(1, 3, 140, dtype=np.float32)
     task = replace(task, panel=Panel(growing, task.panel.names, DAYS))
-    origins = task.origins("test")[:2]
+    cutoffs = task.cutoffs("test")[:2]
     for model in (ETS(), Theta()):
-        forecast = model.predict(task, origins)
-        np.testing.assert_allclose(forecast[..., 1], task.actual(origins), rtol=0.15)
-        np.testing.assert_array_equal(forecast, model.predict(task, origins))  # simulated bands too
+        forecast = model.predict(task, cutoffs)
+        np.testing.assert_allclose(forecast[..., 1], task.actual(cutoffs), rtol=0.15)
+        np.testing.assert_array_equal(forecast, model.predict(task, cutoffs))  # simulated bands too
 
 
 def test_trees_without_rounds_of_correction_are_the_eight_week_mean():
-    task = replace(make_task(noise=0.3), window=56)
+    task = replace(make_task(noise=0.3), lookback=56)
     model = LightGBM(correct=True, n_estimators=1, learning_rate=1e-9, boost_from_average=False)
-    forecast = model.fit(task, "refit").predict(task, task.origins("test"))
-    mean = WeekdayMean(8).predict(task, task.origins("test"))[..., 1]
+    forecast = model.fit(task, "refit").predict(task, task.cutoffs("test"))
+    mean = WeekdayMean(8).predict(task, task.cutoffs("test"))[..., 1]
     np.testing.assert_allclose(forecast[..., 1], mean, rtol=1e-4)
 
 
 def test_trees_read_what_the_network_reads():
     task = make_task(noise=0.3)
-    windows = task.windows(task.origins("valid"))
+    windows = task.windows(task.cutoffs("valid"))
     table = LightGBM.table(windows)
     future = windows.inputs()["future"].reshape(len(table), -1)
     assert table.shape == (len(windows) * 7, 4 + 10 + future.shape[1] + 2)

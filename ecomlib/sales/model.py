@@ -1,0 +1,161 @@
+"""The sales network: one global encoder-decoder LSTM for all series, with three quantiles per day."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from ecomlib.sales.task import QUANTILES, SalesTask
+
+
+@keras.saving.register_keras_serializable("ecomlib")
+def pinball_loss(target: Any, forecast: Any) -> Any:
+    """Pinball loss of the 10, 50 and 90 % forecasts, their mean; its minimum is at the true quantiles.
+
+    Parameters
+    ----------
+    target : tensor (n, horizon)
+    forecast : tensor (n, horizon, 3)
+
+    Returns
+    -------
+    tensor (n,)
+
+    Notes
+    -----
+    Koenker & Bassett (1978), Regression Quantiles, Econometrica 46(1).
+    """
+    quantile = ops.convert_to_tensor(QUANTILES, forecast.dtype)
+    error = ops.expand_dims(target, -1) - forecast
+    return ops.mean(ops.maximum(quantile * error, (quantile - 1) * error), axis=(-2, -1))
+
+
+def sales_network(task: SalesTask, units: int = 24, embedding: int = 8, dropout: float = 0.1) -> keras.Model:
+    """One global encoder-decoder LSTM for many daily series, with three quantiles per day.
+
+    The encoder reads the window folded into weeks (one step holds seven days), the decoder walks
+    through the days to forecast and reads what is known of them. The output is a correction of the
+    mean of the last eight same weekdays, which is the first column of "future".
+
+    Parameters
+    ----------
+    task : SalesTask
+        Gives the shapes; lookback a multiple of 7.
+    units : int
+        Size of both LSTMs' states.
+    embedding : int
+        Numbers that stand for a series.
+    dropout : float
+        Share of inputs and decoder states blanked in training.
+
+    Returns
+    -------
+    keras.Model
+        Inputs "past" (n, lookback, 1 + n_known), "future" (n, horizon, 3 + n_known + n_promotion),
+        "series" (n,); output (n, horizon, 3), scaled sales at 10, 50 and 90 %.
+
+    Notes
+    -----
+    Sutskever, Vinyals & Le (2014), Sequence to Sequence Learning, arXiv:1409.3215, section 2; quantile
+    outputs as in Wen et al. (2017), A Multi-Horizon Quantile Recurrent Forecaster, arXiv:1711.11053.
+    """
+    sample = task.windows(task.cutoffs("next")).inputs()
+    past = keras.Input(sample["past"].shape[1:], name="past")
+    future = keras.Input(sample["future"].shape[1:], name="future")
+    series = keras.Input((), dtype="int32", name="series")
+    who = layers.Embedding(task.n_series, embedding)(series)
+    weeks = layers.Reshape((task.lookback // 7, -1))(past)
+    weeks = layers.Concatenate()([weeks, layers.RepeatVector(task.lookback // 7)(who)])
+    _, h, c = layers.LSTM(units, return_state=True)(layers.Dropout(dropout)(weeks))
+    days = layers.Concatenate()([future, layers.RepeatVector(task.horizon)(who)])
+    days = layers.LSTM(units, return_sequences=True)(days, initial_state=[h, c])
+    days = layers.Concatenate()([layers.Dropout(dropout)(days), future])
+    days = layers.Dense(32, activation="relu")(days)
+    change = layers.Dense(3, kernel_initializer="zeros")(days)
+    middle = future[:, :, :1] + change[:, :, :1]
+    low = middle - ops.softplus(change[:, :, 1:2] - 1)  # softplus is positive: quantiles never cross
+    high = middle + ops.softplus(change[:, :, 2:] - 1)
+    return keras.Model([past, future, series], layers.Concatenate()([low, middle, high]))
+
+
+class SalesLSTM:
+    """`sales_network` with the shape of all forecasters: fit(task, part) and predict(task, cutoffs).
+
+    Several members are trained side by side in one fit, each with a loss of its own; the forecast is
+    their mean. Small networks err in different ways, so their mean errs less.
+
+    Parameters
+    ----------
+    seed : int
+    members : int
+        Networks in the mean.
+    epochs, batch_size : int
+    learning_rate : float
+        Peak of a cosine schedule with warm-up.
+    options
+        Passed to `sales_network`.
+    """
+
+    name = "LSTM"
+
+    def __init__(
+        self,
+        seed: int = 0,
+        members: int = 3,
+        epochs: int = 10,
+        batch_size: int = 256,
+        learning_rate: float = 5e-3,
+        **options: Any,
+    ):
+        self.seed, self.members, self.epochs = seed, members, epochs
+        self.batch_size, self.learning_rate, self.options = batch_size, learning_rate, options
+
+    def fit(
+        self,
+        task: SalesTask,
+        part: str = "train",
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        watch: bool = False,
+    ) -> "SalesLSTM":
+        """Train on a part's cutoffs; `watch` computes the loss on the validation part each epoch."""
+        keras.utils.set_random_seed(self.seed)
+        train = task.windows(task.cutoffs(part))
+        members = [sales_network(task, **self.options) for _ in range(self.members)]
+        inputs = members[0].inputs
+        self.model = keras.Model(inputs, [member(inputs) for member in members])
+        steps = self.epochs * math.ceil(len(train) / self.batch_size)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            self.learning_rate / 10, steps, warmup_target=self.learning_rate, warmup_steps=steps // 10
+        )
+        self.model.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0),
+            [pinball_loss] * self.members,
+            loss_weights=[1 / self.members] * self.members,
+        )
+        valid = task.windows(task.cutoffs("valid")) if watch else None
+        self.history = self.model.fit(
+            train.inputs(),
+            [train.target] * self.members,
+            validation_data=(valid.inputs(), [valid.target] * self.members) if valid else None,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            callbacks=list(callbacks),
+            verbose=0,
+        ).history
+        return self
+
+    def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency; 0 on closed days, never below 0."""
+        windows = task.windows(cutoffs)
+        inputs = windows.inputs()
+        flat = []
+        # Calling the model needs no compiled graph for each model that is fitted; chunks bound the memory.
+        for i in range(0, len(windows), 4096):
+            chunk = [inputs[name][i : i + 4096] for name in ("past", "future", "series")]
+            members = self.model(chunk)
+            members = members if isinstance(members, list | tuple) else [members]
+            flat.append(np.mean([np.asarray(member) for member in members], axis=0))
+        return task.by_cutoff(np.concatenate(flat) * windows.scale[:, :, None], cutoffs)
