@@ -1,7 +1,7 @@
-"""Sales forecasting: the LSTM against everything in `ecomlib.baselines`, in two periods and two horizons.
+"""Sales forecasting: the LSTM against every rival of `ecomlib.sales`, in two periods and two horizons.
 
-Protocol. Test period: the last 56 days, eight weekly origins. Every choice (features, network, trees,
-epochs) was made on the 28 days before it, with an origin every day. The calm period is the eight weeks before
+Protocol. Test period: the last 56 days, eight weekly cutoffs. Every choice (features, network, trees,
+epochs) was made on the 28 days before it, with a cutoff every day. The calm period is the eight weeks before
 the test: all is trained and calibrated on what came before it, with the settings chosen above; those were
 chosen on four of its eight weeks, so it checks that the ordering holds, it is not a second unseen test.
 One LSTM is three small networks trained in one fit, and forecasts their mean; a seed is one such fit.
@@ -11,20 +11,33 @@ Theta are calibrated on the validation days too. "..., not calibrated" has the b
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 
+import joblib
 import numpy as np
-from quality import row
 
 import ecomlib
-from ecomlib.baselines import ETS, LightGBM, Theta, WeekdayMean
-from ecomlib.evaluation import calibrate_band, compare_forecasts, naive_scale, score_forecast, stretch_band
-from ecomlib.runtime import usable_cores
-from ecomlib.sales import sales_task
+from benchmarks.run import Log, kept, row
+from ecomlib import Split, sales
+from ecomlib.sales import (
+    ETS,
+    LightGBM,
+    SalesTask,
+    Theta,
+    WeekdayMean,
+    calibrate_band,
+    compare_forecasts,
+    naive_scale,
+    score_forecast,
+    stretch_band,
+)
+from ecomlib.shop import Shop
+from ecomlib.shop.complete_journey import CLOSED, HOLIDAYS
 
 SEEDS = (0, 1, 2)
-PERIODS = {"test": None, "calm": "2017-09-11"}
+PERIODS = {"test": None, "calm": "2017-11-05"}  # the last day
 PLACES = [
     {"dataset": dataset, "period": period, "horizon": horizon, "without": without}
     for dataset in ("departments", "categories")
@@ -50,17 +63,17 @@ PAIRS += [
 ]
 
 
-def rows(quick: bool, log) -> list[dict]:
+def rows(quick: bool, log: Log) -> list[dict]:
     """One place after another in each of as many processes as there are cores; at most two fit into 4 GB."""
     ecomlib.load_complete_journey()  # fills the cache, so that no two processes do it at once
-    n = min(usable_cores(), 2)
+    n = min(joblib.cpu_count(), 2)
     log(f"{len(PLACES)} places, {n} at a time")
     with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
         parts = list(pool.map(_study_alone, PLACES[::-1], repeat(quick), repeat(log)))
     return [row for part in parts[::-1] for row in part]
 
 
-def _study_alone(place: dict, quick: bool, log) -> list[dict]:
+def _study_alone(place: dict, quick: bool, log: Log) -> list[dict]:
     """A place in a process of its own, on one core: two small networks side by side beat one on two cores."""
     import tensorflow as tf
 
@@ -70,25 +83,26 @@ def _study_alone(place: dict, quick: bool, log) -> list[dict]:
     return study(shop, place, quick, log)
 
 
-def study(shop, place: dict, quick: bool, log) -> list[dict]:
+def study(shop: Shop, place: dict, quick: bool, log: Log) -> list[dict]:
     """All models in one place."""
-    from ecomlib.models import LSTMForecaster
+    from ecomlib.sales import SalesLSTM
 
     level = {"departments": "department", "categories": "category"}[place["dataset"]]
-    task = sales_task(shop, level, horizon=place["horizon"], test_start=PERIODS[place["period"]])
+    split = Split.last(test="56D", valid="28D", end=PERIODS[place["period"]])
+    task = sales.task(shop, split, level, horizon=place["horizon"], holidays=HOLIDAYS, closed=CLOSED)
     seeds = SEEDS[:1] if quick else SEEDS
     options = {"epochs": 1} if quick else {}
     trees = [LightGBM(seed, **TREES[place["dataset"]]) for seed in seeds]
-    own = Study(task, place, log)
+    own = Study(task, place, quick, log)
     own.classical(quick)
     few = seeds if place["horizon"] == 7 else seeds[:1]  # four times the rows; seeds hardly differ
     own.learner("LightGBM", trees[: len(few)])
-    own.learner("LSTM", [LSTMForecaster(seed, **options) for seed in seeds])
+    own.learner("LSTM", [SalesLSTM(seed, **options) for seed in seeds])
     if (place["dataset"], place["period"], place["horizon"]) == ("categories", "test", 7):
-        own.learner("LSTM, one network", [LSTMForecaster(seed, members=1, **options) for seed in seeds])
+        own.learner("LSTM, one network", [SalesLSTM(seed, members=1, **options) for seed in seeds])
     for word in place.get("without", ()):
         own.learner(f"LightGBM without {word}", trees, task.without(word))
-        lstm = [LSTMForecaster(seed, **options) for seed in seeds]
+        lstm = [SalesLSTM(seed, **options) for seed in seeds]
         own.learner(f"LSTM without {word}", lstm, task.without(word))
     return own.rows()
 
@@ -96,19 +110,19 @@ def study(shop, place: dict, quick: bool, log) -> list[dict]:
 class Study:
     """All forecasts of one task, and the table made of them."""
 
-    def __init__(self, task, place: dict, log):
-        self.task, self.log = task, log
+    def __init__(self, task: SalesTask, place: dict, quick: bool, log: Log):
+        self.task, self.quick, self.log = task, quick, log
         self.place = {name: place[name] for name in ("dataset", "period", "horizon")}
-        self.origins = task.origins("test")
-        self.actual, self.is_open = task.actual(self.origins), task.is_open(self.origins)
+        self.cutoffs = task.cutoffs("test")
+        self.actual, self.is_open = task.actual(self.cutoffs), task.is_open(self.cutoffs)
         self.scale = naive_scale(task.panel.values[:, : task.test_start])
         self.forecasts: dict[str, np.ndarray] = {}
 
     def classical(self, quick: bool) -> None:
         models = [WeekdayMean(1), WeekdayMean(4), WeekdayMean(8), Theta()] + ([] if quick else [ETS()])
-        valid = self.task.origins("valid")
+        valid = self.task.cutoffs("valid")
         for model in models:
-            forecast = model.fit(self.task).predict(self.task, self.origins)
+            forecast = model.fit(self.task).predict(self.task, self.cutoffs)
             if model.name != "last week":  # it has no band
                 raw, known = model.predict(self.task, valid), self.task.actual(valid)
                 self.forecasts[f"{model.name}, not calibrated"] = forecast[None]
@@ -116,23 +130,26 @@ class Study:
             self.forecasts[model.name] = forecast[None]
             self._say(model.name)
 
-    def learner(self, name: str, models: list, task=None) -> None:
+    def learner(self, name: str, models: list, task: SalesTask | None = None) -> None:
         """Fit on train, calibrate on valid, fit again on both, forecast the test; once for each seed.
 
         A variant without some inputs is fitted once only, on both: its band stays as it is.
         """
         variant = task is not None
         task = task or self.task
-        valid = task.origins("valid")
+        valid = task.cutoffs("valid")
         known, is_open = task.actual(valid), task.is_open(valid)
-        raw, calibrated = [], []
-        for model in models:
+
+        def fit(model) -> tuple[np.ndarray, np.ndarray]:
             factors = np.ones(2)
             if not variant:
                 factors = calibrate_band(known, model.fit(task, "train").predict(task, valid), is_open)
-            forecast = model.fit(task, "refit").predict(task, self.origins)
-            raw.append(forecast)
-            calibrated.append(stretch_band(forecast, factors))
+            forecast = model.fit(task, "refit").predict(task, self.cutoffs)
+            return forecast, stretch_band(forecast, factors)
+
+        jobs = {f"{name} {model.seed}": partial(fit, model) for model in models}
+        where = "-".join(map(str, self.place.values())) + "-quick" * self.quick
+        raw, calibrated = zip(*kept(f"sales/{where}", jobs, self.log).values(), strict=True)
         if not variant:
             self.forecasts[f"{name}, not calibrated"] = np.stack(raw)
         self.forecasts[name] = np.stack(calibrated)
@@ -146,9 +163,9 @@ class Study:
         self.log(f"{' '.join(map(str, self.place.values()))}  {name}: {figures}")
 
     def rows(self) -> list[dict]:
-        weeks = {"in": np.ones(len(self.origins), bool)}
+        weeks = {"in": np.ones(len(self.cutoffs), bool)}
         if self.place["period"] == "test" and self.place["horizon"] == 7:
-            weeks["only"] = self.task.holiday_weeks(self.origins)
+            weeks["only"] = self.task.holiday_weeks(self.cutoffs)
             weeks["out"] = ~weeks["only"]
         out = []
         for holidays, keep in weeks.items():
@@ -177,9 +194,9 @@ class Study:
         first, second = (self.forecasts[n][:, keep] for n in (name, other))
         out = []
         for metric in ("WAPE", "pinball"):
-            for draw_origins, note in ((True, ""), (False, ", these weeks")):
+            for draw_cutoffs, note in ((True, ""), (False, ", these weeks")):
                 values = compare_forecasts(
-                    self.actual[keep], first, second, self.is_open[keep], metric, draw_origins
+                    self.actual[keep], first, second, self.is_open[keep], metric, draw_cutoffs
                 )
                 out.append(row(f"{name} / {other}", metric + note, values, len(first), **place))
         return out
