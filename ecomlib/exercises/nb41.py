@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.exercises import checker
-from ecomlib.recommend import TRAIN, build_task
+from ecomlib.recommend.task import TRAIN, build_task
 
 
 def _count_targets() -> int:
