@@ -6,46 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ecomlib.shop.errors import BadValue, TooShort
+from ecomlib.shop.errors import TooShort
 
 
 @dataclass(frozen=True)
 class Panel:
     """Daily series side by side.
 
-    Attributes
-    ----------
-    values : array (n_series, n_days)
-        Sums per day; 0 where nothing was sold.
-    names : list of str
-        One name per series.
-    days : DatetimeIndex (n_days,)
-        Every calendar day from the first to the last, without gaps.
+    `values` (n_series, n_days) are sums per day, 0 where nothing was sold; `days` has no gaps.
     """
 
     values: np.ndarray
     names: list[str]
     days: pd.DatetimeIndex
-
-    def index_of(self, day: str | pd.Timestamp) -> int:
-        """Position of a day; the day after the last is allowed, as an end.
-
-        Raises
-        ------
-        BadValue
-            When the day lies outside the panel.
-        """
-        return _position((pd.Timestamp(day) - self.days[0]).days, day, self.days)
-
-
-def _position(at: int, day: str | pd.Timestamp, steps: pd.DatetimeIndex) -> int:
-    # A negative position would quietly count from the end.
-    if not 0 <= at <= len(steps):
-        raise BadValue(
-            f"{pd.Timestamp(day).date()} lies outside the panel, whose first step begins on "
-            f"{steps[0].date()} and its last on {steps[-1].date()}; choose a date inside."
-        )
-    return int(at)
 
 
 def daily_panel(
@@ -59,11 +32,6 @@ def daily_panel(
         When, under which series, and how much.
     names : sequence of str, optional
         The series to keep, in this order. Default: all keys, sorted.
-
-    Returns
-    -------
-    Panel
-        values float32 (n_series, n_days).
 
     Examples
     --------
@@ -91,10 +59,8 @@ class WeeklyPanel:
 
     Attributes
     ----------
-    values : array (n_customers, n_weeks, n_channels)
-        Sums per week; 0 in a week without a trip.
-    channels : list of str
-        "spend" (currency), "baskets", "lines", in this order.
+    values : array (n_customers, n_weeks, 3)
+        Sums per week of "spend" (currency), "baskets" and "lines": `panel["spend"]` is one of them.
     customers : array (n_customers,)
         Their ids, sorted.
     weeks : DatetimeIndex (n_weeks,)
@@ -113,16 +79,6 @@ class WeeklyPanel:
     def __getitem__(self, channel: str) -> np.ndarray:
         """One channel, (n_customers, n_weeks)."""
         return self.values[:, :, self.channels.index(channel)]
-
-    def index_of(self, day: str | pd.Timestamp) -> int:
-        """Position of the week that holds a day; the week after the last is allowed, as an end.
-
-        Raises
-        ------
-        BadValue
-            When the day lies outside the panel.
-        """
-        return _position((pd.Timestamp(day) - self.weeks[0]).days // 7, day, self.weeks)
 
     @property
     def known(self) -> np.ndarray:
@@ -143,27 +99,13 @@ def weekly_panel(
         Any day of the first and of the last week. Default: the first and the last week of which the
         orders cover every weekday that the shop is open.
 
-    Returns
-    -------
-    WeeklyPanel
-        values float32; every customer of the orders has a row.
-
-    Raises
-    ------
-    TooShort
-        When no whole week is left.
-
     Examples
     --------
     >>> orders = pd.DataFrame({"customer_id": [7, 7, 8], "order_id": [1, 2, 3], "revenue": [5.0, 2.0, 9.0],
     ...     "timestamp": pd.to_datetime(["2024-05-06 09:00", "2024-05-08 18:00", "2024-05-19 12:00"])})
-    >>> panel = weekly_panel(orders)
-    >>> panel["spend"]
+    >>> weekly_panel(orders)["spend"]
     array([[7., 0.],
            [0., 9.]], dtype=float32)
-    >>> panel.known
-    array([[1, 2],
-           [0, 1]])
     """
     if len(orders) == 0:
         raise TooShort("the panel has no lines; give at least one sale.")
@@ -216,18 +158,9 @@ def monday_of(day: str | pd.Timestamp | np.datetime64) -> pd.Timestamp:
 def sum_cells(
     index: tuple[np.ndarray, ...], shape: tuple[int, ...], weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Sum event lines into the cells of an array; a line that lies outside is left out.
+    """Sum event lines into the cells of a float64 array; a line that lies outside is left out.
 
-    Parameters
-    ----------
-    index : arrays of int, one per axis of `shape`, each (n_lines,)
-    shape : tuple of int
-    weights : array (n_lines,), optional
-        Default: every line counts 1.
-
-    Returns
-    -------
-    float64 array of `shape`
+    `index` holds one array of int (n_lines,) per axis; without `weights` (n_lines,) every line counts 1.
 
     Examples
     --------
