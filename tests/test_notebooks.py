@@ -6,18 +6,25 @@ import copy
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from notebook_form import (
+
+from tools.form import (
     LESSON_RULES,
     SOLUTION_RULES,
     Lesson,
+    allowed,
     find_lessons,
-    name_of,
+    lowered,
     rules_for,
     unbound,
 )
 
+KNOWN = allowed()
+NEVER_KNOWN = set(  # rules that no notebook may break, not even for a while
+    "valid executed clean_output plain_python tags picture_size no_absolute_path links first_import blocks quiz "
+    "exercises has_solution solution_in_step".split()
+)
 CASES = [
-    pytest.param(lesson, rule, id=f"{name_of(lesson)}-{rule.__name__}")
+    pytest.param(lesson, rule, id=f"{lesson.name}-{rule.__name__}")
     for lesson in find_lessons()
     for rule in rules_for(lesson)
 ]
@@ -26,7 +33,22 @@ CASES = [
 @pytest.mark.parametrize(("lesson", "rule"), CASES)
 def test_notebook_keeps_the_form(lesson, rule):
     problems = rule(lesson)
-    assert not problems, f"{name_of(lesson)}: " + "; ".join(problems)
+    known = KNOWN.get(rule.__name__, {}).get(lesson.name, 0)
+    assert len(problems) <= known, f"{lesson.name}: {known} known, found " + "; ".join(problems)
+    assert len(problems) == known, f"fewer faults than known, {len(problems)}: python -m tools.form --tighten"
+
+
+def test_the_known_faults_are_of_rules_and_lessons_that_are_there():
+    cases = {(rule.__name__, lesson.name) for lesson in find_lessons() for rule in rules_for(lesson)}
+    assert {(rule, lesson) for rule, lessons in KNOWN.items() for lesson in lessons} <= cases
+    assert not NEVER_KNOWN & set(KNOWN)
+    assert all(n > 0 for lessons in KNOWN.values() for n in lessons.values())
+
+
+def test_known_faults_only_shrink():
+    known = {"width": {"11": 3, "12": 1}, "height": {"11": 2}}
+    found = {"width": {"11": 5, "13": 1}, "height": {"11": 1}, "alt": {"11": 1}}
+    assert lowered(known, found) == {"width": {"11": 3}, "height": {"11": 1}}
 
 
 def test_there_are_notebooks():
@@ -42,24 +64,32 @@ def code(source, tags=(), text="", **metadata):
     return new_code_cell(source, outputs=outputs, metadata={"tags": list(tags), **metadata})
 
 
+ALT = "A line that rises from zero on the left to one on the right: the numbers of this lesson."
+PNG = base64.b64encode(bytes(90)).decode()
+
+
 def make_lesson():
     """Make a lesson without a fault."""
     answer = (
-        "<details><summary>Answer</summary>\n"
-        + "b, because a and c forget what was said above. " * 3
+        "<details><summary>Answer</summary>\n**{}.** "
+        + "The others forget what was said above. " * 3
         + "</details>"
     )
     cells = [
         new_markdown_cell(
-            "# 12 · Gates\n\nBeginner · read 20 min · run 1 min · exercises 30 min\n\n"
-            "[11 · Data](11_data.ipynb) · [13 · Training](13_training.ipynb)"
+            "# 12 · Gates\n\nBeginner · read 5 min · run 1 min · exercises 30 min\n\n"
+            "[← 11 · Data](11_data.ipynb) · [13 · Training →](13_training.ipynb)"
             " · [Solutions](solutions/12_gates.ipynb)"
         ),
         new_markdown_cell("## You will learn\n\nThree things, see [the data](#the-data)."),
         code("from ecomlib import check, setup\n\nsetup(1)", ["setup"], "seed 1\n"),
         code("N = 3", ["parameters"]),
         new_markdown_cell("## The data"),
-        *[code(f"x{k} = {k}\nprint(x{k})", text=f"{k}\n") for k in range(16)],
+        *[code(f"x{k} = {k}\nprint(x{k})", text=f"{k}\n") for k in range(4)],
+        code("plt.plot([x0, x1])\nplt.show()", ["hide-input"], alt=ALT),
+        *[code(f"x{k} = {k}\nprint(x{k})", text=f"{k}\n") for k in range(5, 8)],
+        new_markdown_cell("**Try** another number."),
+        *[code(f"x{k} = {k}\nprint(x{k})", text=f"{k}\n") for k in range(9, 15)],
         new_markdown_cell("## Baseline"),
         new_markdown_cell("## The gate\n\n$$f = 1$$"),
         new_markdown_cell("## Exercises"),
@@ -70,11 +100,14 @@ def make_lesson():
             code(f'answer = ...\ncheck("12.{k}", answer)', ["exercise"], "not yet: replace the dots.\n")
         )
     cells += [
-        new_markdown_cell("## Quiz\n\n" + "\n\n".join(f"**{k}.** Why?\n\n{answer}" for k in (1, 2, 3))),
+        new_markdown_cell(
+            "## Quiz\n\n" + "\n\n".join(f"**{k}.** Why?\n\n{answer.format('abc'[k - 1])}" for k in (1, 2, 3))
+        ),
         new_markdown_cell("## Takeaways\n\nThe same three things."),
         code("import math\n\nprint(math.floor(2.5))", ["take-with-you"], "2\n"),
         code("assert N == 3", ["checks"]),
     ]
+    cells[9].outputs = [new_output("display_data", data={"image/png": PNG})]
     return finish(cells)
 
 
@@ -170,6 +203,12 @@ def widgets(notebook):
     notebook.metadata["widgets"] = {}
 
 
+def two_cells_one_alt(notebook):
+    for key in ("outputs", "metadata"):
+        notebook.cells[10][key] = copy.deepcopy(notebook.cells[9][key])
+
+
+SENTENCE = "In this shop the network sells more than every simpler model does, by"
 BIG = base64.b64encode(bytes(301 * 1024)).decode()
 FAULTS = [
     ("valid", widgets),
@@ -193,8 +232,23 @@ FAULTS = [
     ("tags", add_tag("nbval-ignore-output")),
     ("tags", add_tag("raises-exception")),
     ("tags", setter(5, source="# NBVAL_IGNORE_OUTPUT\nx = 1")),
-    ("cell_length", setter(5, source="x = 1\n" * 26)),
-    ("cell_length", setter("take-with-you", source="x = 1\n" * 31)),
+    ("height", setter(5, source="x = 1\n" * 21)),
+    ("height", setter("take-with-you", source="x = 1\n" * 21)),
+    ("width", setter(5, source="x = " + "1 + " * 20 + "1")),
+    ("words", setter(4, source="## The data\n\nThe stores are drawn by lot.")),
+    ("words", setter(4, source="## The data\n\nWe train one model a quantile.")),
+    ("words", setter(4, source="## The data\n\nThe origins of the forecasts.")),
+    ("words", setter(5, source="results.write_results(table)")),
+    ("alt", lambda notebook: notebook.cells[9].metadata.pop("alt")),
+    ("alt", lambda notebook: notebook.cells[9].metadata.update(alt="A rising line.")),
+    ("alt", two_cells_one_alt),
+    ("alt", lambda notebook: notebook.cells[9].outputs.append(notebook.cells[9].outputs[0])),
+    ("colours", setter(5, source='plt.plot(loss, color="C3", label="the LSTM")')),
+    ("colours", setter(5, source='ax.plot(f, c="#123456", label="forget gate")')),
+    ("colours", setter(5, source='ax.plot(loss, label="LSTM, seed 1")')),
+    ("colours", setter(5, source='ours = {"LightGBM": "tab:blue"}')),
+    ("hide_input", lambda notebook: notebook.cells[9].metadata.update(tags=[])),
+    ("hide_input", setter(5, source=f'print(f"{SENTENCE} {{x0}}")')),
     ("picture_size", output(output_type="display_data", data={"image/png": BIG})),
     ("no_absolute_path", setter(5, source='open("/home/me/shop.csv")')),
     ("no_absolute_path", output(output_type="stream", name="stdout", text="C:\\Users\\me")),
@@ -211,8 +265,12 @@ FAULTS = [
     ("links", replacer("(#the-data)", "(../../notebooks)")),
     ("first_import", setter("setup", source="import keras\nfrom ecomlib import setup")),
     ("header", replacer("# 12 · Gates", "# 13 · Gates")),
-    ("header", replacer("read 20 min", "read")),
-    ("chain", replacer("(13_training.ipynb)", "(11_data.ipynb)")),
+    ("header", replacer("read 5 min", "read")),
+    ("header", replacer("read 5 min", "read 20 min")),
+    ("header", replacer("[← 11 · Data]", "[11 · Data]")),
+    ("header", replacer("(13_training.ipynb)", "(11_data.ipynb)")),
+    ("header", replacer(" · [Solutions]", " | [Solutions]")),
+    ("header", replacer("Beginner", "Easy")),
     ("blocks", replacer("## You will learn", "## Learn")),
     ("blocks", replacer("## Takeaways", "## The end")),
     ("blocks", drop_tagged("parameters")),
@@ -225,14 +283,19 @@ FAULTS = [
     ("blocks", setter("checks", source='print("""\nassert N\n""")')),
     ("blocks", setter("checks", metadata={"tags": ["checks", "nbval-skip"], "reason": "it takes long"})),
     ("blocks", lambda notebook: notebook.cells.append(new_markdown_cell("The end."))),
-    ("size", lambda notebook: notebook.cells.__delitem__(slice(6, 16))),
+    ("size", lambda notebook: notebook.cells.__delitem__(slice(10, 20))),
     ("size", lambda notebook: [cell.update(source="x = 1\n" * 9) for cell in notebook.cells[5:21]]),
+    ("pauses", replacer("**Try** another number.", "Another number.")),
     ("quiz", replacer("**2.** Why?\n\n<details>", "**2.** Why?")),
-    ("quiz", replacer("because a and c forget what was said above. ", "")),
+    ("quiz", replacer("The others forget what was said above. ", "")),
+    ("quiz", replacer("**b.** The", "The")),
+    ("quiz_letters", replacer("**c.** The", "**b.** The")),
     ("exercises", setter("exercise", outputs=[new_output("stream", text="correct\n")])),
     ("exercises", replacer('check("12.2"', 'check("12.9"')),
     ("exercises", lambda notebook: tagged(notebook, "exercise").metadata.update(tags=[])),
     ("take_with_you", setter("take-with-you", source="print(N)")),
+    ("take_with_you", setter("take-with-you", source="N = 4\nprint(N)")),
+    ("take_with_you", setter("take-with-you", source="def double(numbers):\n    return 2 * numbers")),
 ]
 
 
@@ -254,7 +317,7 @@ def test_a_header_without_the_way_to_the_solutions_is_found(folder):
     notebook = make_lesson()
     replacer(" · [Solutions](solutions/12_gates.ipynb)", "")(notebook)
     nbformat.write(notebook, folder / "12_gates.ipynb")
-    assert complaints(folder / "12_gates.ipynb", folder) == {"has_solution"}
+    assert complaints(folder / "12_gates.ipynb", folder) == {"header"}
 
 
 def test_an_evaluating_lesson_needs_a_model_and_an_evaluation(folder):

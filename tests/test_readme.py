@@ -5,9 +5,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from notebook_form import BETWEEN, find_lessons, table_of_lessons
 
 import course
+from tools import install
+from tools.form import TABLE, find_lessons, table_of_lessons
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = ("README.md", "CONTRIBUTING.md", "data/README.md")
@@ -22,16 +23,20 @@ README = read("README.md")
 
 
 def test_the_table_lists_the_lessons_as_they_are():
-    table = BETWEEN.search(README)[2]
-    assert table == table_of_lessons(), "refresh it with: python tests/notebook_form.py"
+    table = TABLE.search(README)[2]
+    assert table == table_of_lessons(), "refresh it with: python -m tools.form"
     assert table.count("](notebooks/") == sum(not lesson.is_solution for lesson in find_lessons())
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_command_exists(name):
     for command in re.findall(r"\bpython3?[\d.]* course\.py\b([^`\n|]*)", read(name)):
-        arguments = [word for word in shlex.split(command.split("#")[0]) if word != "NN"]
-        course.parse(arguments)
+        name, *options = shlex.split(command.split("#")[0]) or ["open"]
+        assert name in course.COMMANDS, command
+        unknown = [
+            option for option in options if option[0] == "-" and option not in course.COMMANDS[name][0]
+        ]
+        assert not unknown, command
 
 
 def test_every_command_is_documented():
@@ -54,5 +59,5 @@ def test_the_gate_runs_the_command_of_the_readme():
 
 
 def test_sizes_agree_with_the_code():
-    assert f"{course.DISK_GB} GB of free disk" in README
+    assert f"{install.DISK_GB} GB of free disk" in README
     assert "Python 3.11, 3.12 or 3.13" in README
