@@ -11,7 +11,7 @@ from perturb import assert_identical
 from ecomlib import Split, clicks
 from ecomlib.clicks.baselines import running
 from ecomlib.clicks.reader import FORMATS
-from ecomlib.clicks.task import places
+from ecomlib.clicks.task import ClickModel, places
 from ecomlib.lessons.invented_clicks import invent_clicks
 from ecomlib.shop.errors import BadValue, MissingColumn, ShopError, TooShort, UnreadableFile
 
@@ -70,13 +70,18 @@ def session_task(*sessions):
     return clicks.task(events, Split.last(test="1D", valid="1D"), min_count=1)
 
 
-class Fixed:
+class Fixed(ClickModel):
     """A model that gives the same scores whatever it is asked."""
+
+    name = "fixed"
 
     def __init__(self, scores):
         self.row = np.array(scores, np.float32)
 
-    def scores(self, task, rows):
+    def _learn(self, task, part):
+        pass
+
+    def _score(self, task, rows):
         return np.tile(self.row, (len(rows), 1))
 
 
@@ -241,23 +246,22 @@ def test_until_test_joins_validation_to_training(task):
 
 def test_lists_are_best_first_without_the_item_just_seen():
     task = session_task([0, 1, 2, 3], [3, 2], [0, 1])
-    lists = clicks.rank_all({"fixed": Fixed([0.4, 0.3, 0.2, 0.1])}, task, np.array([0, 1]))["fixed"]
+    lists = Fixed([0.4, 0.3, 0.2, 0.1]).fit(task).predict(task, np.array([0, 1]), k=3)
     assert lists.tolist() == [[1, 2, 3], [0, 2, 3]]
 
 
-def test_ties_are_drawn():
-    task = session_task(*[list(range(10))] * 300)
-    cutoffs = np.flatnonzero(task.bags.indices == 0)  # the next item is 1
-    flat = {"flat": Fixed(np.zeros(10))}
-    lists = clicks.rank_all(flat, task, cutoffs, block=1)["flat"]
-    place = places(task, lists, cutoffs)
-    assert np.bincount(place.astype(int), minlength=10)[1:].min() > 15  # 9 places, each about 33 times
-    np.testing.assert_array_equal(clicks.rank_all(flat, task, cutoffs, block=1)["flat"], lists)
+def test_ties_are_drawn(task):
+    cutoffs = task.cutoffs("test")
+    lists = Fixed(np.zeros(task.n_items)).fit(task).predict(task, cutoffs)
+    assert np.isfinite(places(task, lists, cutoffs)).mean() == pytest.approx(20 / task.n_items, rel=0.4)
+    assert (lists != task.bags.indices[cutoffs][:, None]).all()
+    assert not (np.diff(lists[0]) > 0).all()  # not in the order of the catalogue
 
 
 def test_scores_that_are_no_numbers_are_refused(task):
-    with pytest.raises(BadValue, match="LSTM: some scores are NaN"):
-        clicks.rank_all({"LSTM": Fixed(np.full(task.n_items, np.nan))}, task, task.cutoffs("test"))
+    model = Fixed(np.full(task.n_items, np.nan)).fit(task)
+    with pytest.raises(BadValue, match="fixed: some scores are NaN"):
+        model.predict(task, task.cutoffs("test"))
 
 
 def test_recall_and_mrr_by_hand():
@@ -354,6 +358,7 @@ def test_session_knn_equals_a_loop(task):
     for session in np.unique(task.who[task.part == 1]):
         held = np.unique(task.bags.indices[task.who == session])
         expected[held] += now[held].sum() / np.sqrt(len(held))
+    expected[task.bags.indices[row - 1]] = -np.inf  # the item just seen
     np.testing.assert_allclose(model.scores(task, np.array([row]))[0], expected, rtol=1e-4)
 
 
@@ -459,28 +464,34 @@ def test_an_epoch_predicts_every_click_once(task):
     assert max(len(batch["right"]) for batch in batches) < 3 * 64
 
 
-class Votes:
-    """A stand-in for one part of a mix: scores given per row, and nothing to fit."""
+class Votes(ClickModel):
+    """A stand-in for one part of a mix: names one item per row, and has nothing to learn."""
+
+    name = "votes"
 
     def __init__(self, find):
         self.find = find
 
     def fit(self, task, part="train", *options):
-        return self
+        return super().fit(task, part)
+
+    def _learn(self, task, part):
+        pass
 
     partial_fit = fit
 
-    def scores(self, task, rows):
+    def _score(self, task, rows):
         scores = np.zeros((len(rows), task.n_items), np.float32)
-        scores[np.arange(len(rows)), self.find(task, rows)] = 1
+        scores[np.arange(len(rows)), self.find(task, rows)] = 9
         return scores
 
 
-def test_the_weight_is_chosen_on_validation(task):
+def test_the_weight_is_chosen_on_validation():
     from ecomlib.clicks import Mix
+    from ecomlib.clicks.model import mixed
 
     def knows(task, rows):
-        return task.bags.indices[np.minimum(rows, len(task.who) - 1)]
+        return task.bags.indices[rows]
 
     def wrong(task, rows):
         return (knows(task, rows) + 1) % task.n_items
@@ -488,11 +499,18 @@ def test_the_weight_is_chosen_on_validation(task):
     def only_in_test(task, rows):
         return np.where(task.part[rows] == 3, knows(task, rows), wrong(task, rows))
 
-    few = session_task(*[list(np.random.default_rng(s).permutation(60)) for s in range(40)])
-    assert Mix(Votes(knows), Votes(wrong)).fit(few).weight > 0
-    assert Mix(Votes(only_in_test), Votes(knows)).fit(few).weight < 1
-    shares = Mix(Votes(knows), Votes(wrong), 0.25).combine(np.zeros((1, 3)), np.array([[0, 1, 3]]))
-    np.testing.assert_allclose(shares[0], [1 / 12, 1 / 12 + 3 / 16, 1 / 12 + 9 / 16])
+    many = session_task(*[np.random.default_rng(s).permutation(60).tolist() for s in range(40)])
+    assert Mix(Votes(knows), Votes(wrong)).fit(many).weight > 0
+    assert Mix(Votes(wrong), Votes(knows)).fit(many).weight < 1
+    assert (
+        Mix(Votes(only_in_test), Votes(wrong)).fit(many).weight
+        == Mix(Votes(wrong), Votes(wrong)).fit(many).weight
+    )
+    scores, votes = (
+        np.array([[0.0, 0.0, -np.inf]]),
+        np.array([[1, 3, -np.inf]]),
+    )  # the last: the item just seen
+    np.testing.assert_allclose(mixed(0.25, scores, votes)[0], [1 / 8 + 3 / 16, 1 / 8 + 9 / 16, 0])
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import lazy_loader
 from ecomlib.clicks.baselines import Markov, Popularity, SessionKNN, tune_knn
 from ecomlib.clicks.evaluate import advice, draws, evaluate
 from ecomlib.clicks.reader import cut_sessions, read_clicks
-from ecomlib.clicks.task import rank_all, task, until_test
+from ecomlib.clicks.task import task, until_test
 
 __getattr__, __lazy_dir, _lazy = lazy_loader.attach(__name__, submod_attrs={"model": ["Mix", "NextClick"]})
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "cut_sessions",
     "draws",
     "evaluate",
-    "rank_all",
     "read_clicks",
     "task",
     "tune_knn",

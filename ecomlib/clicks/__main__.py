@@ -61,14 +61,9 @@ def _train(options: argparse.Namespace) -> int:
     mix.fit(task, callbacks=[_clock(options.minutes)])
     stage(f"trained the LSTM, mixed {mix.weight:g} LSTM and {1 - mix.weight:g} session-kNN")
     known = clicks.until_test(task)
-    models = {
-        "popularity": clicks.Popularity().fit(known),
-        "Markov chain": clicks.Markov(1.0).fit(known),
-        "session-kNN": knn,
-        "LSTM": mix.network,
-        "LSTM + session-kNN": mix,
-    }
-    table = clicks.evaluate(task, clicks.rank_all(models, task, task.cutoffs("test")))
+    models = (clicks.Popularity().fit(known), clicks.Markov(1.0).fit(known), knn, mix.network, mix)
+    cutoffs = task.cutoffs("test")
+    table = clicks.evaluate(task, {model.name: model.predict(task, cutoffs) for model in models})
     stage("scored the test sessions, every item a candidate; intervals are over sessions:")
     wide = table.assign(text=table.apply(lambda r: f"{r.value:.4f} [{r.low:.4f}, {r.high:.4f}]", axis=1))
     wide = wide.pivot(index="model", columns="metric", values="text").reindex(table["model"].unique())

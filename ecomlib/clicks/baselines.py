@@ -7,23 +7,23 @@ from typing import ClassVar
 import numpy as np
 from scipy import sparse
 
-from ecomlib.clicks.task import Ranker, places, rank_all
+from ecomlib.clicks.task import ClickModel, places
 from ecomlib.recommend import baselines
 from ecomlib.recommend.baselines import keep_largest
 from ecomlib.recommend.history import look_back, sequence_counts
 from ecomlib.recommend.task import SequenceTask
 
 
-class Popularity(Ranker, baselines.Popularity):
+class Popularity(ClickModel, baselines.Popularity):
     """What is clicked most, in all of training or in the last `days` days."""
 
 
-class Markov(Ranker, baselines.Markov):
+class Markov(ClickModel, baselines.Markov):
     """First-order chain: P(next item | item just seen); `smooth` adds that many clicks on average items."""
 
 
 @dataclass
-class SessionKNN(Ranker):
+class SessionKNN(ClickModel):
     """Session-based nearest neighbours: what similar recent sessions looked at.
 
     Parameters
@@ -74,6 +74,6 @@ GRID = tuple(SessionKNN(k, fade) for k in (100, 500) for fade in (1.0, 0.7))
 def tune_knn(task: SequenceTask, grid: Sequence[SessionKNN] = GRID, n: int = 3000) -> SessionKNN:
     """Choose the neighbours' settings on the last `n` cutoffs of validation; returns the fitted model."""
     cutoffs = task.cutoffs("valid")[-n:]
-    lists = rank_all({str(i): model.fit(task) for i, model in enumerate(grid)}, task, cutoffs)
-    recall = [np.isfinite(places(task, found, cutoffs)).mean() for found in lists.values()]
+    lists = [model.fit(task).predict(task, cutoffs) for model in grid]
+    recall = [np.isfinite(places(task, found, cutoffs)).mean() for found in lists]
     return grid[int(np.argmax(recall))]

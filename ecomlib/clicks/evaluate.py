@@ -49,7 +49,7 @@ def evaluate(
     Parameters
     ----------
     forecasts : dict of name to int array (n_cutoffs, 20)
-        From `predict` or `rank_all`, for `task.cutoffs(part)`; from the simplest model to the most complex.
+        From `predict`, for `task.cutoffs(part)`; from the simplest model to the most complex.
 
     Returns
     -------

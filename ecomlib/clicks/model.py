@@ -4,7 +4,7 @@ It is trained in steps that touch only the rows of the embedding that a batch ne
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import keras
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ecomlib.clicks.baselines import SessionKNN
 from ecomlib.clicks.batches import LENGTHS, ClickBatches, grid
-from ecomlib.clicks.task import Ranker, places, rank_all, until_test
+from ecomlib.clicks.task import ClickModel, until_test
 from ecomlib.recommend.task import SequenceTask
 
 INT = {"columns": (None,), "x": (None, None), "real": (None,), "right": (None,), "pair": (None, 2)}
@@ -102,7 +102,7 @@ class ClickNetwork(keras.Model):
 
 
 @dataclass
-class NextClick(Ranker):
+class NextClick(ClickModel):
     """An LSTM over the clicks of a session that predicts the next one.
 
     Parameters
@@ -197,18 +197,13 @@ class NextClick(Ranker):
 
 
 @dataclass
-class Mix(Ranker):
+class Mix(ClickModel):
     """`weight` of the network's and the rest of the neighbours' share of each item; see `fit`."""
 
     network: NextClick
     neighbours: SessionKNN
     weight: float = 0.5
     name: ClassVar[str] = "LSTM + session-kNN"
-
-    @property
-    def parts(self) -> tuple[NextClick, SessionKNN]:
-        """The two models whose scores are mixed."""
-        return self.network, self.neighbours
 
     def fit(
         self, task: SequenceTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
@@ -217,21 +212,31 @@ class Mix(Ranker):
         self.items_ = task.items["item"]
         self.network.fit(task, part, callbacks, watch)
         self.neighbours.fit(task, part)
-        cutoffs = task.cutoffs("valid")[-2000:]
-        mixes = {str(weight): replace(self, weight=weight) for weight in WEIGHTS}
-        first = {"network": self.network, "neighbours": self.neighbours}  # scored once for all the mixes
-        lists = rank_all(first | mixes, task, cutoffs)
-        recall = [np.isfinite(places(task, lists[name], cutoffs)).mean() for name in mixes]
-        self.weight = WEIGHTS[int(np.argmax(recall))]
+        rows, hits = task.targets("valid")[-2000:], np.zeros(len(WEIGHTS))
+        for some in np.array_split(rows, len(rows) // 256 + 1):
+            parts = [model.scores(task, some) for model in (self.network, self.neighbours)]
+            right = np.arange(len(some)), task.bags.indices[some]
+            for i, weight in enumerate(WEIGHTS):
+                scores = mixed(weight, *parts)
+                hits[i] += np.count_nonzero((scores >= scores[right][:, None]).sum(axis=1) <= 20)
+        self.weight = WEIGHTS[int(np.argmax(hits))]
         self.network.partial_fit(task, "valid")
         self.neighbours.fit(until_test(task), part)
         return self
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        return self.combine(*(part.scores(task, rows) for part in self.parts))
+        return mixed(self.weight, self.network.scores(task, rows), self.neighbours.scores(task, rows))
 
-    def combine(self, scores: np.ndarray, votes: np.ndarray) -> np.ndarray:
-        """Mix the softmax of the network's scores and the neighbours' shares of votes; (n_rows, n_items)."""
-        share = np.exp(scores - scores.max(axis=1, keepdims=True))
-        share *= self.weight / share.sum(axis=1, keepdims=True)
-        return share + (1 - self.weight) * votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
+
+def mixed(weight: float, scores: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """Mix the softmax of a network's scores and the shares of neighbours' votes; (n_rows, n_items).
+
+    Examples
+    --------
+    >>> mixed(0.25, np.zeros((1, 2)), np.array([[1.0, 3.0]]))
+    array([[0.3125, 0.6875]])
+    """
+    share = np.exp(scores - scores.max(axis=1, keepdims=True))
+    share *= weight / share.sum(axis=1, keepdims=True)
+    votes = np.maximum(votes, 0)
+    return share + (1 - weight) * votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)

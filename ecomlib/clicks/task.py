@@ -1,16 +1,12 @@
-"""From clicks to sessions: what is learnt from, what is predicted, and how a model's scores become a list."""
+"""From clicks to sessions: what is learnt from, and what is predicted."""
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import cpu_count
 from scipy import sparse
 
-from ecomlib.recommend.ranking import Recommender, top_k
+from ecomlib.recommend.ranking import Recommender
 from ecomlib.recommend.task import HISTORY, PARTS, TRAIN, VALID, SequenceTask
 from ecomlib.shop.errors import BadValue, TooShort
 from ecomlib.split import Split
@@ -102,71 +98,17 @@ def until_test(task: SequenceTask) -> SequenceTask:
     return replace(known, items=task.items.assign(count=known.counts("train").astype(int)))
 
 
-class Ranker(Recommender):
-    """A model of next clicks: a recommender whose lists leave out the item just seen."""
+class ClickModel(Recommender):
+    """A model of the next click. It leaves out the item just seen: no session holds an item twice running."""
 
-    def predict(self, task: SequenceTask, cutoffs: np.ndarray, k: int = 20, block: int = 256) -> np.ndarray:
-        """Rank the whole catalogue after each cutoff (the last click known); see `rank_all`.
+    def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
+        """Score every item for the click at each row, by those before it; (n_rows, n_items).
 
-        Returns
-        -------
-        int array (n_cutoffs, k)
-            Columns of items, best first.
+        A row is a cutoff + 1, and need not exist yet. The item just seen scores minus infinity.
         """
-        return rank_all({self.name: self}, task, cutoffs, k, block)[self.name]
-
-
-def rank_all(
-    models: Mapping[str, Any], task: SequenceTask, cutoffs: np.ndarray, k: int = 20, block: int = 256
-) -> dict[str, np.ndarray]:
-    """Let several models rank the whole catalogue after each cutoff.
-
-    The item of the cutoff itself is left out, since no session holds an item twice running. Among equal
-    scores the places are drawn at random (fixed seed), so that no model gains from ties.
-
-    Parameters
-    ----------
-    models : dict of name to model
-        With scores(task, rows). A model that joins others names them in `parts` and has
-        combine(scores, scores): the parts' scores are computed once for all.
-    block : int
-        Cutoffs that are ranked together, on all cores; what is drawn depends on the block alone.
-
-    Returns
-    -------
-    dict of name to int array (n_cutoffs, k)
-        Columns of items, best first; k is at most the number of items less one.
-
-    Raises
-    ------
-    BadValue
-        When a score is NaN, as after a training that diverged.
-    """
-    cutoffs, k = np.asarray(cutoffs), min(k, task.n_items - 1)
-
-    def ranked(at: int) -> list[np.ndarray]:
-        some, found = cutoffs[at : at + block], []
-        known: dict[int, np.ndarray] = {}
-        order = np.random.default_rng(at).permutation(task.n_items)
-        for name, model in models.items():
-            parts = [
-                known[id(part)] if id(part) in known else part.scores(task, some + 1)
-                for part in getattr(model, "parts", ())
-            ]
-            scores = model.combine(*parts) if parts else model.scores(task, some + 1)
-            known[id(model)] = scores
-            if np.isnan(scores).any():
-                raise BadValue(f"{name}: some scores are NaN; train it again with smaller steps.")
-            shuffled = np.array(scores[:, order], np.float32)
-            shuffled[order == task.bags.indices[task.bags.indptr[some]][:, None]] = -np.inf
-            found.append(order[top_k(shuffled, k)])
-        return found
-
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        blocks = list(pool.map(ranked, range(0, len(cutoffs), block)))
-    return {
-        name: np.concatenate(lists) for name, lists in zip(models, zip(*blocks, strict=True), strict=True)
-    }
+        scores = np.array(super().scores(task, rows), np.float32)
+        scores[np.arange(len(scores)), task.bags.indices[np.asarray(rows) - 1]] = -np.inf
+        return scores
 
 
 def places(task: SequenceTask, lists: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
@@ -181,6 +123,6 @@ def places(task: SequenceTask, lists: np.ndarray, cutoffs: np.ndarray) -> np.nda
     -------
     float array (n_cutoffs,)
     """
-    right = task.bags.indices[task.bags.indptr[np.asarray(cutoffs) + 1]]
+    right = task.bags.indices[np.asarray(cutoffs) + 1]
     hits = lists == right[:, None]
     return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1.0, np.inf)
