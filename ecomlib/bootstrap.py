@@ -10,18 +10,15 @@ import numpy as np
 def draw_units(n_units: int, n: int = 1000, seed: int | np.random.Generator = 0) -> np.ndarray:
     """How often each unit (customer, series, week) counts in the data and in n bootstrap samples.
 
-    Returns
-    -------
-    float32 array (1 + n, n_units)
-        Row 0 counts every unit once: the data. Every other row is a draw with replacement and sums to
-        n_units. The same seed gives the same draws, so two models can be compared in pairs.
+    float32 (1 + n, n_units): row 0 counts every unit once, the data; every other row is a draw with
+    replacement and sums to n_units. The same seed gives the same draws.
     """
     drawn = np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=n)
     return np.concatenate([np.ones((1, n_units)), drawn]).astype(np.float32)
 
 
 def unit_means(values: np.ndarray, unit: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Mean of the rows' values, once per draw of whole units.
+    """Mean of the rows' values, once per draw of whole units: (1 + n,).
 
     Parameters
     ----------
@@ -30,10 +27,6 @@ def unit_means(values: np.ndarray, unit: np.ndarray, draws: np.ndarray) -> np.nd
         The unit of every row, 0 to n_units - 1.
     draws : array (1 + n, n_units)
         From `draw_units`.
-
-    Returns
-    -------
-    array (1 + n,)
 
     Examples
     --------

@@ -64,11 +64,6 @@ def rnn_forward(
     -------
     h_all : array (batch, steps, u)
     cache : dict of x, h and mask, steps first, and the weights
-
-    Raises
-    ------
-    ShapeError
-        When an array does not fit the others.
     """
     cache, h = start("rnn", x, weights, mask, h0)
     kernel, recurrent, bias = weights
@@ -82,16 +77,7 @@ def rnn_forward(
 def rnn_backward(
     dh_all: np.ndarray | None, cache: dict, dh_last: np.ndarray | None = None
 ) -> tuple[np.ndarray, Weights, np.ndarray]:
-    """Backpropagate through time through `rnn_forward`.
-
-    Parameters
-    ----------
-    dh_all : array (batch, steps, u) or None
-        dL/d(outputs); None when the loss uses the final state only.
-    cache : dict
-        From `rnn_forward`. `cache["dh"]` (steps + 1, batch, u) is filled with dL/dh_t.
-    dh_last : array (batch, u), optional
-        dL/d(final state).
+    """Backpropagate through time through `rnn_forward`; arguments as in `lstm_backward`.
 
     Returns
     -------
@@ -126,23 +112,15 @@ def lstm_forward(
 
     Parameters
     ----------
-    x : array (batch, steps, features)
+    x, h0, c0, mask
+        As in `rnn_forward`.
     weights : [W (features, 4u), U (u, 4u), b (4u,)], blocks in the order i, f, c (that is g), o
-    h0, c0 : array (batch, u), optional
-        The states before the first step; zeros if left out.
-    mask : bool array (batch, steps), optional
-        True where the step is real.
 
     Returns
     -------
     h_all : array (batch, steps, u)
     cache : dict
         x, h, c, the gates i, f, g, o and mask, steps first, and the weights.
-
-    Raises
-    ------
-    ShapeError
-        When an array does not fit the others.
 
     Examples
     --------
@@ -221,24 +199,11 @@ def init_weights(
 ) -> Weights:
     """Draw starting weights by Keras' rules: Glorot uniform, orthogonal, zeros, forget bias one.
 
-    Parameters
-    ----------
-    kind : {"rnn", "lstm", "gru"}
-    features, units : int
-    seed : int
-        For NumPy's generator: the same rules as Keras, not the same numbers.
-    forget_bias : float
-        The start of the LSTM's forget-gate bias (Jozefowicz et al., 2015, recommend 1).
-    dtype : str
-
-    Returns
-    -------
-    [kernel, recurrent kernel, bias] in the shapes of the module's table
+    The rules are Keras', the numbers are not: `seed` is for NumPy's generator. `forget_bias` is the start of
+    the LSTM's forget-gate bias (Jozefowicz et al., 2015, recommend 1). Shapes as in the module's table.
 
     Examples
     --------
-    >>> [w.shape for w in init_weights("lstm", features=3, units=2, seed=0)]
-    [(3, 8), (2, 8), (8,)]
     >>> init_weights("lstm", features=3, units=2, seed=0)[2]
     array([0., 0., 1., 1., 0., 0., 0., 0.], dtype=float32)
     """

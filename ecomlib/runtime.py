@@ -6,24 +6,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 # One colour for one thing in all lessons; seaborn's colour-blind safe palette.
-MODEL_COLORS = {
-    "LSTM": "#0173b2",
-    "LightGBM": "#de8f05",
-    "logistic regression": "#ca9161",
-    "ETS": "#029e73",
-    "Theta": "#cc78bc",
-    "kNN": "#56b4e9",
-    "factors": "#d55e00",
-    "baseline": "#949494",
-}
-GATE_COLORS = {
-    "forget": "#d55e00",
-    "input": "#029e73",
-    "candidate": "#56b4e9",
-    "output": "#cc78bc",
-    "cell": "#de8f05",
-    "hidden": "#0173b2",
-}
+MODEL_COLORS = {"LSTM": "#0173b2", "LightGBM": "#de8f05", "logistic regression": "#ca9161", "ETS": "#029e73"}
+MODEL_COLORS |= {"Theta": "#cc78bc", "kNN": "#56b4e9", "factors": "#d55e00", "baseline": "#949494"}
+GATE_COLORS = {"forget": "#d55e00", "input": "#029e73", "candidate": "#56b4e9", "output": "#cc78bc"}
+GATE_COLORS |= {"cell": "#de8f05", "hidden": "#0173b2"}
 
 
 def cache_dir() -> Path:
@@ -36,8 +22,8 @@ def cache_dir() -> Path:
 def setup(seed: int = 42) -> None:
     """Set the seeds of Python, NumPy and Keras, make TensorFlow deterministic, set the figure style.
 
-    Prints the versions. On one kind of processor the same seed gives bit-identical weights; between kinds of processor
-    expect differences near 1e-6 in a prediction.
+    Prints the versions. On one kind of processor the same seed gives bit-identical weights; between kinds
+    of processor expect differences near 1e-6 in a prediction.
     """
     import keras
     import pandas as pd

@@ -75,21 +75,9 @@ class Split:
         return Dates(end - self.test - self.valid, end - self.test, end)
 
     def positions(self, steps: pd.DatetimeIndex) -> tuple[int, int, int]:
-        """Where the parts begin among the days or weeks of a panel.
+        """Positions of the first validation step, the first test step, and the step after the test.
 
-        Parameters
-        ----------
-        steps : DatetimeIndex (n_steps,)
-            First day of every step, without gaps.
-
-        Returns
-        -------
-        first validation step, first test step, step after the test : int
-
-        Raises
-        ------
-        BadValue, TooShort
-            When a part is not made of whole steps, or no step is left for training.
+        `steps` (n_steps,) holds the first day of every day or week of a panel, without gaps.
 
         Examples
         --------

@@ -40,11 +40,8 @@ def clean(shop: Shop, not_goods: Mapping[str, Sequence[str]] | None = NOT_GOODS)
         orders = orders[~bad]
 
     drop("repeated line", orders.duplicated(), "an export that ran twice counts the same sale twice")
-    drop(
-        "quantity 0",
-        orders["quantity"] == 0,
-        "nothing left the shop: coupon entries, voided or corrected lines",
-    )
+    why = "nothing left the shop: coupon entries, voided or corrected lines"
+    drop("quantity 0", orders["quantity"] == 0, why)
     products = shop.products
     if products is not None:
         known = orders["product_id"].isin(products["product_id"])
