@@ -1,7 +1,5 @@
 """Time to list the best 20 items for every customer: a catalogue of today's size and one ten times as large.
 
-    python benchmarks/serving.py            (about a minute; writes benchmarks/results/serving.csv)
-
 States and item vectors are random: the time of an exact search does not depend on what they hold.
 Seconds grow when other programs run beside it; CPU seconds hardly do, but add up over the cores.
 Each row runs in a process of its own; memory is the peak of that process, vectors and Python included.
@@ -10,13 +8,14 @@ after one more coordinate has made all vectors equally long. Its trees were trie
 they visit nearly every point, so they are slower than the plain product.
 """
 
+import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.run import Log, row
+from ecomlib.runtime import ROOT
+
 N_CUSTOMERS, SIZE, K = 2469, 64, 20
 CATALOGUES = (92_331, 923_310)
 KINDS = {
@@ -28,8 +27,8 @@ KINDS = {
 }
 
 
-def measure(kind: str, n_items: int) -> None:
-    """Print seconds (median of 3, but for the longest), CPU seconds, and the peak of memory in MB."""
+def measure(kind: str, n_items: int) -> dict:
+    """Seconds (3 repeats, but for the longest), CPU seconds of one, and the peak of memory in MB."""
     import resource
 
     import numpy as np
@@ -48,11 +47,11 @@ def measure(kind: str, n_items: int) -> None:
         index = NearestNeighbors(n_neighbors=K, algorithm=algorithm).fit(longer)
         asked = np.column_stack([states, np.zeros(len(states), np.float32)])
 
-        def serve():
+        def serve() -> np.ndarray:
             return index.kneighbors(asked, return_distance=False)
     else:
 
-        def serve():
+        def serve() -> np.ndarray:
             return best_items(states, vectors, K)
 
     seconds, begun_all = [], time.process_time()
@@ -63,31 +62,29 @@ def measure(kind: str, n_items: int) -> None:
     work = (time.process_time() - begun_all) / len(seconds)
     best = np.sort(np.argsort(-(vectors @ states[0]))[:K])
     assert len(np.intersect1d(lists[0], best)) >= K - 1  # but for ties in the last digit
-    print(sorted(seconds)[len(seconds) // 2], work, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": sorted(seconds), "CPU seconds": work, "peak MB": memory}
 
 
-def main() -> None:
-    lines = ["search,items,customers,seconds,CPU seconds,peak MB,cores"]
-    from ecomlib.runtime import usable_cores
-
-    for n_items in CATALOGUES:
+def rows(quick: bool, log: Log) -> list[dict]:
+    """Median, fastest and slowest of the repeats. Quick: the smaller catalogue."""
+    table = []
+    for n_items in CATALOGUES[:1] if quick else CATALOGUES:
         for kind, n_customers in KINDS.items():
             if kind.startswith("nearest") and n_items > 100_000 and ("tree" in kind or n_customers > 1):
                 continue
-            command = [sys.executable, __file__, kind, str(n_items)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            seconds, work, memory = map(float, done.stdout.split())
-            print(
-                f"{kind:50s} {n_items:8,} items  {seconds:8.3f} s  {work:8.3f} s of work  {memory:6.0f} MB",
-                flush=True,
-            )
-            name = kind.split(",")[0]
-            lines.append(
-                f"{name},{n_items},{n_customers},{seconds:.3g},{work:.3g},{memory:.0f},{usable_cores()}"
-            )
-    path = ROOT / "benchmarks/results/serving.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            command = [sys.executable, "-m", "benchmarks.speed.serving", kind, str(n_items)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+            found = json.loads(done.stdout)
+            seconds, name = found["seconds"], kind.split(",")[0]
+            spread = (seconds[len(seconds) // 2], seconds[0], seconds[-1])
+            place = {"items": n_items, "customers": n_customers}
+            table.append(row(name, "seconds", spread, len(seconds), **place))
+            for metric in ("CPU seconds", "peak MB"):
+                table.append(row(name, metric, (found[metric],) * 3, len(seconds), **place))
+            log(f"{kind:50s} {n_items:8,} items  {spread[0]:8.3f} s  {found['CPU seconds']:8.3f} s of work")
+    return table
 
 
 if __name__ == "__main__":
-    measure(sys.argv[1], int(sys.argv[2])) if len(sys.argv) > 1 else main()
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
