@@ -64,7 +64,9 @@ def unfit(version=None, system=None, machine=None):
             "or on another machine."
         )
     if sys.maxsize < 2**32:
-        return "TensorFlow needs a 64-bit Python; this one is 32-bit. Install the 64-bit build and start again."
+        return (
+            "TensorFlow needs a 64-bit Python; this one is 32-bit. Install the 64-bit build and start again."
+        )
     return ""
 
 
@@ -140,7 +142,9 @@ def run(arguments):
     groups = []
     if command == "setup":
         if rest and (len(rest) != 2 or rest[0] != "--group"):
-            raise install.SetupError("Write `python course.py setup` or `python course.py setup --group NAME`.")
+            raise install.SetupError(
+                "Write `python course.py setup` or `python course.py setup --group NAME`."
+            )
         groups = rest[1:]
     python = install.setup(groups)
     if command == "setup":

@@ -11,7 +11,7 @@ from hypothesis import settings
 from tools import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
-SPENT: Counter[str] = Counter()  # seconds by group
+SPENT: Counter[str] = Counter()  # seconds by file
 FAILED: set[str] = set()
 
 
@@ -26,38 +26,33 @@ def pytest_configure(config):
         os.environ.update(notebooks.ONE_THREAD)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keep the tests of one file, or of one notebook, in one process; the longest notebooks come first."""
-    costs, minutes = notebooks.read_table(), {}
+    """Put the long notebooks first: a worker takes a file at a time, in this order."""
+    costs = {run.lesson: run.minutes for run in notebooks.read_table().values()}
+    alone = sum(costs.values()) / 8  # minutes of all take-with-you cells, which are one file
+    costs["test_take_with_you"] = alone
+    minutes = {}
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)  # so that none slips into the unit tests
-        group = item.get_closest_marker("xdist_group")
-        if not group:
-            path = item.path
-            group = notebooks.name_of(path) if path.suffix == ".ipynb" else path.relative_to(ROOT).as_posix()
-            item.add_marker(pytest.mark.xdist_group(group))
-        name = group if isinstance(group, str) else group.args[0]
-        item.user_properties.append(("group", name))
-        minutes[item] = costs[name].minutes if name in costs else 0.5
-    items.sort(key=lambda item: (-minutes[item], dict(item.user_properties)["group"]))
+        minutes[item] = costs.get(notebooks.name_of(item.path), 0.5)
+    items.sort(key=lambda item: (-minutes[item], str(item.path)))
 
 
 def pytest_runtest_logreport(report):
     """Add up the seconds of each file."""
-    group = dict(report.user_properties).get("group", "")
-    SPENT[group] += report.duration
+    file = report.nodeid.split("::")[0]
+    SPENT[file] += report.duration
     if report.failed:
-        FAILED.add(group)
+        FAILED.add(file)
 
 
 def pytest_terminal_summary(terminalreporter):
     """Print the minutes of each lesson, and of everything else."""
-    lessons = {name for name in SPENT if name[:2].isdigit() or name.startswith("solutions/")}
-    rows = [(name, SPENT[name], name in FAILED) for name in sorted(lessons)]
-    rest = set(SPENT) - lessons
-    rows.append(("everything else", sum(SPENT[name] for name in rest), bool(rest & FAILED)))
+    lessons = {notebooks.name_of(Path(file)): file for file in SPENT if file.endswith(".ipynb")}
+    rows = [(name, SPENT[lessons[name]], lessons[name] in FAILED) for name in sorted(lessons)]
+    rest = set(SPENT) - set(lessons.values())
+    rows.append(("everything else", sum(SPENT[file] for file in rest), bool(rest & FAILED)))
     terminalreporter.write_line(f"\n{'what':34s} minutes  result")
     for name, seconds, failed in rows:
         terminalreporter.write_line(f"{name:34s} {seconds / 60:7.2f}  {'FAILED' if failed else 'ok'}")

@@ -37,7 +37,7 @@ def wheel(folder: Path, name: str, tag: str = "py3-none-any", files: dict[str, s
     with zipfile.ZipFile(path, "w") as archive:
         for inside, text in {**files, f"{info}/RECORD": record}.items():
             archive.writestr(inside, text)
-            archive.getinfo(inside).external_attr = 0o755 << 16
+            archive.getinfo(inside).external_attr = 0o100755 << 16  # a program
     return f"{name}==1 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
@@ -61,15 +61,29 @@ class Home:
 
     def environment(self, path: Path = UV.parent, **env: str) -> dict[str, str]:
         """Return the environment of a machine without a network."""
-        keep = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
-        keep |= {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}", "UV_CACHE_DIR": str(self.folder / "cache")}
-        keep |= {"PIP_INDEX_URL": NOWHERE, "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0"}
+        keep = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PIP_", "UV_", "PYTHON"))
+        }
+        keep |= {
+            "PATH": f"{path}{os.pathsep}{os.environ['PATH']}",
+            "UV_CACHE_DIR": str(self.folder / "cache"),
+        }
+        keep |= {
+            "PIP_INDEX_URL": NOWHERE,
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_RETRIES": "0",
+            "UV_HTTP_RETRIES": "0",
+        }
         return {**keep, "PYTHONUTF8": "1", **env}
 
     def says(self, code: str = "import tiny; print(tiny.WHO)") -> str:
         """Return what a program prints with the course's Python, started elsewhere."""
         python = install.program(self.folder / ".venv", "python")
-        return subprocess.run([python, "-c", code], cwd=self.folder.parent, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            [python, "-c", code], cwd=self.folder.parent, capture_output=True, text=True
+        ).stdout.strip()
 
     def leftovers(self) -> list[str]:
         """Folders of unfinished set-ups."""
@@ -267,7 +281,9 @@ def test_an_old_uv_of_the_machine_is_not_used(tmp_path, monkeypatch):
 # One sentence for everything that can go wrong
 # --------------------------------------------------------------------------------------------------
 def test_an_old_python_a_new_python_and_an_intel_mac_are_turned_away():
-    assert re.search(r"needs Python 3\.11 to 3\.13, but this is Python 3\.9", course.unfit((3, 9), "Linux", "x86_64"))
+    assert re.search(
+        r"needs Python 3\.11 to 3\.13, but this is Python 3\.9", course.unfit((3, 9), "Linux", "x86_64")
+    )
     assert "this is Python 3.14" in course.unfit((3, 14), "Linux", "x86_64")
     assert "Intel" in course.unfit((3, 12), "Darwin", "x86_64")
     assert course.unfit((3, 12), "Darwin", "arm64") == ""
@@ -391,7 +407,7 @@ def test_pip_and_uv_get_the_network_settings_and_nothing_else(monkeypatch):
 
 
 POISON = {
-    ".ipython/profile_default/startup/00.py": "import pandas; pandas.options.display.max_rows = 3; print('startup')",
+    ".ipython/profile_default/startup/00.py": "import pandas\npandas.options.display.max_rows = 3\nprint(9)",
     ".ipython/profile_default/ipython_config.py": "raise RuntimeError('personal')",
     ".jupyter/jupyter_server_config.py": "c.ServerApp.contents_manager_class = 'absent.Manager'",
     ".jupyter/jupyter_config.py": "raise RuntimeError('personal')",
@@ -419,7 +435,14 @@ def test_nothing_personal_reaches_a_kernel_and_nothing_is_written_into_home(tmp_
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / ".config" / "matplotlib"))
-    for name in ("KERAS_BACKEND", "PYTHONSTARTUP", "PYTHONOPTIMIZE", "MPLBACKEND", "JUPYTER_PATH", "TF_CPP_MIN_LOG_LEVEL"):
+    for name in (
+        "KERAS_BACKEND",
+        "PYTHONSTARTUP",
+        "PYTHONOPTIMIZE",
+        "MPLBACKEND",
+        "JUPYTER_PATH",
+        "TF_CPP_MIN_LOG_LEVEL",
+    ):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     env = course.child_env()

@@ -6,16 +6,11 @@ import pytest
 
 from tools.notebooks import NOTEBOOKS, find
 
-# In one process with the lesson's own test: both need its memory.
-LESSONS = [
-    pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem)
-    for path in find()
-    if path.parent == NOTEBOOKS
-]
+LESSONS = [path for path in find() if path.parent == NOTEBOOKS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", LESSONS)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_it_runs_alone(path):
     for cell in nbformat.read(path, as_version=4).cells:
         if "take-with-you" in cell.metadata.get("tags", []):

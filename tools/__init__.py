@@ -1,1 +1,1 @@
-"""What the project does to itself: is this machine ready, run and test the notebooks, their form, the book."""
+"""What the project does to itself: set-up, check of the machine, run and test of notebooks, their form."""

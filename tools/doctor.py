@@ -2,8 +2,8 @@
 
     python -m tools.doctor [--quick] [--report]
 
-`--quick` leaves out the two slow questions, `--report` prints one line to send to a teacher. Only the standard
-library is imported at the top, so that it can also say what is missing.
+`--quick` leaves out the two slow questions, `--report` prints one line to send to a teacher. Only the
+standard library is imported at the top, so that it can also say what is missing.
 """
 
 import csv
@@ -52,7 +52,7 @@ class NotReady(Exception):
 def python() -> str:
     """Check the Python version."""
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
-        raise NotReady(f"Python {platform.python_version()} is not 3.11, 3.12 or 3.13: install one and {SETUP}")
+        raise NotReady(f"Python {platform.python_version()} is not 3.11, 3.12 or 3.13: install one, {SETUP}")
     return f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
 
 
@@ -94,7 +94,7 @@ def disk() -> str:
     try:
         tempfile.TemporaryFile(dir=ROOT).close()
     except OSError:
-        raise NotReady(f"the folder {ROOT} cannot be written to: copy the course to one of your own") from None
+        raise NotReady(f"the folder {ROOT} cannot be written to: copy it to one of your own") from None
     return f"{free:.0f} GB free"
 
 
@@ -154,7 +154,8 @@ def data() -> str:
             rows = pq.read_metadata(path).num_rows
             pq.ParquetFile(path).read_row_group(0, columns=["household_id"])
     except Exception as error:
-        raise NotReady(f"the shop's tables cannot be read ({type(error).__name__}: {error}): {AGAIN}") from None
+        reason = f"{type(error).__name__}: {error}"
+        raise NotReady(f"the shop's tables cannot be read ({reason}): {AGAIN}") from None
     if rows != ORDER_LINES or len(tables) != 8:
         raise NotReady(f"{rows:,} order lines in {len(tables)} tables, not {ORDER_LINES:,} in 8: {AGAIN}")
     return f"The Complete Journey, {len(tables)} tables, {rows:,} order lines"
@@ -190,7 +191,7 @@ def kernel() -> str:
     from jupyter_client.manager import start_new_kernel
 
     try:
-        manager, client = start_new_kernel(startup_timeout=60, kernel_name="python3", stderr=subprocess.DEVNULL)
+        manager, client = start_new_kernel(startup_timeout=60, stderr=subprocess.DEVNULL)
     except Exception as error:
         raise NotReady(
             f"the Jupyter kernel does not start ({error}): allow Python to talk to itself on 127.0.0.1 in "
@@ -208,7 +209,7 @@ def kernel() -> str:
         manager.shutdown_kernel(now=True)
     if "".join(said).strip() != f"2 {sys.prefix}":
         raise NotReady(
-            f"the Jupyter kernel 'python3' is another Python or says something else ({''.join(said)[:200]!r}): "
+            f"the Jupyter kernel 'python3' is another Python or says more ({''.join(said)[:200]!r}): "
             "open the course with `python course.py`"
         )
     return "python3 starts and computes"
@@ -244,7 +245,7 @@ def ask(quick: bool = False, say: Callable[[str], object] = print) -> dict[str, 
 
 
 def report(answers: dict[str, tuple[bool, str]]) -> str:
-    """One line for a teacher: the course, the verdict, the machine, each failure; no name and no path of home."""
+    """One line for a teacher: course, verdict, machine, failures; no user's name and no path of home."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     failed = [f"FAIL {name}: {text}" for name, (fine, text) in answers.items() if not fine]
     facts = [answers[name][1] for name in ("Python", "memory", "disk", "packages") if answers[name][0]]

@@ -33,7 +33,7 @@ def platforms(system: str) -> list[str]:
         return ["win_amd64"]
     if system == "macos-arm64":
         return [f"macosx_{major}_0_{kind}" for major in range(15, 10, -1) for kind in (machine, "universal2")]
-    return [f"manylinux_2_{minor}_{machine}" for minor in range(GLIBC, 4, -1)] + [f"manylinux2014_{machine}"]
+    return [*(f"manylinux_2_{minor}_{machine}" for minor in range(GLIBC, 4, -1)), f"manylinux2014_{machine}"]
 
 
 def wanted(text: str, system: str, python: str) -> str:
@@ -50,12 +50,11 @@ def wanted(text: str, system: str, python: str) -> str:
     """
     names = ("os_name", "sys_platform", "platform_system", "platform_machine")
     target = dict(zip(names, SYSTEMS[system], strict=True))
-    target |= {"python_version": python, "python_full_version": f"{python}.0", "implementation_name": "cpython"}
-    target |= {"platform_python_implementation": "CPython"}
+    target |= {"python_version": python, "python_full_version": f"{python}.0"}
+    target |= {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
     entries = ENTRY.findall(text)
-    return "".join(
-        f"{pin} \\\n{hashes}" for pin, marker, hashes in entries if not marker or Marker(marker).evaluate(target)
-    )
+    kept = [entry for entry in entries if not entry[1] or Marker(entry[1]).evaluate(target)]
+    return "".join(f"{pin} \\\n{hashes}" for pin, _, hashes in kept)
 
 
 def main(arguments: list[str]) -> int:
@@ -72,18 +71,29 @@ def main(arguments: list[str]) -> int:
         return 2
     listing, wheels = ROOT / "build" / "download.lock", ROOT / "wheels"
     listing.parent.mkdir(exist_ok=True)
-    listing.write_text(wanted(lock_of(options.group).read_text(encoding="utf-8"), system, python), encoding="utf-8")
+    lock = lock_of(options.group).read_text(encoding="utf-8")
+    listing.write_text(wanted(lock, system, python), encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "download", "--require-hashes", "--no-deps", "--only-binary", ":all:"]
     pip += ["--disable-pip-version-check", "--progress-bar", "off", "--python-version", python]
-    pip += ["--implementation", "cp", "--abi", "cp" + python.replace(".", ""), "--abi", "abi3", "--abi", "none"]
+    pip += [
+        "--implementation",
+        "cp",
+        "--abi",
+        "cp" + python.replace(".", ""),
+        "--abi",
+        "abi3",
+        "--abi",
+        "none",
+    ]
     for tag in platforms(system):
         pip += ["--platform", tag]
-    code = subprocess.call([*pip, "-d", str(wheels), "-r", str(listing)], cwd=ROOT, env=pip_env(index_settings()))
+    pip += ["-d", str(wheels), "-r", str(listing)]
+    code = subprocess.call(pip, cwd=ROOT, env=pip_env(index_settings()))
     if code == 0:
         size = sum(path.stat().st_size for path in wheels.iterdir()) / 1e9
         print(
-            f"{size:.1f} GB in wheels/, for {system} with Python {python}. Copy this folder to such a machine, "
-            "without .venv, and start it there: python course.py"
+            f"{size:.1f} GB in wheels/, for {system} with Python {python}. Copy this folder to such a "
+            "machine, without .venv, and start it there: python course.py"
         )
     return code
 

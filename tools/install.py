@@ -1,8 +1,8 @@
 """Make the course's environment: uv installs the lock, every hash checked, from wheels/ or by network.
 
 Runs before anything is installed: the standard library only. A new environment is made aside, in a folder
-`.venv-*`, and takes the place of `.venv` only when it is whole. So a set-up may be killed, may run twice at
-once or may find no network, and `.venv` is always a whole one or none; uv keeps its own locks.
+`.venv-*`, and takes the place of `.venv` only when it is whole. So a set-up may be killed, may run twice
+at once or may find no network, and `.venv` is always a whole one or none; uv keeps its own locks.
 """
 
 import ast
@@ -29,7 +29,7 @@ ORPHAN = 120  # a running set-up touches its folder more often than that
 CAUSES = (
     (
         r"[Ll]ong [Pp]ath|path too long|filename or extension is too long|os error 206",
-        "The path of this folder is too long for Windows. Move the course to a short one, such as C:\\course.",
+        "This folder's path is too long for Windows: move the course to a short one, such as C:\\course.",
     ),
     (r"No space left|not enough space|os error 112|[Qq]uota", "The disk is full. Free about 4 GB."),
     (
@@ -50,8 +50,8 @@ CAUSES = (
         "asks for it.",
     ),
     (
-        r"NewConnectionError|[Nn]ame ?[Rr]esolution|ConnectTimeout|ReadTimeout|Connection refused|unreachable|"
-        r"dns error|error sending request|[Tt]imed? ?out|Failed to fetch",
+        r"NewConnectionError|[Nn]ame ?[Rr]esolution|ConnectTimeout|ReadTimeout|Connection refused|"
+        r"unreachable|dns error|error sending request|[Tt]imed? ?out|Failed to fetch",
         "No package index can be reached. Check the network (and the proxy: HTTPS_PROXY). Without any "
         "network: on a machine that has one, run `python course.py download` and bring its folder wheels/.",
     ),
@@ -91,7 +91,8 @@ def stamp(groups: list[str]) -> str:
 def read_stamp(name: str = STAMP) -> str:
     """Return the stamp of .venv; an empty text when it is missing."""
     path = venv() / name
-    return path.read_text(encoding="utf-8").strip() if program(venv(), "python").exists() and path.exists() else ""
+    whole = program(venv(), "python").exists() and path.exists()
+    return path.read_text(encoding="utf-8").strip() if whole else ""
 
 
 def write_stamp(name: str, text: str, folder: Path | None = None) -> None:
@@ -114,7 +115,7 @@ def setup(groups: list[str] | tuple[str, ...] = ()) -> str:
     """
     for group in groups:
         if not lock_of(group).exists():
-            known = sorted(path.stem.removeprefix("requirements-") for path in ROOT.glob("requirements-*.lock"))
+            known = sorted(path.stem[len("requirements-") :] for path in ROOT.glob("requirements-*.lock"))
             raise SetupError(f"There is no group '{group}'. There are: {', '.join(known) or 'none yet'}.")
     if not os.access(ROOT, os.W_OK):
         raise SetupError(f"The folder {ROOT} cannot be written to: copy the course to a folder of your own.")
@@ -125,7 +126,7 @@ def setup(groups: list[str] | tuple[str, ...] = ()) -> str:
                 shutil.rmtree(path, ignore_errors=True)
         free = shutil.disk_usage(ROOT).free / 1e9
         if free < DISK_GB:
-            raise SetupError(f"The set-up needs {DISK_GB} GB of free disk, and there are {free:.1f} GB: free some.")
+            raise SetupError(f"The set-up needs {DISK_GB} GB of free disk, and there are {free:.1f} GB.")
         print(f"Setting up the course in {venv()} (about 2.8 GB; one to five minutes).", flush=True)
         start, scratch = time.time(), Path(tempfile.mkdtemp(prefix=".venv-", dir=ROOT))
         try:
@@ -164,8 +165,8 @@ def take_place(scratch: Path) -> None:
         if os.path.lexists(old):
             os.replace(old, venv())
         raise SetupError(
-            f"The folder .venv cannot be replaced ({error}). Close JupyterLab and every program that uses it, "
-            "and start again."
+            f"The folder .venv cannot be replaced ({error}). Close JupyterLab and every program that uses "
+            "it, and start again."
         ) from None
 
 
@@ -177,11 +178,11 @@ def install(scratch: Path, groups: list[str]) -> None:
     for source in ([["--no-index", "--find-links", wheels]] if wheels.is_dir() else []) + [[]]:
         try:
             uv = find_uv(scratch, source, settings)
-            make = [uv, "venv", "--quiet", "--clear", "--no-project", "--relocatable", "--python", base_python(), new]
-            step(scratch, "making the environment", make, env)
-            sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--only-binary", ":all:", *source]
-            sync += ["--offline"] if source else []
-            step(scratch, "installing the packages", [*sync, "--python", program(new, "python"), *locks], env)
+            make = [uv, "venv", "--quiet", "--clear", "--no-project", "--relocatable"]
+            step(scratch, "making the environment", [*make, "--python", base_python(), new], env)
+            sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--only-binary", ":all:"]
+            sync += [*source, *(["--offline"] if source else []), "--python", program(new, "python")]
+            step(scratch, "installing the packages", [*sync, *locks], env)
             break
         except SetupError as error:
             problems.append(misfit(str(error)) if source and "lacks it" in str(error) else str(error))
@@ -203,26 +204,27 @@ def base_python() -> str:
 def find_uv(scratch: Path, source: list, settings: dict[str, str]) -> str | Path:
     """Return the machine's uv, that of .venv, or one that pip fetches by the lock into a folder."""
     for uv in (shutil.which("uv"), program(venv(), "uv")):
-        found = subprocess.run([uv, "--version"], capture_output=True, text=True) if uv and Path(uv).exists() else None
-        version = re.match(r"uv (\d+)\.(\d+)", found.stdout) if found else None
-        if version and (int(version[1]), int(version[2])) >= UV_SINCE:
-            return uv
+        if uv and Path(uv).exists():
+            found = subprocess.run([uv, "--version"], capture_output=True, text=True).stdout
+            version = re.match(r"uv (\d+)\.(\d+)", found)
+            if version and (int(version[1]), int(version[2])) >= UV_SINCE:
+                return uv
     boot = scratch / "boot"
     try:
         import ensurepip  # noqa: F401
         import venv as _  # noqa: F401
     except ImportError as error:
         raise SetupError(
-            f"This Python has no module '{error.name}', which makes virtual environments. On Debian and Ubuntu: "
-            f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. Elsewhere install Python "
-            "from https://www.python.org/downloads/, or uv, and start again."
+            f"This Python has no module '{error.name}', which makes virtual environments. On Debian and "
+            f"Ubuntu: sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv. Elsewhere "
+            "install Python from https://www.python.org/downloads/, or uv, and start again."
         ) from None
     step(scratch, "making a place for uv", [base_python(), "-m", "venv", boot], dict(os.environ))
-    entry = re.search(r"^uv==.*?(?=^[\w.-]+==|\Z)", lock_of().read_text(encoding="utf-8"), re.M | re.S)
+    entry = re.findall(r"^uv==.*?(?=^[\w.-]+==|\Z)", lock_of().read_text(encoding="utf-8"), re.M | re.S)
     (scratch / "uv.lock").write_text(entry[0], encoding="utf-8")
-    pip = [program(boot, "python"), "-m", "pip", "install", "--require-hashes", "--no-deps", "--only-binary"]
-    pip += [":all:", "--no-cache-dir", "--progress-bar", "off", "--disable-pip-version-check", *source, "-r", scratch / "uv.lock"]
-    step(scratch, "fetching uv", pip, pip_env(settings))
+    pip = [program(boot, "python"), "-m", "pip", "install", "--require-hashes", "--no-deps", "--no-cache-dir"]
+    pip += ["--only-binary", ":all:", "--progress-bar", "off", "--disable-pip-version-check", *source]
+    step(scratch, "fetching uv", [*pip, "-r", scratch / "uv.lock"], pip_env(settings))
     return program(boot, "uv")
 
 
@@ -246,10 +248,9 @@ def index_settings(listing: str | None = None) -> dict[str, str]:
     """Return pip's network settings: from the environment, then from its files, as pip itself lists them."""
     if listing is None:
         ask = [base_python(), "-m", "pip", "config", "list"]
-        listing = subprocess.run(ask, capture_output=True, text=True, encoding="utf-8", errors="replace").stdout
-    found = {
-        name[4:].lower().replace("_", "-"): value for name, value in os.environ.items() if name.startswith("PIP_")
-    }
+        listing = subprocess.run(ask, capture_output=True, encoding="utf-8", errors="replace").stdout
+    mine = {name[4:]: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    found = {name.lower().replace("_", "-"): value for name, value in mine.items()}
     for scope in (":env:", "install", "global"):  # in the order in which one wins over another
         for name, value in re.findall(rf"^{scope}\.([\w-]+)=(['\"].*['\"])$", listing, re.M):
             found.setdefault(name, ast.literal_eval(value))
@@ -265,7 +266,7 @@ def pip_env(settings: dict[str, str]) -> dict[str, str]:
 
 def uv_env(settings: dict[str, str]) -> dict[str, str]:
     """Return the environment for uv: its own settings of the machine, then pip's."""
-    drop = "UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_PROJECT_ENVIRONMENT UV_NO_BINARY UV_PYTHON VIRTUAL_ENV"
+    drop = "UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_PROJECT_ENVIRONMENT UV_NO_BINARY UV_PYTHON"
     env = {name: value for name, value in os.environ.items() if name not in drop.split()}
     for name, value in settings.items():
         if value:
@@ -291,10 +292,8 @@ def misfit(text: str) -> str:
     if shown:
         tag, where = shown[0][:-4].split("-")[-3::2]
         made = f"{shown[0]} was made for {tag.replace('cp3', 'Python 3.')} on {where}"
-    return (
-        f"The folder wheels/ does not fit: it has no {' '.join(lacks.groups()) if lacks else 'whole set of files'} "
-        f"for Python {platform.python_version()} on {platform.system()} {platform.machine()}; {made}."
-    )
+    what = " ".join(lacks.groups()) if lacks else "whole set of files"
+    return f"The folder wheels/ does not fit: it has no {what} for Python {platform.python_version()} on {platform.system()} {platform.machine()}; {made}."
 
 
 def step(scratch: Path, what: str, command: list, env: dict[str, str]) -> None:
@@ -304,7 +303,9 @@ def step(scratch: Path, what: str, command: list, env: dict[str, str]) -> None:
     with log.open("wb") as out, log.open(encoding="utf-8", errors="replace") as lines:
         command = [str(part) for part in command]
         try:
-            process = subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            process = subprocess.Popen(
+                command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
         except OSError as error:  # a folder whose programs may not run, a virus scanner
             raise SetupError(explain(what, f"{type(error).__name__}: {error}")) from None
         try:
@@ -321,7 +322,9 @@ def step(scratch: Path, what: str, command: list, env: dict[str, str]) -> None:
             process.terminate()
             process.wait()
             raise
-    print(f"{what}: {'failed' if process.returncode else 'done'} after {time.time() - start:.0f} s", flush=True)
+    print(
+        f"{what}: {'failed' if process.returncode else 'done'} after {time.time() - start:.0f} s", flush=True
+    )
     if process.returncode:
         (ROOT / "build").mkdir(exist_ok=True)
         shutil.copy(log, ROOT / "build")
@@ -330,6 +333,8 @@ def step(scratch: Path, what: str, command: list, env: dict[str, str]) -> None:
 
 def explain(what: str, text: str) -> str:
     """Turn the output of a failed step into one sentence on its cause, with its last lines below."""
-    cause = next((sentence for pattern, sentence in CAUSES if re.search(pattern, text)), "See its output below.")
+    cause = next(
+        (sentence for pattern, sentence in CAUSES if re.search(pattern, text)), "See its output below."
+    )
     tail = "\n".join("    " + line for line in text.strip().splitlines()[-8:])
     return f"Failed while {what}. {cause}\n{tail}\n    (all of it: {Path('build', 'setup.log')})"

@@ -2,6 +2,8 @@
 
     python -m tools.learner reset 13
     python -m tools.learner progress [--certificate [NAME]]
+
+Called by course.py with the course's own Python.
 """
 
 import argparse
@@ -16,21 +18,23 @@ from pathlib import Path
 import nbformat
 
 from tools.install import ROOT, pack_lessons
-from tools.notebooks import NOTEBOOKS, find, name_of
+from tools.notebooks import NOTEBOOKS, find
 
 CHECK = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d)["']""")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Certificate</title>
-<style>body {{font: 18px/1.6 Georgia, serif; max-width: 40em; margin: 4em auto; border: 3px double; padding: 2em}}
-h1, .name {{text-align: center}} .name {{font-size: 1.6em}}</style>
+<style>
+body {{font: 18px/1.6 Georgia, serif; max-width: 40em; margin: 4em auto; border: 3px double; padding: 2em}}
+h1, .name {{text-align: center}} .name {{font-size: 1.6em}}
+</style>
 <h1>LSTM networks for the data of a shop</h1>
 <p class="name">{name}</p>
-<p>solved {solved} of {total} exercises of this course, by {date}. In each, the answer was checked by a program.</p>
+<p>solved {solved} of {total} exercises of this course by {date}. A program checked each answer.</p>
 <ul>{lessons}</ul></html>
 """
 
 
 def pristine(path: Path) -> bytes:
-    """Content of a lesson as it came: from git where this is a clone, else from the copy of the first start."""
+    """Content of a lesson as it came: by git where this is a clone, else from the first start's copy."""
     asked = ["git", "show", f"HEAD:./{path.relative_to(ROOT).as_posix()}"]
     try:
         found = subprocess.run(asked, cwd=ROOT, capture_output=True)
@@ -56,7 +60,7 @@ def reset(prefixes: list[str]) -> None:
         mine = path.with_name(f"{path.stem}_mine{f'_{taken + 1}' if taken else ''}.ipynb")
         path.rename(mine)
         path.write_bytes(content)
-        print(f"{path.name} is as it came again; yours is {mine.name}. Close its tab in JupyterLab and open it again.")
+        print(f"{path.name} is as it came again; yours is {mine.name}. Close its tab in JupyterLab first.")
 
 
 def solved(path: Path) -> dict[str, bool]:
@@ -65,7 +69,8 @@ def solved(path: Path) -> dict[str, bool]:
     for cell in nbformat.read(path, as_version=4).cells:
         for name in CHECK.findall(cell.source) if cell.cell_type == "code" else ():
             said = "".join(output.get("text", "") for output in cell.outputs)
-            answers[name] = answers.get(name, False) or said.strip().endswith("correct") and "not yet" not in said
+            fine = said.strip().endswith("correct") and "not yet" not in said
+            answers[name] = answers.get(name, False) or fine
     return answers
 
 

@@ -68,10 +68,8 @@ def read_table() -> dict[str, Run]:
     if not TABLE.exists():
         return {}
     with TABLE.open(encoding="utf-8", newline="") as file:
-        return {
-            row["lesson"]: Run(row["lesson"], *(float(row[k]) for k in ("minutes", "cpu_seconds", "peak_mb")))
-            for row in csv.DictReader(file)
-        }
+        rows = list(csv.reader(file))[1:]
+    return {name: Run(name, float(minutes), float(cpu), float(peak)) for name, minutes, cpu, peak in rows}
 
 
 def write_table(runs: list[Run]) -> None:
@@ -81,7 +79,8 @@ def write_table(runs: list[Run]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["lesson", "minutes", "cpu_seconds", "peak_mb"])
         for run in (known[name] for name in map(name_of, find()) if name in known):
-            writer.writerow([run.lesson, f"{run.minutes:.2f}", f"{run.cpu_seconds:.0f}", f"{run.peak_mb:.0f}"])
+            figures = [f"{run.minutes:.2f}", f"{run.cpu_seconds:.0f}", f"{run.peak_mb:.0f}"]
+            writer.writerow([run.lesson, *figures])
 
 
 def jobs_that_fit() -> int:
@@ -118,15 +117,18 @@ def execute(path: Path, write: bool = True) -> Run:
         store_widget_state=False,  # the web book would ask an outside server to show it
         coalesce_streams=True,
     )
-    client.on_notebook_start = lambda notebook: threading.Thread(
-        target=watch, args=(psutil.Process(client.km.provisioner.pid), run, stop), daemon=True
-    ).start()
+
+    def start_watch(notebook):
+        kernel = psutil.Process(client.km.provisioner.pid)
+        threading.Thread(target=watch, args=(kernel, run, stop), daemon=True).start()
+
+    client.on_notebook_start = start_watch
     try:
         client.execute(stderr=subprocess.DEVNULL)  # a kernel prints a harmless warning about TCP
     except nbclient.exceptions.CellExecutionError as error:
         run.problem = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     except (nbclient.exceptions.DeadKernelError, nbclient.exceptions.CellTimeoutError) as error:
-        run.problem = f"{error}\nThe kernel died or a cell took too long. The usual cause is too little memory."
+        run.problem = f"{error}\nThe kernel died or a cell took too long: often for want of memory."
     stop.set()
     run.minutes = (time.time() - start) / 60
     if write and not run.problem:
@@ -151,7 +153,9 @@ def run(options: argparse.Namespace, paths: list[Path]) -> int:
     work = (joblib.delayed(execute)(path, not (options.dry or options.measure)) for path in paths)
     for done in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
         runs.append(done)
-        print(f"{done.lesson:34s} {done.minutes:7.2f} {done.cpu_seconds:7.0f} {done.peak_mb:9.0f}", flush=True)
+        print(
+            f"{done.lesson:34s} {done.minutes:7.2f} {done.cpu_seconds:7.0f} {done.peak_mb:9.0f}", flush=True
+        )
         if done.problem:
             print(f"{done.problem}\n{done.lesson} FAILED and was left as it was.", flush=True)
     if options.measure:
@@ -165,7 +169,7 @@ def test(options: argparse.Namespace, paths: list[Path]) -> int:
     The notebooks run side by side, each whole one in one process, the longest first (tests/conftest.py).
     """
     jobs = "auto" if options.jobs is None else str(options.jobs)
-    pytest = ["-q", "-p", "no:cacheprovider", "-n", jobs, "--dist", "loadgroup", "--no-loadscope-reorder"]
+    pytest = ["-q", "-p", "no:cacheprovider", "-n", jobs, "--dist", "loadfile", "--no-loadscope-reorder"]
     nbval = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
     nbval += ["--nbval-sanitize-with", str(ROOT / "tests" / "sanitize.cfg")]
     files = [str(path.relative_to(ROOT)) for path in paths]
