@@ -18,16 +18,6 @@ class WeekdayMean:
     """Mean of the last `weeks` same weekdays; with weeks=1 it is the seasonal naive forecast.
 
     The quantiles are those of the same days (weeks > 1).
-
-    Parameters
-    ----------
-    weeks : int
-        At most lookback / 7.
-
-    Raises
-    ------
-    TooShort
-        When it is asked to forecast from a window that holds fewer weeks.
     """
 
     def __init__(self, weeks: int = 8):
@@ -90,10 +80,7 @@ class ETS(_PerSeries):
     Error and season are both additive or both multiplicative, the trend is none or damped. Form and
     parameters are estimated at the first cutoff and kept; level, trend and season are brought up to
     date at each cutoff. The band of a multiplicative form is simulated.
-
-    Notes
-    -----
-    Hyndman et al. (2008), Forecasting with Exponential Smoothing; statsmodels' `ETSModel`.
+    Source: Hyndman et al. (2008), Forecasting with Exponential Smoothing; statsmodels' `ETSModel`.
     """
 
     name = "ETS"
@@ -124,10 +111,7 @@ class ETS(_PerSeries):
 class Theta(_PerSeries):
     """The Theta method after removing the weekly season, fitted anew at each cutoff.
 
-    The season is multiplicative: better than an additive one on the running shop's validation period.
-
-    Notes
-    -----
+    The season is multiplicative: better than an additive one on the running shop's validation period. Source:
     Assimakopoulos & Nikolopoulos (2000), International Journal of Forecasting 16(4); statsmodels'
     `ThetaModel`.
     """
@@ -158,11 +142,7 @@ class LightGBM:
         On the validation period of the running shop the correction is better for the twelve departments,
         the level for the sixty categories.
     options
-        LightGBM's parameters, on top of those chosen on the validation period.
-
-    Notes
-    -----
-    Ke et al. (2017), LightGBM, NeurIPS; the global form with lags as in the M5 competition.
+        LightGBM's parameters (Ke et al., 2017, NeurIPS), on top of those chosen on the validation period.
     """
 
     name = "LightGBM"

@@ -23,19 +23,9 @@ def forecast_errors(
 ) -> dict[str, np.ndarray]:
     """Sum a forecast's errors over the horizon: what all forecasting metrics are made of.
 
-    Parameters
-    ----------
-    actual : array (n_cutoffs, n_series, horizon)
-    forecast : array (n_seeds, n_cutoffs, n_series, horizon, 3)
-        Quantiles 10, 50 and 90 %; a leading axis of 1 for a forecaster without seeds.
-    is_open : bool array (n_cutoffs, 1, horizon), optional
-        Days that count; default all.
-
-    Returns
-    -------
-    dict of arrays (n_seeds, n_cutoffs, n_series)
-        "days", "sales", "absolute", "squared", "signed", "pinball" (twice the mean over the three
-        quantiles, so that it is on the scale of the absolute error), "covered" (days inside the 80 % band).
+    Arguments as in `score_forecast`, the forecast with its axis of seeds. Returns arrays (n_seeds, n_cutoffs,
+    n_series); "pinball" is twice the mean over the three quantiles, so that it is on the scale of the
+    absolute error, "covered" counts days inside the 80 % band.
     """
     count = np.ones(actual.shape) if is_open is None else np.broadcast_to(is_open, actual.shape).astype(float)
     low, middle, high = np.moveaxis(forecast.astype(float), -1, 0)
@@ -55,16 +45,9 @@ def forecast_errors(
 
 
 def naive_scale(values: np.ndarray, season: int = 7) -> Scale:
-    """In-sample error of "same day last week" by series: the unit of MASE and RMSSE.
+    """In-sample error of "same day last week" by series, the unit of MASE and RMSSE: (MAE, RMSE).
 
-    Parameters
-    ----------
-    values : array (n_series, n_days)
-        Training days only.
-
-    Returns
-    -------
-    mean absolute error, root mean squared error : arrays (n_series,)
+    `values` (n_series, n_days) are those of the training days only.
 
     Examples
     --------
@@ -86,8 +69,7 @@ def _forecast_draws(
 ) -> dict[str, np.ndarray]:
     """Every metric on the data (entry 0) and on n bootstrap samples of series, cutoffs and seeds.
 
-    Series and cutoffs depend on `seed` alone, so that two models meet the same samples and can be compared
-    in pairs; the draws of a model's own seeds depend on `stream` too.
+    Two models meet the same series and cutoffs; the draws of a model's own seeds depend on `stream` too.
     """
     n_seeds, n_cutoffs, n_series = errors["sales"].shape
     rng = np.random.default_rng(seed)
@@ -137,12 +119,9 @@ def score_forecast(
     Returns
     -------
     dict of metric to (value, low, high)
-        95 % percentile bootstrap interval over series, cutoffs and seeds, drawn independently.
-
-    Notes
-    -----
-    WAPE is sum |error| / sum sales; MASE: Hyndman & Koehler (2006), International Journal of
-    Forecasting 22(4); RMSSE: the M5 competition's, here a plain mean over series.
+        95 % percentile bootstrap interval over series, cutoffs and seeds, drawn independently. WAPE is
+        sum |error| / sum sales; MASE: Hyndman & Koehler (2006), International Journal of Forecasting 22(4);
+        RMSSE: the M5 competition's, here a plain mean over series.
 
     Examples
     --------
@@ -171,15 +150,8 @@ def compare_forecasts(
 ) -> tuple[float, float, float]:
     """Ratio of two forecasters' metric with a paired bootstrap interval; below 1 the first is better.
 
-    Both meet the same bootstrap samples of series and cutoffs; each one's seeds are drawn on their own.
-
-    Parameters
-    ----------
-    actual, forecast, other, is_open
-        As in `score_forecast`.
-    metric : "WAPE" or "pinball"
-    draw_cutoffs : bool
-        True: the interval speaks of other weeks too. False: of these weeks, other series and seeds.
+    Arguments as in `score_forecast`. With `draw_cutoffs` the interval speaks of other weeks too, without it
+    of these weeks, other series and seeds.
     """
     first, second = (
         _forecast_draws(
@@ -200,17 +172,7 @@ def draws(
 ) -> dict[str, np.ndarray]:
     """Score a forecast at a part's cutoffs, on the data (entry 0) and on n bootstrap samples.
 
-    Parameters
-    ----------
-    forecast : array ([n_seeds,] n_cutoffs, n_series, horizon, 3)
-        At all cutoffs of the part.
-    stream : int
-        Two models with seeds of their own get two numbers.
-
-    Returns
-    -------
-    dict of arrays (1 + n,)
-        "WAPE", "pinball", "coverage", "bias", "MASE", "RMSSE".
+    `forecast` holds all cutoffs of the part; two models with seeds of their own get two numbers as `stream`.
     """
     cutoffs = task.cutoffs(part)
     errors = forecast_errors(task.actual(cutoffs), _with_seeds(np.asarray(forecast)), task.is_open(cutoffs))
@@ -241,24 +203,10 @@ def advice(table: pd.DataFrame) -> str:
 def calibrate_band(actual: np.ndarray, forecast: np.ndarray, is_open: np.ndarray | None = None) -> np.ndarray:
     """Conformal calibration: by how much the band has to be stretched to hold what it promises.
 
-    Each side of the band is stretched on its own, until a tenth of the days in this period lies beyond it.
-
-    Parameters
-    ----------
-    actual : array (n_cutoffs, n_series, horizon)
-        Of the validation period, which the model was not trained on.
-    forecast : array (n_cutoffs, n_series, horizon, 3)
-    is_open : bool array (n_cutoffs, 1, horizon), optional
-
-    Returns
-    -------
-    array (2,)
-        Factors for the lower and the upper half of the band; above 1 where it was too narrow.
-
-    Notes
-    -----
-    Split conformal prediction with the score of Romano, Patterson & Candes (2019), Conformalized Quantile
-    Regression, arXiv:1905.03222, taken relative to the band's own width.
+    Each side of the band is stretched on its own, until a tenth of the days lies beyond it. The days must be
+    of a period that the model was not trained on. Returns factors (2,) for the lower and the upper half of
+    the band; above 1 where it was too narrow. Source: split conformal prediction with the score of Romano,
+    Patterson & Candes (2019), arXiv:1905.03222, taken relative to the band's own width.
     """
     count = np.ones(actual.shape, bool) if is_open is None else np.broadcast_to(is_open, actual.shape)
     low, middle, high = np.moveaxis(forecast, -1, 0)

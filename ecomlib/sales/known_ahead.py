@@ -24,10 +24,8 @@ PROMOTION_NAMES = ["display", "mailer", "expected lift"]
 def holidays_between(calendar: Any, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
     """Days of a calendar from `first` to `last`.
 
-    Parameters
-    ----------
-    calendar : calendar of the `holidays` package, or dates
-        Such as `holidays.country_holidays("DE")`, a mapping of date to name, or a list of dates.
+    A calendar is one of the `holidays` package, such as `holidays.country_holidays("DE")`, a mapping of date
+    to name, or a list of dates.
     """
     if not hasattr(calendar, "country"):  # a calendar of the package looks its years up when it is asked
         calendar = {pd.Timestamp(day).date() for day in calendar}
@@ -38,9 +36,7 @@ def holidays_between(calendar: Any, first: pd.Timestamp, last: pd.Timestamp) -> 
 def open_days(days: pd.DatetimeIndex, closed: Iterable = ()) -> np.ndarray:
     """Bool array (n_days,): False where the shop is known to be closed.
 
-    Parameters
-    ----------
-    closed : items, each a weekday ("Sun"), a (month, day) of every year, a date, or a calendar
+    Each item of `closed` is a weekday ("Sun"), a (month, day) of every year, a date, or a calendar.
 
     Examples
     --------
@@ -118,20 +114,9 @@ def promotion_features(
     lift* is the logarithm of what the products sold in earlier weeks in the same state (shelf, mailer,
     display, both) over what they sold on average.
 
-    Parameters
-    ----------
-    shop : Shop
-        With products and promotions.
-    names : list of str
-        The series: values of the products' column `level`.
-    days : DatetimeIndex (n_days,)
-    horizon : int
-        Days. Revenue enters the weights only up to a week that is over at every cutoff that
-        forecasts the week, so no sale after a cutoff is used.
-
-    Returns
-    -------
-    array float32 (n_series, n_days, 3)
+    Revenue enters the weights only up to a week that is over at every cutoff that forecasts the week, so no
+    sale after a cutoff is used. `names` are values of the products' column `level`; float32 (n_series,
+    n_days, 3).
     """
     assert shop.products is not None and shop.promotions is not None
     monday = monday_of(days[0])

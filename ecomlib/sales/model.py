@@ -13,20 +13,10 @@ from ecomlib.sales.task import QUANTILES, SalesTask
 
 @keras.saving.register_keras_serializable("ecomlib")
 def pinball_loss(target: Any, forecast: Any) -> Any:
-    """Pinball loss of the 10, 50 and 90 % forecasts, their mean; its minimum is at the true quantiles.
+    """Pinball loss (n,) of the 10, 50 and 90 % forecasts, their mean; its minimum is at the true quantiles.
 
-    Parameters
-    ----------
-    target : tensor (n, horizon)
-    forecast : tensor (n, horizon, 3)
-
-    Returns
-    -------
-    tensor (n,)
-
-    Notes
-    -----
-    Koenker & Bassett (1978), Regression Quantiles, Econometrica 46(1).
+    `target` is (n, horizon), `forecast` (n, horizon, 3). Source: Koenker & Bassett (1978), Econometrica
+    46(1).
     """
     quantile = ops.convert_to_tensor(QUANTILES, forecast.dtype)
     error = ops.expand_dims(target, -1) - forecast
@@ -43,7 +33,7 @@ def sales_network(task: SalesTask, units: int = 24, embedding: int = 8, dropout:
     Parameters
     ----------
     task : SalesTask
-        Gives the shapes; lookback a multiple of 7.
+        Gives the shapes.
     units : int
         Size of both LSTMs' states.
     embedding : int
@@ -54,13 +44,9 @@ def sales_network(task: SalesTask, units: int = 24, embedding: int = 8, dropout:
     Returns
     -------
     keras.Model
-        Inputs "past" (n, lookback, 1 + n_known), "future" (n, horizon, 3 + n_known + n_promotion),
-        "series" (n,); output (n, horizon, 3), scaled sales at 10, 50 and 90 %.
-
-    Notes
-    -----
-    Sutskever, Vinyals & Le (2014), Sequence to Sequence Learning, arXiv:1409.3215, section 2; quantile
-    outputs as in Wen et al. (2017), A Multi-Horizon Quantile Recurrent Forecaster, arXiv:1711.11053.
+        Inputs as in `Windows.inputs`; output (n, horizon, 3), scaled sales at 10, 50 and 90 %. Sources:
+        Sutskever, Vinyals & Le (2014), arXiv:1409.3215, section 2; quantile outputs as in Wen et al. (2017),
+        arXiv:1711.11053.
     """
     sample = task.windows(task.cutoffs("next")).inputs()
     past = keras.Input(sample["past"].shape[1:], name="past")

@@ -133,12 +133,8 @@ class SalesTask:
     def cutoffs(self, part: str = "test", step: int | None = None) -> np.ndarray:
         """Return a part's cutoffs, each with its whole horizon inside the part.
 
-        Parameters
-        ----------
-        part : "train", "valid", "refit" (train and valid), "test" or "next"
-            "next" is the last day of the data: what follows it is not known yet.
-        step : int, optional
-            Days between cutoffs. Default: 7 in the test, 1 elsewhere.
+        Parts are "train", "valid", "refit" (both), "test", and "next": the last day of the data, after which
+        nothing is known yet. `step` is the days between cutoffs; default 7 in the test, 1 elsewhere.
         """
         bounds = {
             "train": (self.lookback, self.valid_start),
@@ -245,8 +241,7 @@ def task(
     Raises
     ------
     MissingColumn, BadValue, TooShort
-        When the products lack the level, a size cannot be, or the history cannot hold one window and one
-        horizon before the validation period.
+        When the products lack the level, a size cannot be, or the history is too short.
     """
     if shop.products is None or level not in shop.products.columns:
         raise MissingColumn(f"products: column {level!r} is missing; sales are summed by it.")
