@@ -41,10 +41,3 @@ def setup(seed: int = 42) -> None:
     )
     versions = f"keras {keras.__version__}, tensorflow {tf.__version__}, pandas {pd.__version__}"
     print("seed", seed, "|", versions)
-
-
-def usable_cores() -> int:
-    """Hand-over of the old name until every caller uses joblib.cpu_count."""
-    import joblib
-
-    return joblib.cpu_count()

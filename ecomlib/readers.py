@@ -1,3 +1,0 @@
-"""Hand-over of the old name until every lesson has moved."""
-
-from ecomlib.shop.folder import *  # noqa: F403
