@@ -175,7 +175,8 @@ def install(scratch: Path, groups: list[str]) -> None:
     new, wheels, problems = scratch / "env", ROOT / "wheels", []
     settings, locks = index_settings(), [lock_of(group) for group in ["", *groups]]
     env = uv_env(settings)
-    for source in ([["--no-index", "--find-links", wheels]] if wheels.is_dir() else []) + [[]]:
+    offline: list[str | Path] = ["--no-index", "--find-links", wheels]
+    for source in [offline, []] if wheels.is_dir() else [[]]:
         try:
             uv = find_uv(scratch, source, settings)
             make = [uv, "venv", "--quiet", "--clear", "--no-project", "--relocatable"]
@@ -186,7 +187,8 @@ def install(scratch: Path, groups: list[str]) -> None:
             break
         except SetupError as error:
             problems.append(misfit(str(error)) if source and "lacks it" in str(error) else str(error))
-            print(problems[-1] + (" Trying the network." if source else ""), flush=True)
+            if source:
+                print(f"{problems[-1]} Trying the network.", flush=True)
     else:
         raise SetupError("\n".join(problems))
     code = "import sysconfig; print(ascii(sysconfig.get_path('purelib')))"
@@ -293,7 +295,8 @@ def misfit(text: str) -> str:
         tag, where = shown[0][:-4].split("-")[-3::2]
         made = f"{shown[0]} was made for {tag.replace('cp3', 'Python 3.')} on {where}"
     what = " ".join(lacks.groups()) if lacks else "whole set of files"
-    return f"The folder wheels/ does not fit: it has no {what} for Python {platform.python_version()} on {platform.system()} {platform.machine()}; {made}."
+    here = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return f"The folder wheels/ does not fit: it has no {what} for {here}; {made}."
 
 
 def step(scratch: Path, what: str, command: list, env: dict[str, str]) -> None:

@@ -118,8 +118,8 @@ def execute(path: Path, write: bool = True) -> Run:
         coalesce_streams=True,
     )
 
-    def start_watch(notebook):
-        kernel = psutil.Process(client.km.provisioner.pid)
+    def start_watch(notebook: nbformat.NotebookNode) -> None:
+        kernel = psutil.Process(client.km.provisioner.pid)  # type: ignore[union-attr]
         threading.Thread(target=watch, args=(kernel, run, stop), daemon=True).start()
 
     client.on_notebook_start = start_watch
