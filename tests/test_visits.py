@@ -251,8 +251,8 @@ def test_own_past_fades_and_is_drawn_to_the_shares():
 def test_the_cells_of_recency_frequency_and_money():
     rule = visits.RecencyFrequencyMoney(money=(25, 60))
     rule.limits = np.log1p([25, 60])
-    rfm = np.array([[0, 0.1, 0.0], [1, 0.2, 3.2], [2, 0.5, 3.3], [9, 1.0, 5.0]])
-    assert rule._cell(rfm).tolist() == [0, 15 + 3 + 0, 30 + 6 + 1, 60 + 12 + 2]
+    rfm = np.array([[0, 0.1, 0.0], [1, 0.1, 3.2], [2, 0.7, 3.3], [9, 1.0, 5.0]])
+    assert rule._cell(rfm).tolist() == [0, 15 + 0 + 0, 30 + 9 + 1, 60 + 12 + 2]
 
 
 def test_the_rule_learns_the_shares_of_a_cell():
@@ -299,12 +299,14 @@ def test_scores_by_hand():
     shopped[0] = 1
     shopped[1, 0] = 1
     task = task_of(shopped)  # one test cutoff; classes 4 and 0
-    p = np.array([[[0.1, 0.1, 0.1, 0.2, 0.5], [0.25, 0.5, 0.25, 0.0, 0.0]]])
+    p = np.array([[[0.3, 0.05, 0.05, 0.1, 0.5], [0.25, 0.5, 0.25, 0.0, 0.0]]])
     scores = visits.draws(task, p, n=10)
     assert scores["log-loss"][0] == pytest.approx((np.log(2) + np.log(4)) / 2, rel=1e-5)
-    brier = (0.01 * 3 + 0.04 + 0.25, 0.5625 + 0.25 + 0.0625)
+    brier = (0.09 + 0.0025 * 2 + 0.01 + 0.25, 0.5625 + 0.25 + 0.0625)
     assert scores["Brier"][0] == pytest.approx(np.mean(brier), rel=1e-4)
-    assert scores["accuracy"][0] == 0.5 and scores["AUC silent"][0] == 1
+    assert (
+        scores["accuracy"][0] == 0.5 and scores["AUC silent"][0] == 0
+    )  # 0.3 for who came, 0.25 for who did not
     assert np.isnan(scores["AUC macro"][0])  # nobody has class 1
 
 
