@@ -1,31 +1,40 @@
 """The LSTM recommender: windows, padding, the loss by hand, drawn negatives, and no look into the future."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from perturb import assert_identical
-from test_recommend import CUTOFF, WEEKS, invent_shop, two_futures
+from test_recommend import CUTOFF, SPLIT, invent_shop, two_futures
 
-from ecomlib.recommend import prepare, rank
-from ecomlib.recommend_lstm import NextItems, bag_loss, windows
-from ecomlib.shop import BadValue
+from ecomlib import recommend
+from ecomlib.recommend import NextItems, bag_loss, cut_windows
+from ecomlib.recommend.history import history
+from ecomlib.recommend.task import SequenceTask, with_today
 
-OPTIONS = {"units": 8, "size": 6, "dropout": 0.0}
+SIZES = {"units": 8, "size": 6, "dropout": 0.0}
 KINDS = {
-    "discovery": {"question": "discovery", "profile": True, "trend_days": 7},
-    "whole": {"question": "whole", "half_lives": (7.0, 60.0), "scale": 8.0},
-    "next": {"question": "next"},
+    "discovery": {"profile": True, "trend_days": 7},
+    "whole": {"half_lives": (7.0, 60.0)},
 }
 
 
 @pytest.fixture(scope="module")
 def task():
-    return prepare(invent_shop(), "product_id", 3, **WEEKS)
+    return recommend.task(invent_shop(), SPLIT, "product_id", 3)
+
+
+def spread(model: NextItems) -> NextItems:
+    """Give every weight a value that matters, the joined-in ones too, which begin at zero."""
+    for weight in model.network_.trainable_weights:
+        rng = np.random.default_rng(len(weight.shape))
+        weight.assign(rng.normal(scale=0.1, size=weight.shape))
+    return model
 
 
 def test_windows_hold_every_target_once_after_enough_steps(task):
     rows = task.targets("train")
-    cut = windows(task, rows, span=5, burn=4)
+    cut = cut_windows(task, rows, span=5, burn=4)
     np.testing.assert_array_equal(cut.rows, rows)
     for w in range(len(cut.first)):
         own = cut.rows[cut.edge[w] : cut.edge[w + 1]]
@@ -59,46 +68,81 @@ def test_drawn_negatives_stand_for_those_left_out():
     assert np.mean(sums) == pytest.approx(full, rel=0.04)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_padding_and_company_change_no_score(task, kind):
-    model = NextItems(task, **OPTIONS, **KINDS[kind])
+def test_the_logq_correction_by_hand():
+    """A negative drawn with chance 1/4 counts four times; the target itself once."""
+    logits = np.array([[1.0, 0.5, 0.0]], np.float32)
+    log_pi = np.log(np.array([0.5, 0.25, 1.0], np.float32))
+    expected = np.log(np.exp(1.0) + 4 * np.exp(0.5) + np.exp(0.0)) - 1.0
+    assert float(bag_loss(np.array([[0, 0]], np.int32), logits, log_pi)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("question", KINDS)
+def test_padding_and_company_change_no_score(task, question):
+    model = spread(NextItems(**SIZES, **KINDS[question]).build(task.ask(question)))
     rows = task.targets("test")
-    together = model.scores(rows[:20])
-    np.testing.assert_allclose(model.scores(rows[7:8]), together[7:8], atol=1e-5)
+    together = model.scores(task, rows[:20])
+    np.testing.assert_allclose(model.scores(task, rows[7:8]), together[7:8], atol=1e-5)
+    order = np.random.default_rng(0).permutation(20)
+    np.testing.assert_allclose(model.scores(task, rows[order]), together[order], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_future_changes_no_score(kind):
+@pytest.mark.parametrize("question", KINDS)
+def test_the_future_changes_no_score(question):
     results = []
     for task in two_futures():
         limit = (pd.Timestamp(CUTOFF) - pd.Timestamp("2024-01-01")).days
         rows = np.array([r for r in task.targets("test") if task.day[r] < limit])
-        model = NextItems(task, **OPTIONS, **KINDS[kind], seed=3)
-        for weight in model.weights:
-            rng = np.random.default_rng(len(weight.shape))
-            weight.assign(rng.normal(scale=0.1, size=weight.shape))
-        results.append(np.concatenate([model.scores(rows[i : i + 1]) for i in range(0, len(rows), 60)]))
+        model = spread(NextItems(**SIZES, **KINDS[question], seed=3).build(task.ask(question)))
+        results.append(np.concatenate([model.scores(task, rows[i : i + 1]) for i in range(0, len(rows), 60)]))
     assert_identical(*results)
+
+
+@pytest.mark.parametrize("question", KINDS)
+def test_the_trip_itself_changes_no_score(task, question):
+    """The basket, its size too, is not known when the customer arrives."""
+    row = int(task.targets("test")[40])
+    bags = task.bags.tolil()
+    bags[row] = np.ones(task.n_items)
+    changed = SequenceTask(bags.tocsr(), task.who, task.day, task.part, task.items, task.names)
+    model = spread(NextItems(**SIZES, **KINDS[question]).build(task.ask(question)))
+    assert_identical(*(model.scores(t, np.array([row])) for t in (task, changed)))
 
 
 @pytest.mark.parametrize("n_sampled", [0, 10])
 def test_training_learns(task, n_sampled):
-    model = NextItems(task, "whole", **OPTIONS, n_sampled=n_sampled)
-    before = rank(model, task, task.targets("test")).per_row()["recall@10"].mean()
-    losses = model.train(task.targets("train"), epochs=5, batch_size=8, rate=0.02).history["loss"]
-    assert losses[-1] < losses[0]
-    assert rank(model, task, task.targets("test")).per_row()["recall@10"].mean() > before + 0.05
+    def recall(model: NextItems) -> float:
+        return recommend.draws(task, model.predict(task, task.cutoffs("test")), n=1)["recall@10"][0]
+
+    settings = {**SIZES, "n_sampled": n_sampled, "batch_size": 8, "learning_rate": 0.02, "epochs": 5}
+    before = recall(NextItems(**settings).build(task))
+    model = NextItems(**settings).fit(task, watch=True)
+    assert model.history_["loss"][-1] < model.history_["loss"][0]
+    assert model.history_["val_loss"][-1] < model.history_["val_loss"][0]
+    assert recall(model) > before + 0.05
+    assert not any(isinstance(value, SequenceTask) for value in vars(model).values())
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(task):
+    weights = []
+    for _ in range(2):
+        keras.utils.set_random_seed(1)
+        model = NextItems(**{**SIZES, "dropout": 0.3}, **KINDS["discovery"], epochs=1, seed=1)
+        weights.append([w.numpy() for w in model.fit(task.ask("discovery")).network_.trainable_weights])
+    assert_identical(*weights)
 
 
 def test_discovery_masks_what_was_bought(task):
-    model = NextItems(task, "discovery", **OPTIONS)
-    from ecomlib.recommend import history
-
+    model = NextItems(**SIZES).build(task.ask("discovery"))
     rows = task.targets("test")[:10]
     seen = history(task, rows).toarray() > 0
-    assert (model.scores(rows)[seen] < -1e8).all()
+    assert (model.scores(task, rows)[seen] < -1e8).all()
 
 
-def test_unknown_question_is_named(task):
-    with pytest.raises(BadValue, match="ask 'whole', 'discovery' or 'next'"):
-        NextItems(task, "everything")
+def test_today_can_be_asked_of_a_fitted_network(task):
+    model = spread(NextItems(**SIZES, **KINDS["whole"]).build(task))
+    longer, cutoffs = with_today(task)
+    lists = model.predict(longer, cutoffs[:3], k=5)
+    assert lists.shape == (3, 5)
+    last = task.targets("test")[-1:]  # an old trip scores as before
+    at = last + task.who[last]  # every household before it has one step more
+    np.testing.assert_allclose(model.scores(longer, at), model.scores(task, last), atol=1e-6)
