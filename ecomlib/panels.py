@@ -57,17 +57,9 @@ def daily_panel(
 class WeeklyPanel:
     """One row of weeks per customer, silent weeks included.
 
-    Attributes
-    ----------
-    values : array (n_customers, n_weeks, 3)
-        Sums per week of "spend" (currency), "baskets" and "lines": `panel["spend"]` is one of them.
-    customers : array (n_customers,)
-        Their ids, sorted.
-    weeks : DatetimeIndex (n_weeks,)
-        The Mondays, without gaps.
-    first : array of int (n_customers,)
-        The week of a customer's first order; n_weeks if it lies after the panel. Before it nothing is
-        known of this customer: it is not the same as silence.
+    `values` (n_customers, n_weeks, 3) are sums per week of "spend" (currency), "baskets" and "lines"; one of
+    them is `panel["spend"]`. `weeks` are the Mondays, without gaps. `first` is the week of a customer's first
+    order, n_weeks if it lies after the panel: before it nothing is known, which is not the same as silence.
     """
 
     values: np.ndarray

@@ -6,7 +6,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecomlib.bootstrap import draw_units, interval, ratio_interval, unit_means
-from ecomlib.probability import brier, calibration_bins, calibration_error_draws, log_loss, ranking_draws
+from ecomlib.probability import brier, log_loss, ranking_draws
+from ecomlib.purchases.evaluate import calibration_bins, calibration_error_draws
 from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_bars, score_table
 from ecomlib.shop import BadValue
 

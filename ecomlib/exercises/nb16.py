@@ -1,4 +1,6 @@
-"""Self-checks of 16_first_keras_lstm."""
+"""Self-checks of lesson 16, the first Keras LSTM."""
+
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,7 @@ def _weights(units: int) -> int:
     ],
     right=lambda: _weights(100),
 )
-def weights_of_100_units(answer):
+def weights_of_100_units(answer: Any) -> str | None:
     """Count the weights of two LSTM layers and a softmax."""
     if close(answer, _weights(100)):
         return None
@@ -47,12 +49,12 @@ def _expected(p):
     ],
     right=lambda: _expected,
 )
-def expected_weeks(answer):
+def expected_weeks(answer: Any) -> str | None:
     """Compare with the mean of the distribution."""
     p = np.random.default_rng(3).dirichlet(np.ones(CLASSES), 20)
     given = np.asarray(answer(p), dtype=float)
     if given.shape != (20,):
-        return f"one number a row is asked for, shape (20,), not {given.shape}."
+        return f"one number per row is asked for, shape (20,), not {given.shape}."
     if close(given, p.argmax(axis=1)):
         return "that is the most likely number; the expected one weighs every number by its probability."
     if close(given, _expected(p) + 1):
@@ -76,7 +78,7 @@ def _temper(p, t):
     ],
     right=lambda: _temper,
 )
-def temper(answer):
+def temper(answer: Any) -> str | None:
     """Check the sums and both directions of the temperature."""
     p = np.random.default_rng(4).dirichlet(np.ones(CLASSES), 20)
     for t in (2.0, 0.5, 3.0):

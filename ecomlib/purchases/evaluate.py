@@ -8,7 +8,7 @@ import pandas as pd
 from ecomlib import results
 from ecomlib.bootstrap import draw_units, unit_means
 from ecomlib.panels import faded_sum
-from ecomlib.probability import brier, calibration_error_draws, log_loss, ranking_draws
+from ecomlib.probability import brier, log_loss, ranking_draws
 from ecomlib.purchases.task import PurchaseTask
 from ecomlib.shop import BadValue
 
@@ -96,3 +96,24 @@ def kinds(task: PurchaseTask, part: str = "test") -> np.ndarray:
     known = task.panel.known[:, cutoffs].T
     kind = np.where(known <= NEW_WEEKS, "new", np.where(silent, "lapsing", "regular"))
     return task.flat(np.repeat(kind[..., None], len(task.categories), axis=2), part)
+
+
+def calibration_bins(p: np.ndarray, n_bins: int = 20) -> np.ndarray:
+    """Bin of every row: n_bins bins with equally many rows, by probability."""
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    return np.digitize(p, edges)
+
+
+def calibration_error_draws(p: np.ndarray, y: np.ndarray, unit: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Mean distance between forecast and frequency over the bins of `calibration_bins`; (1 + n,).
+
+    Examples
+    --------
+    >>> p, y, once = np.array([0.2, 0.2]), np.array([0, 1]), np.ones((1, 2))
+    >>> calibration_error_draws(p, y, np.arange(2), once).round(3)
+    array([0.3])
+    """
+    bins = calibration_bins(p)
+    gap = np.zeros((draws.shape[1], bins.max() + 1))
+    np.add.at(gap, (unit, bins), p - y)
+    return np.abs(draws @ gap).sum(axis=1) / (draws @ np.bincount(unit, minlength=draws.shape[1]))

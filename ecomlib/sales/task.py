@@ -223,9 +223,6 @@ def task(
 
     Parameters
     ----------
-    shop : Shop
-        Cleaned.
-    split : Split
     level : column of `shop.products`
         Such as "department" or "category".
     n_series : int, optional

@@ -44,20 +44,12 @@ _NAMES = {
 def load_complete_journey() -> Shop:
     """Load the course's running shop, in local time.
 
-    Returns
-    -------
-    Shop
-        orders 1,469,307 lines; products 92,331; promotions 1.2 million product-weeks, counted from 20.9
-        million product-store-weeks and cached under `data/cache/`; customers 2,469 (1,668 of
-        them without demographics); campaigns, coupons, redemptions.
-        `revenue` is what the shop received, US dollars; `discount` is what the shop took off the shelf
-        price, so their sum is the shelf price. A manufacturer's coupon is paid back to the shop: it is part
-        of the revenue, and the household paid `revenue - manufacturer_coupon`.
-
-    Notes
-    -----
-    The raw clock is UTC. It is converted to the stores' zone, which puts 18 % of the baskets on
-    another day than the raw date does.
+    1,469,307 order lines; 92,331 products; 1.2 million product-weeks of promotions, counted from 20.9 million
+    product-store-weeks and cached under `data/cache/`; 2,469 customers (1,668 of them without demographics);
+    campaigns, coupons, redemptions. `revenue` is what the shop received, US dollars; `discount` is what the
+    shop took off the shelf price, so their sum is the shelf price. A manufacturer's coupon is paid back to the
+    shop: it is part of the revenue, and the household paid `revenue - manufacturer_coupon`. The raw clock is
+    UTC; the stores' zone puts 18 % of the baskets on another day.
     """
     orders = _orders()
     pa.default_memory_pool().release_unused()  # 0.2 GB that would stay with every lesson
