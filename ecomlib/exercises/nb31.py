@@ -43,7 +43,7 @@ def frequency(answer):
         return "the newest week is the last column and must count most."
     if close(found, _plain(*arguments)):
         return "all weeks count alike; let the weights fade."
-    return "divide the weighted purchases plus prior_weeks times prior by the sum of the weights plus prior_weeks."
+    return "divide (weighted purchases + prior_weeks times prior) by (sum of the weights + prior_weeks)."
 
 
 @checker("31.3", wrong=[lambda: LEAKS | FAIR, lambda: FAIR], right=lambda: LEAKS)

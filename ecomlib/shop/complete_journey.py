@@ -47,8 +47,8 @@ def load_complete_journey() -> Shop:
     1,469,307 order lines; 92,331 products; 1.2 million product-weeks of promotions, counted from 20.9 million
     product-store-weeks and cached under `data/cache/`; 2,469 customers (1,668 of them without demographics);
     campaigns, coupons, redemptions. `revenue` is what the shop received, US dollars; `discount` is what the
-    shop took off the shelf price, so their sum is the shelf price. A manufacturer's coupon is paid back to the
-    shop: it is part of the revenue, and the household paid `revenue - manufacturer_coupon`. The raw clock is
+    shop took off the shelf price, so their sum is the shelf price. A manufacturer's coupon is paid back to
+    the shop: it is part of the revenue, and the household paid `revenue - manufacturer_coupon`. The raw clock is
     UTC; the stores' zone puts 18 % of the baskets on another day.
     """
     orders = _orders()
