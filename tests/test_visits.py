@@ -261,6 +261,7 @@ def test_the_rule_learns_the_shares_of_a_cell():
     shopped[1, ::2] = shopped[2, ::2] = 1  # every other week: always 2
     task = task_of(shopped)
     rule = visits.RecencyFrequencyMoney(strength=1e-9, money=(25, 60)).fit(task)
+    np.testing.assert_allclose(rule.limits, np.log1p([25, 60]))
     p = rule.predict(task, task.cutoffs("test"))
     np.testing.assert_allclose(p[0], np.eye(5)[[4, 2, 2]], atol=1e-6)
     np.testing.assert_allclose(rule.shares[74], rule.prior)  # a cell that training never met
@@ -281,6 +282,15 @@ def test_learners_answer_for_classes_they_never_saw(task):
         np.testing.assert_allclose(p.sum(axis=-1), 1, atol=1e-9)
         hit = few.flat(p, "test")[np.arange(len(few.rows("test")[2])), few.rows("test")[2]]
         assert hit.mean() > 0.6
+
+
+def test_several_fits_of_the_trees_are_averaged(task):
+    one, other, both = (
+        visits.LightGBM(leaf_rows=5, trees=5, **kind).fit(task).predict(task, task.cutoffs("test"))
+        for kind in ({"seed": 3}, {"seed": 4}, {"seed": 3, "fits": 2})
+    )
+    assert not np.allclose(one, other)
+    np.testing.assert_allclose(both, (one + other) / 2)
 
 
 def test_a_choice_of_settings_reads_no_test_week(shop, task):
