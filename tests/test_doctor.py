@@ -84,7 +84,7 @@ def test_a_full_disk_and_a_changed_package_are_seen(monkeypatch, tmp_path):
 
 
 def test_another_package_with_the_name_ecomlib_is_seen(monkeypatch, tmp_path):
-    """`pip install ecomlib`, typed into the course's environment, installs an unrelated project."""
+    """The name ecomlib on PyPI belongs to an unrelated project: do not take that for the course."""
     info = tmp_path / "ecomlib-1.0.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ecomlib\nVersion: 1.0.0\n")

@@ -17,6 +17,7 @@ import course
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = {
@@ -116,3 +117,39 @@ def test_the_installed_packages_are_the_locked_ones():
     for package in locked():
         if package.marker is None or package.marker.evaluate():
             assert version(package.name) in package.specifier
+
+
+def test_no_marker_splits_inside_one_python():
+    """A set of files made with 3.11.7 has to serve Debian's 3.11.2."""
+    for package in locked():
+        marker = str(package.marker or "")
+        for versions in re.findall(r'python_full_version [<>=!]+ "([^"]+)"', marker):
+            assert re.fullmatch(r"3\.\d+(\.\*)?", versions), f"{package.name}: {package.marker}"
+
+
+# --------------------------------------------------------------------------------------------------
+# Other places that set the course up
+# --------------------------------------------------------------------------------------------------
+def test_the_public_workflow_calls_the_commands_of_the_readme():
+    flow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
+    jobs = flow["jobs"]
+    matrix = jobs["quick"]["strategy"]["matrix"]
+    assert matrix["python"] == list(PYTHONS)
+    assert [name.split("-")[0] for name in matrix["os"]] == ["ubuntu", "windows", "macos"]
+    assert "cron" in flow[True]["schedule"][0], "YAML reads the word `on` as true"
+    runs = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
+    for command in [command for commands in runs.values() for command in commands if "course.py" in command]:
+        assert command.split()[2] in course.COMMANDS
+    assert runs["everything"] == ["bash .ci/run"]
+    recipe = re.search(r"^uv pip compile (.*) -o requirements.lock$", CONTRIBUTING, re.M)[1]
+    assert set(recipe.split()) | {"--upgrade"} == set(runs["newest"][1].split()[3:-2])
+
+
+def test_a_container_and_binder_use_the_same_lock():
+    container = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    assert "python course.py setup && python course.py check" in container
+    python = (ROOT / ".binder" / "runtime.txt").read_text().strip().removeprefix("python-")
+    assert python in PYTHONS
+    lines = (ROOT / ".binder" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["-r ../requirements.lock"]
+    assert "pip install --no-deps -e ." in (ROOT / ".binder" / "postBuild").read_text(encoding="utf-8")
