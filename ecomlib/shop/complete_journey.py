@@ -48,8 +48,8 @@ def load_complete_journey() -> Shop:
     product-store-weeks and cached under `data/cache/`; 2,469 customers (1,668 of them without demographics);
     campaigns, coupons, redemptions. `revenue` is what the shop received, US dollars; `discount` is what the
     shop took off the shelf price, so their sum is the shelf price. A manufacturer's coupon is paid back to
-    the shop: it is part of the revenue, and the household paid `revenue - manufacturer_coupon`. The raw clock is
-    UTC; the stores' zone puts 18 % of the baskets on another day.
+    the shop: it is part of the revenue, and the household paid `revenue - manufacturer_coupon`. The raw
+    clock is UTC; the stores' zone puts 18 % of the baskets on another day.
     """
     orders = _orders()
     pa.default_memory_pool().release_unused()  # 0.2 GB that would stay with every lesson
