@@ -17,17 +17,7 @@ Batch = dict[str, np.ndarray]
 
 
 class Windows(NamedTuple):
-    """Windows of steps: each has some target rows, and starts up to `burn` steps before the first.
-
-    Attributes
-    ----------
-    first, length : int array (n_windows,)
-        The input steps first, ..., first + length - 1; their last one precedes the last target.
-    rows : int array (n_targets,)
-        Target rows, grouped by window.
-    edge : int array (n_windows + 1,)
-        Window w predicts rows[edge[w] : edge[w + 1]].
-    """
+    """Window w reads the `length[w]` steps from `first[w]` on and predicts rows[edge[w] : edge[w + 1]]."""
 
     first: np.ndarray
     length: np.ndarray
@@ -36,7 +26,7 @@ class Windows(NamedTuple):
 
 
 def cut_windows(task: SequenceTask, rows: np.ndarray, span: int = SPAN, burn: int = SPAN) -> Windows:
-    """Cut the sequences into windows: each target has its last `burn` steps or more in its window."""
+    """Cut the sequences into windows of at most `span` targets, each with its last `burn` steps or more."""
     rows = np.sort(rows)
     start = task.start[rows]
     chunk = (rows - start - 1) // span

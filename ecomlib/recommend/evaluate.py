@@ -25,12 +25,10 @@ class Ranking:
         Target steps; those with something new, where the task asks for discoveries.
     lists : int array (n, k)
         Recommended item columns, best first.
-    hits : bool array (n, k)
-        Whether the listed item counts as right.
+    hits, new : bool array (n, k)
+        Whether the listed item is right, and whether it is new to the customer.
     size : int array (n,)
         Number of items that count as right.
-    new : bool array (n, k)
-        Whether the listed item is new to the customer.
     share : float array (n_items,)
         Training steps that hold the item, relative to the most popular one.
     """

@@ -136,17 +136,18 @@ class NextItems(Recommender):
     dropout : float
         Share of each trip's vector, and of the state, that is dropped in training.
     half_lives : tuple of float
-        Personal history joined in at the output: the recency-weighted counts of every item, one column
-        per half-life in days, with weights that depend on the state and on the item.
+        Joined in at the output: the customer's own counts of every item, one column per half-life in
+        days, with weights that depend on the state and on the item.
     trend_days : int
-        Joined in at the output in the same way: how each item sold in the last days against its usual
-        share (`history.trend`); 0 leaves it out.
+        Joined in in the same way: how each item sold in the last days (`history.trend`); 0 leaves it out.
     profile : bool
         Whether the state also holds the mean vector of all that was bought before.
     n_sampled : int
         Negatives drawn for each batch; 0 takes the softmax over the whole catalogue.
-    epochs, batch_size, learning_rate, seed
-        A batch holds as many windows of up to 30 targets; Adam takes the steps.
+    batch_size : int
+        Windows of a batch; a window has up to 30 targets.
+    seed : int
+        Of embedding, output, dropout and order. The LSTM's own first weights come from Keras' global seed.
 
     Notes
     -----
@@ -212,16 +213,12 @@ class NextItems(Recommender):
             while True:
                 yield from batches.epoch(cut, self.batch_size, rng)
 
-        example = next(batches.epoch(cut, 1, np.random.default_rng(0)))
-        sized = {"shape": (2,), "right": (None, 2)}  # the other arrays vary in length
-        for name in ("context", "arrival"):
-            sized[name] = (None, example[name].shape[1])
-        if "past" in example:
-            sized["past"] = (len(example["past"]), None, None)
-        signature = {
-            name: tf.TensorSpec(sized.get(name, (None,) * array.ndim), array.dtype)
-            for name, array in example.items()
-        }
+        # The axis that has one length in all batches.
+        fixed = {"shape": 0, "right": 1, "context": 1, "arrival": 1, "past": 0}
+        signature = {}
+        for name, array in next(batches.epoch(cut, 1, np.random.default_rng(0))).items():
+            shape = [n if axis == fixed.get(name) else None for axis, n in enumerate(array.shape)]
+            signature[name] = tf.TensorSpec(shape, array.dtype)
         data = tf.data.Dataset.from_generator(forever, output_signature=signature).prefetch(2)
         return data, -(-len(cut.first) // self.batch_size)
 

@@ -104,7 +104,7 @@ def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:
 
 
 def best_items(states: np.ndarray, vectors: np.ndarray, k: int = 20, block: int = 64) -> np.ndarray:
-    """Serve many customers: the k items whose vectors have the largest dot product with each state.
+    """The k items with the largest dot product with each customer's state, best first; (n_customers, k).
 
     Exact. Blocks of customers are multiplied and searched side by side on the cores of the machine, so that
     never more than a few blocks of scores are in memory.
@@ -114,16 +114,6 @@ def best_items(states: np.ndarray, vectors: np.ndarray, k: int = 20, block: int 
     states : float32 array (n_customers, size)
     vectors : float32 array (n_items, size)
         For a model with a bias give every vector one number more, and every state a 1.
-
-    Returns
-    -------
-    int array (n_customers, k)
-        Best first.
-
-    Examples
-    --------
-    >>> best_items(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [3.0, 0.0], [2.0, 5.0]]), k=2)
-    array([[1, 2]])
     """
     catalogue = vectors.T if len(states) <= block else np.ascontiguousarray(vectors.T)
 

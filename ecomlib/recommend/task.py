@@ -61,7 +61,7 @@ class SequenceTask:
     names: np.ndarray
     question: str = "whole"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.question not in QUESTIONS:
             raise BadValue(f"question {self.question!r} is unknown; ask 'whole' or 'discovery'.")
 
