@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from tools.house import LESSONS, USE_CASES, modules, room  # noqa: E402
+
 SOURCE = ROOT / "build" / "book-source"
 PARTS = {
     "0": "Start",
@@ -22,6 +25,14 @@ PARTS = {
     "5": "Going further",
     "6": "Your own shop",
 }
+PAGES = {
+    "core": "The core",
+    "sales": "Sales forecasting",
+    "visits": "Visits",
+    "purchases": "Purchase prediction",
+    "recommend": "Recommendation",
+    "clicks": "Clicks",
+}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # Stands where a notebook shows the gate explorer: the JavaScript module of JupyterLab, without a kernel.
@@ -29,7 +40,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 EXPLORER = """<div class="gate-explorer"></div>
 <script type="module">
 {module}
-const place = document.querySelector(".gate-explorer:empty");  // the first that has none yet: a page may hold several
+const place = document.querySelector(".gate-explorer:empty");  // the first that has none yet
 const values = new Map(Object.entries({state}));
 const model = {{
   get: (name) => values.get(name), set: (name, value) => values.set(name, value),
@@ -58,36 +69,59 @@ def stage() -> list[Path]:
         target.write_text(adapt(path), encoding="utf-8")
         notebooks.append(target.relative_to(SOURCE))
     linked(notebooks)
+    for name, text in package_pages().items():
+        (SOURCE / "package").mkdir(exist_ok=True)
+        (SOURCE / "package" / f"{name}.md").write_text(text, encoding="utf-8")
+    (SOURCE / "docs").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docs" / "words.md", SOURCE / "docs")
     explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
     if explorer.exists():
         shutil.copy(explorer, SOURCE / "_static")
     index = SOURCE / "index.md"
     text = index.read_text(encoding="utf-8").replace("<!-- lessons -->", contents(notebooks))
-    if not (SOURCE / "data" / "README.md").exists():
-        text = re.sub(r"```\{toctree\}\n:hidden:\n:caption: The data\n\ndata/README\n```\n", "", text)
     index.write_text(text, encoding="utf-8")
     return notebooks
 
 
 def adapt(path: Path) -> str:
-    """Return a notebook's text for the book: folded solutions, widgets that need no kernel."""
+    """Return a notebook's text for the book: folded solutions, alt texts, widgets that need no kernel."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("widgets", None)
     module = (ROOT / "ecomlib" / "lessons" / "gate_explorer.js").read_text(encoding="utf-8")
     for cell in notebook["cells"]:
         tags = cell["metadata"].setdefault("tags", [])
+        shown = cell["metadata"].setdefault("mystnb", {})
         if "solution" in tags:
             tags.append("hide-cell")
-            cell["metadata"]["mystnb"] = {
-                "code_prompt_show": "Show the solution",
-                "code_prompt_hide": "Hide it",
-            }
+            shown |= {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide it"}
+        if "checks" in tags:
+            tags.append("hide-input")
+        if alt := cell["metadata"].get("alt"):
+            shown["image"] = {"alt": alt}
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if data.pop(WIDGET, None) is not None:
                 state = output.get("metadata", {}).get("explorer", {})
                 data["text/html"] = EXPLORER.format(module=module, state=json.dumps(state))
     return json.dumps(notebook, ensure_ascii=False)
+
+
+def package_pages() -> dict[str, str]:
+    """Return a page for the core and for each use case: the docstrings of its rooms."""
+    rooms: dict[str, list[str]] = {name: [] for name in PAGES}
+    for module in modules():
+        if module != "ecomlib" and room(module) not in LESSONS and not module.split(".")[-1].startswith("_"):
+            rooms[room(module) if room(module) in USE_CASES else "core"].append(module)
+    pages = {}
+    for name, caption in PAGES.items():
+        blocks = [f"# {caption}: the package\n"]
+        for module in rooms[name]:
+            members = (
+                "" if modules()[module].name == "__init__.py" else "   :members:\n"
+            )  # its rooms hold them
+            blocks.append(f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n{members}```\n")
+        pages[name] = "\n".join(blocks)
+    return pages
 
 
 def linked(notebooks: list[Path]) -> None:

@@ -1,11 +1,16 @@
 """Settings of the web book; `python course.py book` stages the pages and calls Sphinx."""
 
+import os
+
+# Sphinx imports the package for its docstrings; a page must not name the folder of the machine that built it.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
 project = "LSTM networks for the data of a shop"
 author = "the authors of this course"
 project_copyright = "2026, the authors of this course. Lessons CC BY 4.0, code MIT"
 language = "en"
 
-extensions = ["myst_nb", "sphinx-mathjax-offline"]
+extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_static"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 
@@ -14,10 +19,22 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
 
+# Folded cells: drawing code and computed prose, tagged hide-input.
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
+
+# The package's pages: types in the signature, members in the order of the code.
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True  # autodoc lists the fields of dataclasses, too
+
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
-# A heading may skip a level inside an exercise or a quiz.
-suppress_warnings = ["myst.header"]
+# A heading may skip a level inside an exercise or a quiz; a short name in a docstring fits several targets.
+suppress_warnings = ["myst.header", "ref.python"]
 
 html_theme = "sphinx_book_theme"
 html_title = "LSTM networks for the data of a shop"

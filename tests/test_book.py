@@ -1,6 +1,8 @@
 """The web book builds without a warning, shows what it should, and asks nothing of another server."""
 
+import ast
 import functools
+import html as escaped
 import http.server
 import json
 import re
@@ -10,6 +12,8 @@ import threading
 from pathlib import Path
 
 import pytest
+
+from tools.house import LESSONS, USE_CASES, modules, room
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "build" / "book"
@@ -64,8 +68,35 @@ def test_committed_outputs_are_shown_and_solutions_folded(book):
         assert html.count('<img alt="') + html.count("<img src=") >= pictures > 0 or not pictures
         folded = html.count("<details")
         wanted = sum("".join(cell["source"]).count("<details>") for cell in cells)
-        wanted += sum("solution" in cell["metadata"].get("tags", []) for cell in cells)
+        fold = {"solution", "hide-input", "checks"}
+        wanted += sum(bool(fold & set(cell["metadata"].get("tags", []))) for cell in cells)
         assert folded >= wanted, f"{page}: {folded} folded parts, {wanted} expected"
+
+
+@pytest.mark.book
+def test_pictures_have_the_alt_text_of_their_cell(book):
+    texts = 0
+    for page in pages():
+        html = (book / page).read_text(encoding="utf-8")
+        cells = json.loads((ROOT / page).with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+        for cell in cells:
+            if alt := cell["metadata"].get("alt"):
+                texts += 1
+                assert f'alt="{escaped.escape(alt)}"' in html, f"{page}: {alt}"
+    assert texts, "no picture with an alt text"
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("name", ["core", *USE_CASES])
+def test_every_public_name_of_the_package_is_on_its_page(name, book):
+    html = (book / "package" / f"{name}.html").read_text(encoding="utf-8")
+    for module, path in modules().items():
+        place = room(module) if room(module) in USE_CASES else "core"
+        hidden = module == "ecomlib" or room(module) in LESSONS or module.split(".")[-1].startswith("_")
+        if place == name and not hidden:
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+                assert not public or f'id="{module}.{node.name}"' in html, f"{module}.{node.name}"
 
 
 @pytest.mark.book

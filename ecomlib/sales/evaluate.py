@@ -120,7 +120,7 @@ def score_forecast(
     -------
     dict of metric to (value, low, high)
         95 % percentile bootstrap interval over series, cutoffs and seeds, drawn independently. WAPE is
-        total absolute error / total sales; MASE: Hyndman & Koehler (2006), International Journal of
+        total error / total sales; MASE: Hyndman & Koehler (2006), International Journal of
         Forecasting 22(4); RMSSE: the M5 competition's, here a plain mean over series.
 
     Examples
