@@ -2,9 +2,11 @@
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 import course
 from tools import install
@@ -56,6 +58,16 @@ def test_the_gate_runs_the_command_of_the_readme():
     assert "python course.py test\n" in README
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.rstrip().splitlines()[-1] == 'exec "$python" course.py test'
+
+
+def test_the_hooks_of_a_commit_need_no_network():
+    repos = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    assert [repo["repo"] for repo in repos] == ["local"]
+    hooks = repos[0]["hooks"]
+    assert [hook["language"] for hook in hooks] == ["system"] * 3
+    commands = [hook["entry"].split() for hook in hooks]
+    assert [command[2:4] for command in commands] == [["ruff", "check"], ["ruff", "format"], ["mypy"]]
+    assert all(command[:2] == ["python", "-m"] and find_spec(command[2]) for command in commands)
 
 
 def test_sizes_agree_with_the_code():
