@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ecomlib import clicks
 from ecomlib.clicks.reader import FORMATS
@@ -74,7 +75,7 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _clock(minutes: float):
+def _clock(minutes: float) -> Any:
     """Keras callback: a line per epoch, and no epoch that would end after so many minutes."""
     import keras
 

@@ -20,9 +20,7 @@ def positions(answer: Any) -> str | None:
     for weeks, position in enumerate(answer, 1):
         if window[position] != -7 * weeks:
             off = -window[position]
-            return (
-                f"position {position} lies {off} day(s) before the forecast's; the last is 1 before it."
-            )
+            return f"position {position} lies {off} day(s) before the forecast's; the last is 1 before it."
     return None
 
 

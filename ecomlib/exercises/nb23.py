@@ -49,8 +49,10 @@ def order_for(answer: Any) -> str | None:
     for share in (0.1, 0.5, 0.9, 0.3, 0.75):
         found = np.asarray(answer(band, share), dtype=float)
         if found.shape != band.shape[:-1]:
-            return f"return one order a day, shape {band.shape[:-1]}, not {found.shape}."
-        expected = np.apply_along_axis(lambda three, s=share: np.interp(s, (0.1, 0.5, 0.9), three), -1, band)
+            return f"return one order per day, shape {band.shape[:-1]}, not {found.shape}."
+        low, middle, high = band[..., 0], band[..., 1], band[..., 2]
+        below = low + (middle - low) * (share - 0.1) / 0.4
+        expected = below if share <= 0.5 else middle + (high - middle) * (share - 0.5) / 0.4
         if not close(found, expected):
             if share in (0.1, 0.5, 0.9):
                 return f"for share {share} the order is the forecast quantile itself."

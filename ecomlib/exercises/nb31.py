@@ -1,5 +1,7 @@
 """Self-checks of 31_purchase_prepare."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -12,7 +14,7 @@ FAIR = {"mailer of next week", "category chosen on training weeks"}
 @checker(
     "31.1", wrong=[lambda: 1 / (BACK / HALF_LIFE), lambda: 0.5**BACK], right=lambda: 0.5 ** (BACK / HALF_LIFE)
 )
-def weight(answer):
+def weight(answer: Any) -> str | None:
     """Three half-lives."""
     if close(answer, 0.5 ** (BACK / HALF_LIFE)):
         return None
@@ -33,7 +35,7 @@ def _reversed(bought, half_life, prior, prior_weeks):
 
 
 @checker("31.2", wrong=[lambda: _plain, lambda: _reversed], right=lambda: _frequency)
-def frequency(answer):
+def frequency(answer: Any) -> str | None:
     """Compare on random weeks."""
     bought = (np.random.default_rng(0).random((6, 15)) < 0.3).astype(float)
     found, arguments = answer(bought, 5.0, 0.1, 2.0), (bought, 5.0, 0.1, 2.0)
@@ -47,7 +49,7 @@ def frequency(answer):
 
 
 @checker("31.3", wrong=[lambda: LEAKS | FAIR, lambda: FAIR], right=lambda: LEAKS)
-def leaks(answer):
+def leaks(answer: Any) -> str | None:
     """Judge by when a number is known."""
     answer = set(answer)
     if answer - LEAKS - FAIR:

@@ -1,5 +1,7 @@
 """Self-checks of 32_purchase_train."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -12,7 +14,7 @@ UNITS, INPUTS = 16, 14 + 6 + 3
     wrong=[lambda: UNITS * (UNITS + INPUTS + 1), lambda: 4 * UNITS * (UNITS + INPUTS)],
     right=lambda: 4 * UNITS * (UNITS + INPUTS + 1),
 )
-def n_weights(answer):
+def n_weights(answer: Any) -> str | None:
     """Four gates, each with a bias."""
     if close(answer, 4 * UNITS * (UNITS + INPUTS + 1)):
         return None
@@ -34,7 +36,7 @@ def _all(y, p, weight):
 
 
 @checker("32.2", wrong=[lambda: _mean, lambda: _all], right=lambda: _loss)
-def my_loss(answer):
+def my_loss(answer: Any) -> str | None:
     """Compare on random weeks."""
     rng = np.random.default_rng(0)
     y, weight = (rng.random((2, 5, 9)) < 0.4).astype(float)
@@ -63,7 +65,7 @@ def _by_category(values):
 
 
 @checker("32.3", wrong=[lambda: _reshape_only, lambda: _by_category], right=lambda: _turn)
-def turn(answer):
+def turn(answer: Any) -> str | None:
     """Compare on numbered cells."""
     values = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
     found = np.asarray(answer(values))

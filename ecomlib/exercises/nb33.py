@@ -1,5 +1,7 @@
 """Self-checks of 33_purchase_evaluate."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -12,7 +14,7 @@ SENT, COST, REACHED, MARGIN = 2000, 0.05, 0.40, 0.75
     wrong=[lambda: SENT * REACHED * MARGIN, lambda: SENT * (MARGIN - COST)],
     right=lambda: SENT * (REACHED * MARGIN - COST),
 )
-def net_margin(answer):
+def net_margin(answer: Any) -> str | None:
     """Every coupon costs, only some reach a buyer."""
     if close(answer, SENT * (REACHED * MARGIN - COST)):
         return None
@@ -34,7 +36,7 @@ def _unweighted(p, y, bins):
 
 
 @checker("33.2", wrong=[lambda: _rows, lambda: _unweighted], right=lambda: _error)
-def calibration_error(answer):
+def calibration_error(answer: Any) -> str | None:
     """Compare on bins of unequal size."""
     rng = np.random.default_rng(0)
     p = rng.random(500)
@@ -60,7 +62,7 @@ def _unseeded(households, share, seed):
 
 
 @checker("33.3", wrong=[lambda: _first, lambda: _unseeded], right=lambda: _assign)
-def assign(answer):
+def assign(answer: Any) -> str | None:
     """Right share, the same for a seed, and not by position."""
     households = np.arange(10_000)
     one, again, other = (np.asarray(answer(households, 0.3, seed)) for seed in (0, 0, 1))

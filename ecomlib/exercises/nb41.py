@@ -1,5 +1,7 @@
 """Self-checks of lesson 41, recommendation: prepare."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -13,7 +15,7 @@ def _count_targets() -> int:
 
 
 @checker("41.1", wrong=[lambda: 6, lambda: 5, lambda: 3, lambda: "all"], right=_count_targets)
-def count_targets(answer):
+def count_targets(answer: Any) -> str | None:
     """Number of targets among six trips."""
     if int(answer) == _count_targets():
         return None
@@ -48,7 +50,7 @@ def _unsorted(orders):
 @checker(
     "41.2", wrong=[lambda: _by_moment, lambda: _unsorted, lambda: lambda orders: []], right=lambda: _trips
 )
-def trips(answer):
+def trips(answer: Any) -> str | None:
     """Order lines to a list of sets."""
     for seed in range(3):
         orders = _orders(seed)
@@ -83,7 +85,7 @@ def _with_first(trips):
     wrong=[lambda: _only_last, lambda: _with_first, lambda: lambda trips: [0.0] * (len(trips) - 1)],
     right=lambda: _share_new,
 )
-def share_new(answer):
+def share_new(answer: Any) -> str | None:
     """Share of new items on each trip after the first."""
     for seed in range(3):
         days = _trips(_orders(seed))

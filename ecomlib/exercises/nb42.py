@@ -1,5 +1,7 @@
 """Self-checks of lesson 42, recommendation: train."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -20,7 +22,7 @@ def _n_weights() -> int:
     ],
     right=_n_weights,
 )
-def count_weights(answer):
+def count_weights(answer: Any) -> str | None:
     """Weights of an LSTM layer."""
     if int(answer) == _n_weights():
         return None
@@ -50,7 +52,7 @@ def _mean(multi_hot, embedding):
     wrong=[lambda: _mean, lambda: lambda multi_hot, embedding: multi_hot @ embedding],
     right=lambda: _bag,
 )
-def bag_vectors(answer):
+def bag_vectors(answer: Any) -> str | None:
     """Bags of embeddings."""
     for seed in range(3):
         multi_hot, embedding = _case(seed)
@@ -78,7 +80,7 @@ def _target_not_masked(scores, owned, bought):
 
 
 @checker("42.3", wrong=[lambda: _no_mask, lambda: _target_not_masked], right=lambda: _loss)
-def discovery_loss(answer):
+def discovery_loss(answer: Any) -> str | None:
     """Cross-entropy of a set with owned items masked."""
     for seed in range(3):
         rng = np.random.default_rng(seed)

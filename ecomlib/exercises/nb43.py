@@ -1,5 +1,7 @@
 """Self-checks of lesson 43, recommendation: evaluate."""
 
+from typing import Any
+
 import numpy as np
 
 from ecomlib.exercises import checker, close
@@ -10,7 +12,7 @@ def _flat_recall() -> float:
 
 
 @checker("43.1", wrong=[lambda: 1 / 500, lambda: 0.5, lambda: 0.0, lambda: 10], right=_flat_recall)
-def flat_recall(answer):
+def flat_recall(answer: Any) -> str | None:
     """Recall of a model that knows nothing."""
     if close(answer, _flat_recall(), 1e-3):
         return None
@@ -32,7 +34,7 @@ def _ideal_of_hits(hits, n_right, k):
 
 
 @checker("43.2", wrong=[lambda: _not_normalised, lambda: _ideal_of_hits], right=lambda: _ndcg)
-def ndcg(answer):
+def ndcg(answer: Any) -> str | None:
     """NDCG at k of one list."""
     rng = np.random.default_rng(0)
     for k in (5, 10):
@@ -66,7 +68,7 @@ def _no_filling(favourites, discoveries, n_new):
 
 
 @checker("43.3", wrong=[lambda: _with_repeats, lambda: _no_filling], right=lambda: _shelf)
-def fill_shelf(answer):
+def fill_shelf(answer: Any) -> str | None:
     """Ten slots from two lists."""
     cases = [
         (list(range(20)), list(range(100, 120)), 3),

@@ -1,6 +1,6 @@
 """What is known of a day before it comes: the calendar, and the promotions that are planned for its week."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -162,7 +162,13 @@ def _by_week_features(
     return features
 
 
-def _expected(sold: np.ndarray, weeks: np.ndarray, state: np.ndarray, total, prior_weeks: float = 4.0):
+def _expected(
+    sold: np.ndarray,
+    weeks: np.ndarray,
+    state: np.ndarray,
+    total: Callable[[np.ndarray], np.ndarray],
+    prior_weeks: float = 4.0,
+) -> np.ndarray:
     """Revenue the series' products would make in these states, over their average revenue.
 
     A product that was rarely in a state borrows the lift of all products of the shop in that state

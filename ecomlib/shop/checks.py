@@ -243,7 +243,7 @@ def _schemas() -> dict:
     """Pandera schemas and key columns, built on first use (pandera takes 0.5 s to import)."""
     import pandera.pandas as pa
 
-    def col(check=None, dtype=None, nullable=False):
+    def col(check: Any = None, dtype: Any = None, nullable: bool = False) -> Any:
         return pa.Column(dtype, check, nullable=nullable, required=True)
 
     at_least_0 = pa.Check.in_range(0, float("inf"), include_max=False)

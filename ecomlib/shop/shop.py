@@ -48,7 +48,7 @@ class Shop:
     name: str = "shop"
     currency: str = "$"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         validate(self)
 
     def with_tables(self, **tables: pd.DataFrame) -> "Shop":
