@@ -70,6 +70,26 @@ def test_counts_may_be_whole_numbers():
     assert value == 0.5 and 0 <= low < 0.5 < high <= 1
 
 
+def test_the_interval_is_that_of_the_percentiles_of_n_draws():
+    x = np.random.default_rng(5).gamma(0.2, 50, 60)  # skewed: other methods would shift the interval
+    draws = draw_units(60, n=20_000).astype(float) @ x / 60
+    assert ratio_interval(x, np.ones(60), n=20_000)[1:] == pytest.approx(interval(draws)[1:], rel=0.02)
+    _, low, high = ratio_interval(x, np.ones(60), n=1)
+    assert low == high
+
+
+def test_sums_are_made_in_double_precision():
+    large = np.array([2.0**24, 1.0], np.float32)  # their sum is no float32
+    ones = np.ones(2, np.float32)
+    assert ratio_interval(large, ones)[0] == (2**24 + 1) / 2
+    assert ratio_interval(ones, large)[0] == 2 / (2**24 + 1)
+    p = np.array([0.3, 0.7], np.float32)
+    for score in (log_loss, brier):
+        assert score(p, np.array([1, 0])).dtype == np.float64
+        np.testing.assert_array_equal(score(p, np.array([1, 0])), score(p.astype(float), np.array([1, 0])))
+        assert score(np.stack([1 - p, p], axis=1), np.array([1, 0])).dtype == np.float64
+
+
 def test_a_paired_ratio_is_sure_where_its_parts_are_not():
     sales = RNG.gamma(0.5, 100, 60)
     assert ratio_interval(0.3 * sales, sales) == pytest.approx((0.3, 0.3, 0.3))
