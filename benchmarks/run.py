@@ -7,6 +7,8 @@ the rows of its table, in order. This file runs it, shows progress, keeps finish
 row belongs) and, beside it, `<name>.json` with the versions and the date.
 """
 
+import ecomlib  # noqa: F401, I001  (before NumPy: small matrices on one thread, else 10 to 100 times slower)
+
 import argparse
 import hashlib
 import importlib

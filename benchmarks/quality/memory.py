@@ -5,11 +5,13 @@ The success rate counts the seeds above 95 %; its low and high are a 95 % Wilson
 on one core.
 """
 
+from functools import partial
+
 import numpy as np
-from benchmarks.quality.run import row
 from statsmodels.stats.proportion import proportion_confint
 
 import ecomlib
+from benchmarks.run import Log, kept, row
 from ecomlib.lessons import memory_tasks
 
 SEEDS = range(5)
@@ -27,7 +29,7 @@ def households() -> tuple[np.ndarray, np.ndarray]:
     return memory_tasks.split_households(memory_tasks.daily_spend(shop.orders))
 
 
-def score_rows(model: str, scores: np.ndarray, **place) -> list[dict]:
+def score_rows(model: str, scores: np.ndarray, **place: object) -> list[dict]:
     """Accuracy and success rate of one cell, with their spreads."""
     n = len(scores)
     wins = int((scores > 0.95).sum())
@@ -36,21 +38,25 @@ def score_rows(model: str, scores: np.ndarray, **place) -> list[dict]:
     return [row(model, "accuracy", accuracy, n, **place), row(model, "success rate", rate, n, **place)]
 
 
-def rows(quick: bool, log) -> list[dict]:
+def rows(quick: bool, log: Log) -> list[dict]:
     """Quick: one seed, the two shortest lags."""
     spend = households()
     seeds, lags = (SEEDS[:1], LAGS[:2]) if quick else (SEEDS, LAGS)
+    settings = [(lag, start, *s) for lag in lags for start in memory_tasks.STARTS for s in SETTINGS[start]]
+
+    def scores(lag: int, start: str, rate: float, updates: int) -> np.ndarray:
+        return np.array(
+            [memory_tasks.coupon_accuracy(start, lag, spend, seed, rate, updates) for seed in seeds]
+        )
+
+    jobs = {f"lag {s[0]}, {s[1]}, rate {s[2]}, {len(seeds)} seeds": partial(scores, *s) for s in settings}
+    found = dict(zip(settings, kept("memory", jobs, log).values(), strict=True))
     out = []
     for lag in lags:
         for start in memory_tasks.STARTS:
-            tried = {
-                (rate, updates): np.array(
-                    [memory_tasks.coupon_accuracy(start, lag, spend, seed, rate, updates) for seed in seeds]
-                )
-                for rate, updates in SETTINGS[start]
-            }
+            tried = {(rate, updates): found[lag, start, rate, updates] for rate, updates in SETTINGS[start]}
             rate, updates = max(tried, key=lambda setting: tried[setting].mean())
-            scores = tried[rate, updates]
-            out += score_rows(start, scores, lag=lag, rate=rate, updates=updates)
-            log(f"lag {lag:3}  {start:20} {np.round(scores, 3)}  rate {rate}")
+            best = tried[rate, updates]
+            out += score_rows(start, best, lag=lag, rate=rate, updates=updates)
+            log(f"lag {lag:3}  {start:20} {np.round(best, 3)}  rate {rate}")
     return out
