@@ -1,10 +1,5 @@
 """Settings of the web book; `python course.py book` stages the pages and calls Sphinx."""
 
-import os
-
-# Sphinx imports the package for its docstrings; a page must not name the folder of the machine that built it.
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-
 project = "LSTM networks for the data of a shop"
 author = "the authors of this course"
 project_copyright = "2026, the authors of this course. Lessons CC BY 4.0, code MIT"
@@ -24,6 +19,7 @@ nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 
 # The package's pages: types in the signature, members in the order of the code.
+autodoc_preserve_defaults = True  # as written: no path of the machine that builds
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
