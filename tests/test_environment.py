@@ -28,14 +28,17 @@ MACHINES = {
 }
 
 
-def locked() -> list[Requirement]:
-    """Every package of the lock, with its marker."""
-    return [Requirement(line) for line in re.findall(r"^([\w.-]+==[^\\\n]+?)(?: \\)?$", LOCK, re.MULTILINE)]
+OPTIONAL = [group for group in PROJECT["dependency-groups"] if (ROOT / f"requirements-{group}.lock").exists()]
+
+
+def locked(lock: str = LOCK) -> list[Requirement]:
+    """Every package of a lock, with its marker."""
+    return [Requirement(line) for line in re.findall(r"^([\w.-]+==[^\\\n]+?)(?: \\)?$", lock, re.MULTILINE)]
 
 
 def direct() -> list[Requirement]:
-    """Every package pyproject.toml asks for."""
-    groups = PROJECT["dependency-groups"].values()
+    """Every package pyproject.toml asks for, but for the optional groups, which have locks of their own."""
+    groups = [packages for name, packages in PROJECT["dependency-groups"].items() if name not in OPTIONAL]
     return [
         Requirement(text) for text in [*PROJECT["project"]["dependencies"], *(t for g in groups for t in g)]
     ]
@@ -71,13 +74,29 @@ def test_each_direct_dependency_is_locked_once_and_admitted(python, machine):
     assert ("tensorflow-cpu" in pins) == (machine == "linux")
 
 
-def test_the_lock_is_hashed_and_names_no_host():
-    assert "://" not in LOCK
-    assert not re.search(
-        r"^\s*-", re.sub(r"^ +--hash=sha256:[0-9a-f]{64}( \\)?$", "", LOCK, flags=re.MULTILINE), re.M
+@pytest.mark.parametrize("group", ["", *OPTIONAL])
+def test_the_lock_is_hashed_and_names_no_host(group):
+    lock = (ROOT / (f"requirements-{group}.lock" if group else "requirements.lock")).read_text(
+        encoding="utf-8"
     )
-    for entry in re.split(r"^(?=[\w.-]+==)", LOCK, flags=re.MULTILINE)[1:]:
+    assert "://" not in lock
+    assert not re.search(
+        r"^\s*-", re.sub(r"^ +--hash=sha256:[0-9a-f]{64}( \\)?$", "", lock, flags=re.MULTILINE), re.M
+    )
+    for entry in re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in entry, entry
+
+
+@pytest.mark.parametrize("group", OPTIONAL)
+def test_an_optional_group_stands_on_the_same_versions(group):
+    own = locked((ROOT / f"requirements-{group}.lock").read_text(encoding="utf-8"))
+    course_pins = {canonicalize_name(package.name): package.specifier for package in locked()}
+    names = {canonicalize_name(package.name) for package in own}
+    assert {
+        canonicalize_name(Requirement(text).name) for text in PROJECT["dependency-groups"][group]
+    } <= names
+    for package in own:
+        assert course_pins.get(canonicalize_name(package.name), package.specifier) == package.specifier
 
 
 def test_environment_yml_is_python_pip_and_the_lock():
