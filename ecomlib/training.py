@@ -25,10 +25,9 @@ def learning_curve(history: dict[str, list[float]], ylabel: str, title: str, ax:
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots()[1]
-    epochs = range(1, len(history["loss"]) + 1)
-    ax.plot(epochs, history["loss"], marker=".", label="training")
-    if "val_loss" in history:
-        ax.plot(epochs, history["val_loss"], marker=".", label="validation")
+    for name, label in {"loss": "training", "val_loss": "validation"}.items():
+        if name in history:
+            ax.plot(range(1, len(history[name]) + 1), history[name], marker=".", label=label)
     ax.set(xlabel="epoch", ylabel=ylabel, title=title)
     ax.legend()
     return ax

@@ -26,7 +26,7 @@ def encoder_weights(answer: Any) -> str | None:
         return "that is one gate; an LSTM has four sets of weights: input, forget, candidate and output."
     if close(answer, _weights(UNITS, 18 + 8)):
         return "a folded step holds seven days: n is 7 times 18, plus the embedding."
-    return "n = 7 * (1 + 17) + 8 inputs a step and u = 48 units in 4 u (u + n + 1)."
+    return "n = 7 * (1 + 17) + 8 inputs per step and u = 48 units in 4 u (u + n + 1)."
 
 
 def _pinball(target, forecast, quantiles):
