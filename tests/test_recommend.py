@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, recall_score
 
 from ecomlib import Shop, Split, recommend
-from ecomlib.recommend.batches import Batches
+from ecomlib.recommend.batches import draw_columns
 from ecomlib.recommend.history import history, recent_counts, sequence_counts, trend
 from ecomlib.recommend.ranking import Recommender, best_items, top_k
 from ecomlib.recommend.task import HISTORY, TEST, TRAIN, VALID, SequenceTask, build_task, with_today
@@ -458,10 +458,8 @@ def test_today_is_scored_like_any_other_step(task):
 def test_the_chance_of_a_drawn_column_by_hand():
     """Items a and b are on 3 and 1 of 4 training purchases; b is held once, two negatives are drawn."""
     task = trips((1, 0, "a", TRAIN), (1, 1, "a", TRAIN), (1, 2, "ab", TRAIN))
-    batches = Batches(task, n_sampled=2)
     power = np.array([3.0, 1.0]) ** 0.75
-    np.testing.assert_allclose(batches.chances, power / power.sum())
-    columns, log_pi = batches.candidates(np.array([0, 1]), np.random.default_rng(0))
+    columns, log_pi = draw_columns(task, np.array([0, 1]), 2, 2, 0.75, np.random.default_rng(0))
     missed = (1 - np.array([3, 1]) / 4) ** 2 * (1 - power / power.sum()) ** 2
     assert columns.tolist() == [0, 1]
     np.testing.assert_allclose(log_pi, np.log(1 - missed), rtol=1e-5)

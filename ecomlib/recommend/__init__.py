@@ -2,22 +2,22 @@
 
 import lazy_loader
 
-from ecomlib.recommend.evaluate import evaluate
-from ecomlib.recommend.history import history
-from ecomlib.recommend.task import task
+# These three are imported now, since a module of the same name would hide them; the rest on first use, since
+# the network needs TensorFlow, which takes seconds.
+from ecomlib.recommend.evaluate import evaluate as evaluate
+from ecomlib.recommend.history import history as history
+from ecomlib.recommend.task import task as task
 
 BASELINES = ["Factors", "ItemKNN", "Markov", "PersonalFrequency", "Popularity", "TIFUKNN", "Trended"]
-# Imported on first use: the network needs TensorFlow, which takes seconds. The three names above are imported
-# now, since a module of the same name would hide them.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "baselines": BASELINES,
         "batches": ["cut_windows"],
-        "evaluate": ["Ranking", "advice", "draws"],
+        "evaluate": ["Ranking", "advice", "draws", "evaluate"],
+        "history": ["history"],
         "model": ["NextItems", "bag_loss"],
         "ranking": ["Recommender", "best_items", "top_k"],
-        "task": ["SequenceTask", "with_today"],
+        "task": ["SequenceTask", "task", "with_today"],
     },
 )
-__all__ += ["evaluate", "history", "task"]

@@ -30,10 +30,7 @@ class Popularity(Recommender):
 
 @dataclass
 class PersonalFrequency(Recommender):
-    """What this customer bought most; with a half-life in days, what they bought most lately.
-
-    Ties, all items never bought among them, are broken by popularity.
-    """
+    """What this customer bought most, with a half-life in days most lately; ties are broken by popularity."""
 
     half_life: float | None = None
     name: ClassVar[str] = "personal frequency"
@@ -71,17 +68,10 @@ class Markov(Recommender):
 
 @dataclass
 class ItemKNN(Recommender):
-    """Items that share customers (or trips) with what was bought: cosine, the `k` nearest of each item.
+    """The `k` nearest of each item bought, by cosine: items of the same households, or trips (`by` "step").
 
-    Parameters
-    ----------
-    k : int
-    shrink : float
-        Added to the cosine's denominator, so that rare pairs are not trusted blindly.
-    by : "who" or "step"
-        Whether two items meet in one household's history or on one trip.
-    half_life : float, optional
-        How fast the customer's own earlier trips fade.
+    `shrink` is added to the cosine's denominator, so that rare pairs are not trusted blindly. With a
+    half-life in days the customer's own earlier trips fade.
     """
 
     k: int = 100
@@ -134,12 +124,7 @@ class TIFUKNN(Recommender):
 
     Trips are put in groups of `group`; inside a group an older trip counts `within` times less, an older
     group `across` times less. The score is `own` of the customer's own vector and the rest of the mean of
-    the `k` most similar other households (vectors at the end of the part it is fitted on).
-
-    Notes
-    -----
-    Hu, He, Gao & Zhang (2020), Modeling Personalized Item Frequency Information for Next-basket
-    Recommendation, SIGIR, section 4.
+    the `k` most similar other households. Source: Hu, He, Gao & Zhang (2020), SIGIR, section 4.
     """
 
     k: int = 300
@@ -160,7 +145,9 @@ class TIFUKNN(Recommender):
         def decay(days: np.ndarray, trips: np.ndarray) -> np.ndarray:
             return self.within ** (trips % self.group) * self.across ** (trips // self.group)
 
-        return _unit_sum(look_back(task, first, stop, np.zeros(len(first)), decay) @ task.bags)
+        counts = look_back(task, first, stop, np.zeros(len(first)), decay) @ task.bags
+        total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1e-9)
+        return sparse.csr_matrix(sparse.diags_array((1 / total).astype(np.float32)) @ counts)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         own = self._vectors(task, task.start[rows], rows)
@@ -175,20 +162,12 @@ class TIFUKNN(Recommender):
         return (self.own * own + (1 - self.own) * (pick @ self.vectors_)).toarray()
 
 
-def _unit_sum(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    total = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1e-9)
-    return sparse.csr_matrix(sparse.diags_array((1 / total).astype(np.float32)) @ matrix)
-
-
 @dataclass
 class Factors(Recommender):
-    """Matrix factorisation: households and items as points, scikit-learn's truncated SVD (PureSVD).
+    """Matrix factorisation: households and items as points, scikit-learn's truncated SVD.
 
     A customer's point is computed from their history at the moment of the trip, so nothing is refitted.
-
-    Notes
-    -----
-    Cremonesi, Koren & Turrin (2010), Performance of recommender algorithms on top-N tasks, RecSys.
+    Source: Cremonesi, Koren & Turrin (2010), RecSys (PureSVD).
     """
 
     size: int = 32

@@ -38,7 +38,16 @@ def cut_windows(task: SequenceTask, rows: np.ndarray, span: int = SPAN, burn: in
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of windows of one task; the settings are those of `NextItems`."""
+    """Batches of windows of one task; the settings are those of `NextItems`.
+
+    A batch is a dict of arrays. "shape" (2,): n_windows, n_steps of the grid; cell = window * n_steps + step.
+    "ids", "cell" (n_held,): every item read and where it lies. "step" (n_real,), "context" (n_real, 9): every
+    real cell and its context. "target" (n_targets,): the cell before each target, "arrival" (n_targets, 8).
+    With a profile "owned", "owner", "owned_weight" (n_owned,): every item bought before a target, which
+    target, and its weight. "masked" (n_targets, n_columns): bought before, for discovery. "past" (n_past,
+    n_targets, n_columns): own history by half-life, then the trend. In training "right" (n_pairs, 2): row and
+    column of every right item, and where negatives are drawn "columns", "log_pi" (n_columns,).
+    """
 
     task: SequenceTask
     half_lives: tuple[float, ...] = ()
@@ -58,17 +67,7 @@ class Batches:
             yield batch | self.outputs(rows, rng)
 
     def inputs(self, cut: Windows, group: np.ndarray) -> tuple[np.ndarray, Batch]:
-        """What is known before the targets of some windows, on a grid: cell = window * n_steps + step.
-
-        Returns
-        -------
-        rows : int array (n_targets,)
-        batch : dict
-            "shape" (2,): n_windows, n_steps. "ids", "cell" (n_held,): every item and where it lies. "step"
-            (n_real,), "context" (n_real, 9): every real cell and its context. "target" (n_targets,): the cell
-            before each target, "arrival" (n_targets, 8). With a profile "owned", "owner", "owned_weight"
-            (n_owned,): every item bought before a target, which target, and its weight.
-        """
+        """The targets of some windows, (n_targets,) rows, and what is known before them."""
         first, length = cut.first[group], cut.length[group]
         n_steps = int(length.max())
         steps = ranges(first, length)
@@ -96,21 +95,15 @@ class Batches:
         return rows, batch
 
     def outputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
-        """What the output layer reads; with `rng` (training) also what is right, and the drawn columns.
-
-        Returns
-        -------
-        dict
-            "masked" (n_targets, n_columns): bought before, for discovery. "past" (n_past, n_targets,
-            n_columns): own history by half-life, then the trend. In training "right" (n_pairs, 2): row and
-            column of every right item, and where negatives are drawn "columns", "log_pi" (n_columns,).
-        """
+        """What the output layer reads; with `rng` (training) also what is right, and the drawn columns."""
         batch: Batch = {}
         columns: slice | np.ndarray = slice(None)
         task, right = self.task, self.task.bags[rows]
         if rng is not None and self.n_sampled:
-            drawn, batch["log_pi"] = self.candidates(right.indices, rng)
-            columns, batch["columns"] = drawn, drawn.astype(np.int32)
+            columns, batch["log_pi"] = draw_columns(
+                task, right.indices, right.nnz, self.n_sampled, POWER, rng
+            )
+            batch["columns"] = columns
         right = right[:, columns]
         if task.question == "discovery":
             seen = history(task, rows)[:, columns].astype(bool)
@@ -127,23 +120,22 @@ class Batches:
             batch["right"] = np.column_stack([pairs.row, pairs.col]).astype(np.int32)
         return batch
 
-    @property
-    def chances(self) -> np.ndarray:
-        """Chance of each item to be drawn as a negative; (n_items,)."""
-        count = self.task.items["count"].to_numpy(float)
-        return count**POWER / (count**POWER).sum()
 
-    def candidates(self, held: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of a batch's softmax, and the log of each one's chance to be there; both (n_columns,).
+def draw_columns(
+    task: SequenceTask, held: np.ndarray, n_held: int, n_drawn: int, power: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of a batch's softmax, and log(pi), pi being each one's chance to be there; both (n_columns,).
 
-        They are the items `held` by the batch's targets, as often as they occur, and `n_sampled` drawn ones.
-        """
-        count = self.task.items["count"].to_numpy(float)
-        share, draw = count / count.sum(), self.chances
-        drawn = np.searchsorted(np.cumsum(draw), rng.random(self.n_sampled))
-        columns = np.union1d(held, drawn.clip(max=self.task.n_items - 1))
-        missed = np.log1p(-share[columns]) * len(held) + np.log1p(-draw[columns]) * self.n_sampled
-        return columns, np.log(-np.expm1(missed)).astype(np.float32)
+    They are the items `held` by the batch, which `n_held` events brought in, and `n_drawn` negatives drawn
+    with chance count ** power. A column stands for 1 / pi items like it, so -log(pi) is added to its score
+    (the logQ correction: Bengio & Senecal, 2008, IEEE Transactions on Neural Networks 19(4), section 3).
+    """
+    count = task.items["count"].to_numpy(float)
+    share, draw = count / count.sum(), count**power / (count**power).sum()
+    drawn = np.searchsorted(np.cumsum(draw), rng.random(n_drawn))
+    columns = np.union1d(held, drawn.clip(max=task.n_items - 1))
+    missed = np.log1p(-share[columns]) * n_held + np.log1p(-draw[columns]) * n_drawn
+    return columns.astype(np.int32), np.log(-np.expm1(missed)).astype(np.float32)
 
 
 def chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -12,25 +12,14 @@ from ecomlib.recommend.task import SequenceTask
 from ecomlib.results import advise, score_table
 from ecomlib.shop import BadValue, TooShort
 
-HEADLINE = "recall@10"
-
 
 @dataclass(frozen=True)
 class Ranking:
     """The lists of one model beside what was truly bought; made by `Ranking.of`.
 
-    Attributes
-    ----------
-    rows : int array (n,)
-        Target steps; those with something new, where the task asks for discoveries.
-    lists : int array (n, k)
-        Recommended item columns, best first.
-    hits, new : bool array (n, k)
-        Whether the listed item is right, and whether it is new to the customer.
-    size : int array (n,)
-        Number of items that count as right.
-    share : float array (n_items,)
-        Training steps that hold the item, relative to the most popular one.
+    `rows` (n,) are the target steps with something right, `size` (n,) how many items are right. `lists`
+    (n, k) are item columns, best first; `hits` and `new` (n, k) say which of them are right, and new to the
+    customer. `share` (n_items,): training steps that hold the item, relative to the most popular one.
     """
 
     rows: np.ndarray
@@ -45,9 +34,7 @@ class Ranking:
         """Compare the lists after each cutoff, (n_cutoffs, k), with the step that followed."""
         rows, lists = np.asarray(cutoffs) + 1, np.asarray(lists)
         if lists.ndim != 2 or len(lists) != len(rows):
-            raise BadValue(
-                f"{lists.shape} is not the shape of {len(rows)} ranked lists, one for each cutoff."
-            )
+            raise BadValue(f"{lists.shape} is not the shape of {len(rows)} ranked lists, one per cutoff.")
         seen, right = history(task, rows).astype(bool), task.bags[rows].astype(bool)
         if task.question == "discovery":
             right = right > right.multiply(seen)
@@ -88,17 +75,9 @@ class Ranking:
 def draws(
     task: SequenceTask, lists: np.ndarray, part: str = "test", n: int = 1000, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Score ranked lists on the data (entry 0) and on n bootstrap samples of whole households.
+    """Metrics of `Ranking.per_row` on the data (entry 0) and on n draws of whole households.
 
-    Parameters
-    ----------
-    lists : int array (n_cutoffs, 20)
-        From `predict`, for `task.cutoffs(part)`.
-
-    Returns
-    -------
-    dict of metric to array (1 + n,)
-        See `Ranking.per_row`. The same seed draws the same households, so two models can be paired.
+    `lists` (n_cutoffs, 20) are for the part's cutoffs. The same seed draws the same households.
     """
     ranking = Ranking.of(task, lists, task.cutoffs(part))
     names, household = np.unique(task.who[ranking.rows], return_inverse=True)
@@ -109,21 +88,11 @@ def draws(
 def evaluate(
     task: SequenceTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Compare the lists of several models, from simple to complex, by the question that the task asks.
-
-    Parameters
-    ----------
-    forecasts : dict of model to int array (n_cutoffs, 20)
-
-    Returns
-    -------
-    DataFrame
-        Columns model, metric, value, low, high; see `ecomlib.results.score_table`.
-    """
+    """Score several models' lists, from simple to complex: columns model, metric, value, low, high."""
     found = {model: draws(task, lists, part, n, seed) for model, lists in forecasts.items()}
-    return score_table(found, HEADLINE, smaller_is_better=False)
+    return score_table(found, "recall@10", smaller_is_better=False)
 
 
 def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of `evaluate`'s table to use."""
-    return advise(table, HEADLINE, smaller_is_better=False)
+    """Say in one sentence which model of a table of `evaluate` to use."""
+    return advise(table, "recall@10", smaller_is_better=False)

@@ -11,18 +11,9 @@ Decay = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def history(task: SequenceTask, rows: np.ndarray, half_life: float | None = None) -> sparse.csr_matrix:
-    """How often each item was bought before each row, older trips counting less.
+    """How often each item was bought before each row, the row itself left out; (n_rows, n_items).
 
-    Parameters
-    ----------
-    rows : int array (n_rows,)
-        Steps to look back from; the step itself is never counted.
-    half_life : float, optional
-        Days after which a purchase counts half. None counts every purchase as one.
-
-    Returns
-    -------
-    csr_matrix (n_rows, n_items)
+    With a half-life in days older trips count less.
 
     Examples
     --------
@@ -42,13 +33,8 @@ def look_back(
 ) -> sparse.csr_matrix:
     """Weights of the steps first, ..., stop - 1 of each row; (n_rows, n_steps).
 
-    Parameters
-    ----------
-    first, stop : int array (n_rows,)
-    today : float array (n_rows,)
-        The day from which ages are counted.
-    decay : function of (age in days, age in trips: 0 for the latest), optional
-        Gives the weights; without it every step counts 1.
+    `decay` turns the steps' ages, in days before `today` and in trips (0 for the latest), into weights;
+    without it every step counts 1.
     """
     length = stop - first
     column = ranges(first, length)
@@ -75,29 +61,16 @@ def sequence_counts(task: SequenceTask, part: str = "train") -> sparse.csr_matri
 
 
 def recent_counts(task: SequenceTask, at: np.ndarray, days: int) -> np.ndarray:
-    """How many steps held each item in the `days` days before each day of `at`, itself left out.
-
-    Parameters
-    ----------
-    at : int array (n,)
-        Days, counted as in `task.day`.
-
-    Returns
-    -------
-    float32 array (n, n_items)
-    """
+    """How many steps held each item in the `days` days before each day of `at`, (n,); (n, n_items)."""
     day = int(task.day.min()) + np.arange(task.daily.shape[0])
     inside = (day < at[:, None]) & (day >= at[:, None] - days)
     return (sparse.csr_matrix(inside, dtype=np.float32) @ task.daily).toarray()
 
 
 def trend(task: SequenceTask, rows: np.ndarray, days: int, prior: float = 5.0) -> np.ndarray:
-    """How each item sold in the last `days` days before each row's day against its usual share.
+    """How each item sold in the `days` days before each row's day against its usual share; (n_rows, n_items).
 
-    Returns
-    -------
-    float32 array (n_rows, n_items)
-        log of (sales + prior) / (expected sales + prior): 0 is as usual, 0.7 is twice as much.
+    log of (sales + prior) / (expected sales + prior): 0 is as usual, 0.7 is twice as much.
     """
     at, back = np.unique(task.day[rows].astype(int), return_inverse=True)
     recent = recent_counts(task, at, days)

@@ -1,7 +1,8 @@
 """The LSTM recommender: steps as bags of item embeddings in, a score for every item out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Self
 
 import keras
@@ -14,50 +15,109 @@ from ecomlib.recommend.ranking import Recommender
 from ecomlib.recommend.task import SequenceTask
 
 Tensors = dict[str, tf.Tensor]
+Data = tuple[tf.data.Dataset, int]
+Callbacks = Sequence[keras.callbacks.Callback]
 
 
-class Network(keras.Model):
-    """The network of `NextItems`; its output is tied to the embedding of the items.
+def endless(
+    epoch: Callable[[np.random.Generator], Iterator[Batch]], seed: int, fixed: Mapping[str, int]
+) -> tf.data.Dataset:
+    """Batches of one epoch after the other; `fixed` names the axis that has one length in all batches."""
 
-    Parameters
-    ----------
-    settings : NextItems
-    task : SequenceTask
-        Its items give the first biases (their counts) and the vectors that items share (their side columns).
+    def forever() -> Iterator[Batch]:
+        rng = np.random.default_rng(seed)
+        while True:
+            yield from epoch(rng)
+
+    signature = {}
+    for name, array in next(epoch(np.random.default_rng(0))).items():
+        shape = [n if axis == fixed.get(name) else None for axis, n in enumerate(array.shape)]
+        signature[name] = tf.TensorSpec(shape, array.dtype)
+    return tf.data.Dataset.from_generator(forever, output_signature=signature).prefetch(2)
+
+
+class TiedNetwork(keras.Model):
+    """An LSTM over steps whose output is tied to the embedding of the items; `clicks` builds on it, too.
+
+    `n_context` numbers are read beside a step's vector, `n_beside` join the state at the output.
     """
 
-    def __init__(self, settings: "NextItems", task: SequenceTask):
+    def __init__(
+        self,
+        n_items: int,
+        units: int,
+        size: int,
+        dropout: float,
+        seed: int,
+        n_context: int,
+        n_beside: int = 0,
+    ):
         super().__init__()
-        units, size, seed, items = settings.units, settings.size, settings.seed, task.items
-        self.profile = settings.profile
-        self.n_past = n_past = len(settings.half_lives) + bool(settings.trend_days)
-        width = units + task.arrival.shape[1] + size * self.profile
         self.mean_loss = keras.metrics.Mean(name="loss")
         normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
-        self.items = self.add_weight(shape=(len(items), size), initializer=normal, name="items")
-        self.bias = self.add_weight(shape=(len(items),), initializer="zeros", name="bias")
+        self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
+        self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
         self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
-        self.lstm.build((None, None, size + task.context.shape[1]))
+        self.lstm.build((None, None, size + n_context))
         self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
-        self.out.build((None, width))
-        self.drop = keras.layers.Dropout(settings.dropout, seed=seed)
+        self.out.build((None, units + n_beside))
+        self.drop = keras.layers.Dropout(dropout, seed=seed)
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """What Keras resets at the start of each epoch."""
+        return [self.mean_loss]
+
+    def batch_loss(self, batch: Tensors, training: bool) -> tf.Tensor:
+        """Loss of one batch."""
+        raise NotImplementedError
+
+    def test_step(self, batch: Tensors) -> Tensors:
+        """The loss without dropout, on validation batches."""
+        self.mean_loss.update_state(self.batch_loss(batch, training=False))
+        return {"loss": self.mean_loss.result()}
+
+    def learn(
+        self, train: Data, epochs: int, callbacks: Callbacks = (), valid: Data | None = None
+    ) -> dict[str, list[float]]:
+        """Train, and return the losses; data are batches without end, and how many make an epoch."""
+        data, n_steps = train
+        valid_data, n_valid = valid or (None, None)
+        return self.fit(
+            data,
+            epochs=epochs,
+            steps_per_epoch=n_steps,
+            validation_data=valid_data,
+            validation_steps=n_valid,
+            verbose=0,
+            shuffle=False,
+            callbacks=list(callbacks),
+        ).history
+
+
+class Network(TiedNetwork):
+    """The network of `NextItems`; counts give the first biases, side columns the vectors that items share."""
+
+    def __init__(self, settings: "NextItems", task: SequenceTask):
+        size, items = settings.size, task.items
+        n_beside = task.arrival.shape[1] + size * settings.profile
+        n_context, n_past = task.context.shape[1], len(settings.half_lives) + bool(settings.trend_days)
+        super().__init__(
+            len(items), settings.units, size, settings.dropout, settings.seed, n_context, n_beside
+        )
+        self.profile, self.n_past = settings.profile, n_past
         self.side_ids, n_side = _side_ids(items)
         if n_side:
             self.side = self.add_weight(shape=(n_side, size), initializer="zeros", name="side")
         if n_past:
             self.past = keras.layers.Dense(n_past, kernel_initializer="zeros", bias_initializer="ones")
-            self.past.build((None, width))
+            self.past.build((None, settings.units + n_beside))
             self.past_item = self.add_weight(
                 shape=(len(items), n_past), initializer="zeros", name="past_item"
             )
         count = items["count"].to_numpy(float)
         self.bias.assign(np.log(np.maximum(count / count.sum(), 1e-9)))
         self.built = True
-
-    @property
-    def metrics(self) -> list[keras.Metric]:
-        """What Keras resets at the start of each epoch."""
-        return [self.mean_loss]
 
     def vectors(self) -> tf.Tensor:
         """Item vectors: own embedding plus those of its category, brand, department; (n_items, size)."""
@@ -67,10 +127,9 @@ class Network(keras.Model):
         return own + tf.reduce_sum(tf.gather(tf.convert_to_tensor(self.side), self.side_ids), axis=1)
 
     def states(self, batch: Tensors | Batch, vectors: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The customer's state before each target of a batch of `Batches.inputs`; (n_targets, width).
+        """The customer's state before each target; (n_targets, width).
 
-        Windows are filled from the left and padded on the right; only states of real steps are read
-        ("target"), so the padding cannot reach them.
+        Windows are padded on the right and only states of real steps are read, which no padding reaches.
         """
         n_windows, n_steps = batch["shape"][0], batch["shape"][1]
         n_cells, n_context = n_windows * n_steps, batch["context"].shape[1]
@@ -90,7 +149,7 @@ class Network(keras.Model):
     def logits(
         self, state: tf.Tensor, vectors: tf.Tensor, batch: Tensors | Batch, training: bool = False
     ) -> tf.Tensor:
-        """Scores of the columns of a batch of `Batches.outputs`; (n_targets, n_columns)."""
+        """Scores of a batch's columns; (n_targets, n_columns)."""
         z = self.drop(self.out(state), training=training)
         columns = batch.get("columns")
         logits = tf.matmul(z, _take(vectors, columns), transpose_b=True) + _take(self.bias, columns)
@@ -103,7 +162,7 @@ class Network(keras.Model):
         return logits
 
     def batch_loss(self, batch: Tensors, training: bool) -> tf.Tensor:
-        """The loss of a batch of `Batches.epoch`."""
+        """See `bag_loss`."""
         vectors = self.vectors()
         state = self.states(batch, vectors, training)
         return bag_loss(batch["right"], self.logits(state, vectors, batch, training), batch.get("log_pi"))
@@ -117,17 +176,13 @@ class Network(keras.Model):
         self.mean_loss.update_state(loss)
         return {"loss": self.mean_loss.result()}
 
-    def test_step(self, batch: Tensors) -> Tensors:
-        """The loss without dropout, on validation batches."""
-        self.mean_loss.update_state(self.batch_loss(batch, training=False))
-        return {"loss": self.mean_loss.result()}
-
 
 @dataclass
 class NextItems(Recommender):
     """An LSTM over bags of item embeddings; it answers the question that the task of `fit` asks.
 
-    For discovery the softmax runs over what the customer has not bought yet, else over all items.
+    For discovery the softmax runs over what the customer has not bought yet, else over all items. Source:
+    Hidasi & Karatzoglou (2018), CIKM (cross-entropy, tied embedding, negatives shared in the batch).
 
     Parameters
     ----------
@@ -148,12 +203,6 @@ class NextItems(Recommender):
         Windows of a batch; a window has up to 30 targets.
     seed : int
         Of embedding, output, dropout and order. The LSTM's own first weights come from Keras' global seed.
-
-    Notes
-    -----
-    Hidasi & Karatzoglou (2018), Recurrent neural networks with top-k gains, CIKM: cross-entropy, tied
-    embedding, negatives shared in the batch. Bengio & Senecal (2008), IEEE Transactions on Neural
-    Networks 19(4), section 3: the correction for drawn negatives.
     """
 
     units: int = 128
@@ -176,11 +225,7 @@ class NextItems(Recommender):
         return self
 
     def fit(
-        self,
-        task: SequenceTask,
-        part: str = "train",
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        watch: bool = False,
+        self, task: SequenceTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
     ) -> Self:
         """Train a new network on a part; returns the model itself, `history_` holds the losses.
 
@@ -188,39 +233,18 @@ class NextItems(Recommender):
         """
         network = self.build(task).network_
         network.compile(optimizer=keras.optimizers.Adam(self.learning_rate))
-        data, steps = self._data(task, part)
-        valid, valid_steps = self._data(task, "valid") if watch else (None, None)
-        self.history_ = network.fit(
-            data,
-            epochs=self.epochs,
-            steps_per_epoch=steps,
-            validation_data=valid,
-            validation_steps=valid_steps,
-            verbose=0,
-            shuffle=False,
-            callbacks=list(callbacks),
-        ).history
+        valid = self._data(task, "valid") if watch else None
+        self.history_ = network.learn(self._data(task, part), self.epochs, callbacks, valid)
         return self
 
     def _batches(self, task: SequenceTask) -> Batches:
         return Batches(task, self.half_lives, self.trend_days, self.profile, self.n_sampled)
 
-    def _data(self, task: SequenceTask, part: str) -> tuple[tf.data.Dataset, int]:
-        batches, cut = self._batches(task), cut_windows(task, task.targets(part))
-        rng = np.random.default_rng(self.seed)
-
-        def forever() -> Iterator[Batch]:
-            while True:
-                yield from batches.epoch(cut, self.batch_size, rng)
-
-        # The axis that has one length in all batches.
+    def _data(self, task: SequenceTask, part: str) -> Data:
+        cut = cut_windows(task, task.targets(part))
+        epoch = partial(self._batches(task).epoch, cut, self.batch_size)
         fixed = {"shape": 0, "right": 1, "context": 1, "arrival": 1, "past": 0}
-        signature = {}
-        for name, array in next(batches.epoch(cut, 1, np.random.default_rng(0))).items():
-            shape = [n if axis == fixed.get(name) else None for axis, n in enumerate(array.shape)]
-            signature[name] = tf.TensorSpec(shape, array.dtype)
-        data = tf.data.Dataset.from_generator(forever, output_signature=signature).prefetch(2)
-        return data, -(-len(cut.first) // self.batch_size)
+        return endless(epoch, self.seed, fixed), -(-len(cut.first) // self.batch_size)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         batches, vectors = self._batches(task.ask(self.question_)), self.network_.vectors()
@@ -235,15 +259,8 @@ class NextItems(Recommender):
 def bag_loss(right: tf.Tensor, logits: tf.Tensor, log_pi: tf.Tensor | None = None) -> tf.Tensor:
     """Cross-entropy of a softmax whose target is a set, averaged over the rows that have a target.
 
-    Each item of a set weighs the same. A negative that was drawn with chance pi stands for 1 / pi items
-    like it, so -log(pi) is added to its score (the logQ correction); with pi = 1 it is the full softmax.
-
-    Parameters
-    ----------
-    right : int tensor (n_pairs, 2)
-        Row and column of every right item.
-    logits : tensor (n_rows, n_columns)
-    log_pi : tensor (n_columns,), optional
+    Each item of a set weighs the same. `right` (n_pairs, 2) holds row and column of every right item in
+    `logits` (n_rows, n_columns); `log_pi` (n_columns,) corrects for drawn negatives, see `draw_columns`.
     """
     corrected = logits
     if log_pi is not None:

@@ -12,10 +12,7 @@ from ecomlib.shop import BadValue
 
 
 class Recommender:
-    """A model that scores every item: what all of them have in common.
-
-    Its settings come from `__init__`; `_learn(task, part)` learns what `_score(task, rows)` needs.
-    """
+    """A model that scores every item; `_learn(task, part)` learns what `_score(task, rows)` needs."""
 
     name: ClassVar[str]
 
@@ -35,24 +32,12 @@ class Recommender:
         return self._score(task, np.asarray(rows))
 
     def predict(self, task: SequenceTask, cutoffs: np.ndarray, k: int = 20, block: int = 1000) -> np.ndarray:
-        """Rank the whole catalogue for the step after each cutoff (the last step known).
+        """Rank the whole catalogue for the step after each cutoff: item columns, best first; (n_cutoffs, k).
 
-        Returns
-        -------
-        int array (n_cutoffs, k)
-            Columns of items, best first; k is at most the number of items. If the task asks for
-            discoveries, what the customer bought before comes after everything that is new.
-
-        Raises
-        ------
-        BadValue
-            When a score is NaN, as after a training that diverged.
-
-        Notes
-        -----
-        Every item is a candidate: a metric over a hundred sampled candidates can reverse the order of two
-        models (Krichene & Rendle 2020, On sampled metrics for item recommendation). Equal scores are put in
-        one random order, the same for every model.
+        If the task asks for discoveries, what the customer bought before comes last. Equal scores are put in
+        one random order, the same for every model. Every item is a candidate: a metric over a hundred sampled
+        ones can reverse the order of two models (Krichene & Rendle, 2020, KDD, On sampled metrics for item
+        recommendation).
         """
         order = np.random.default_rng(0).permutation(task.n_items)
         lists = [np.empty((0, min(k, task.n_items)), int)]
@@ -78,11 +63,6 @@ def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:
 
     Exact and fast: only the k blocks of columns with the largest maxima can hold a winner. 64 rows of 92,331
     columns take 0.03 s, with `tf.math.top_k` 0.23 s, with `np.argpartition` 0.39 s.
-
-    Examples
-    --------
-    >>> top_k(np.array([[0.1, 0.9, 0.5]]), 2)
-    array([[1, 2]])
     """
     n_rows, n_columns = scores.shape
     n_blocks = -(-n_columns // block)
@@ -106,14 +86,9 @@ def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:
 def best_items(states: np.ndarray, vectors: np.ndarray, k: int = 20, block: int = 64) -> np.ndarray:
     """The k items with the largest dot product with each customer's state, best first; (n_customers, k).
 
-    Exact. Blocks of customers are multiplied and searched side by side on the cores of the machine, so that
-    never more than a few blocks of scores are in memory.
-
-    Parameters
-    ----------
-    states : float32 array (n_customers, size)
-    vectors : float32 array (n_items, size)
-        For a model with a bias give every vector one number more, and every state a 1.
+    Blocks of customers are multiplied and searched side by side on the cores of the machine, so that never
+    more than a few blocks of scores are in memory. `states` (n_customers, size) and `vectors` (n_items, size)
+    are float32; for a model with a bias give every vector one number more, and every state a 1.
     """
     catalogue = vectors.T if len(states) <= block else np.ascontiguousarray(vectors.T)
 

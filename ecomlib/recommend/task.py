@@ -1,8 +1,8 @@
 """Shop in, recommendation task out: a customer's earlier trips are known, the next one is to be predicted.
 
-A step is what happened at one moment: the set of items a household bought on one day, or (in
-`ecomlib.clicks`) the one page a visitor opened. The *cutoff* is the row of the last step that is known, the
-target is the row after it; nothing that a target is scored with comes from itself or from a later step.
+A step is what happened at one moment: the set of items that a household bought on one day, or (in `clicks`)
+the one page that a visitor opened. The *cutoff* is the row of the last step that is known, the target is the
+row after it.
 """
 
 from dataclasses import dataclass, replace
@@ -16,41 +16,23 @@ from ecomlib.panels import monday_of
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 from ecomlib.split import Split
 
-HISTORY, TRAIN, VALID, TEST = (
-    0,
-    1,
-    2,
-    3,
-)  # HISTORY is in no part, as after the test
+HISTORY, TRAIN, VALID, TEST = range(4)  # HISTORY is in no part, as after the test
 PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}
 QUESTIONS = ("whole", "discovery")
-SIDE = {
-    "product_id": ("category", "brand", "department"),
-    "product_type": ("department",),
-    "category": ("department",),
-}
+SIDE = {"product_id": ["category", "brand", "department"]}
+SIDE |= {"product_type": ["department"], "category": ["department"]}
 
 
 @dataclass(frozen=True)
 class SequenceTask:
-    """Steps of many sequences, ready to be modelled.
+    """Steps of many sequences, sorted by sequence, then time.
 
-    Attributes
-    ----------
-    bags : csr_matrix (n_steps, n_items) of float32
-        1 where the step holds the item. Steps are sorted by sequence, then time.
-    who : int array (n_steps,)
-        The sequence (household or session) of each step, 0, 1, 2, ...
-    day : float array (n_steps,)
-        Days since a fixed Monday; the fraction is the time of day where it is known.
-    part : int8 array (n_steps,)
-        HISTORY, TRAIN, VALID or TEST: where the step may serve as a target.
-    items : DataFrame
-        One row per item, in column order: item, count (training steps that hold it), side columns.
-    names : array (n_sequences,)
-        The customer or session id of each sequence.
-    question : "whole" or "discovery"
-        Whether everything on the next step is asked for, or only what is new to the customer.
+    `bags` (n_steps, n_items) holds a 1 where the step holds the item. Arrays (n_steps,): `who`, the number of
+    the household or session; `day`, days since a fixed Monday (the fraction is the time of day, where it is
+    known); `part`, HISTORY, TRAIN, VALID or TEST: where the step may be a target. `items` has a row per
+    column of `bags`: item, count (training steps that hold it), side columns. `names` (n_sequences,) are the
+    customers' or sessions' ids. `question`: "whole" asks for everything on the next step, "discovery" only
+    for what is new to the customer.
     """
 
     bags: sparse.csr_matrix
@@ -108,10 +90,7 @@ class SequenceTask:
 
     @cached_property
     def context(self) -> np.ndarray:
-        """What is known of each step besides its items; float32 (n_steps, 9).
-
-        log(1 + days since the step before), log(1 + number of items), and the weekday as seven 0/1 columns.
-        """
+        """Gap to the step before (log of 1 + days), size (log of 1 + items), weekday as 0/1; (n_steps, 9)."""
         gap = np.diff(self.day, prepend=self.day[:1])
         gap[self.start == np.arange(len(gap))] = 0
         size = np.diff(self.bags.indptr)
@@ -142,10 +121,6 @@ def task(shop: Shop, split: Split, level: str = "product_type", min_count: int =
         "product_id", or a column of `shop.products`: the grain at which products are recommended.
     min_count : int
         Items on fewer training trips than this are left out.
-
-    Raises
-    ------
-    MissingColumn, TooShort, BadValue
     """
     when = shop.orders["timestamp"]
     days = (when.dt.normalize() - monday_of(when.min())).dt.days
@@ -165,26 +140,22 @@ def task(shop: Shop, split: Split, level: str = "product_type", min_count: int =
 
 def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
     """Build a task from lines with columns who, day, item, part (one line per item of a step)."""
-    counts = lines.loc[lines["part"] == TRAIN, "item"].value_counts()
+    counts = lines.loc[lines["part"] == TRAIN, "item"].value_counts().sort_index()
     counts = counts[counts >= min_count]
     if len(counts) < 2:
         raise TooShort(
             f"items: {len(counts)} occur on {min_count} training steps or more; two are needed. "
             f"Lower min_count or give more history."
         )
-    counts = counts.sort_index()
-    column = pd.Index(counts.index).get_indexer(lines["item"])
-    known = column >= 0
     who, names = pd.factorize(lines["who"], sort=True)
     order = np.lexsort((lines["day"], who))
     who, day, part = who[order], lines["day"].to_numpy()[order], lines["part"].to_numpy()[order]
     new = np.r_[True, (who[1:] != who[:-1]) | (day[1:] != day[:-1])]
-    step, column, known = np.cumsum(new) - 1, column[order], known[order]
-    bags = sparse.csr_matrix(
-        (np.ones(known.sum(), np.float32), (step[known], column[known])), (step[-1] + 1, len(counts))
-    )
+    step, column = np.cumsum(new) - 1, counts.index.get_indexer(lines["item"])[order]
+    cells = step[column >= 0], column[column >= 0]
+    bags = sparse.csr_matrix((np.ones(len(cells[0]), np.float32), cells), (step[-1] + 1, len(counts)))
     bags.sort_indices()
-    items = pd.DataFrame({"item": counts.index, "count": counts.to_numpy()})
+    items = counts.rename_axis("item").reset_index(name="count")
     day, part = day[new].astype(float), part[new].astype(np.int8)
     return SequenceTask(bags, who[new], day, part, items, np.asarray(names))
 
@@ -220,22 +191,8 @@ def _with_side(task: SequenceTask, shop: Shop, level: str) -> SequenceTask:
 def with_today(task: SequenceTask, day: float | None = None) -> tuple[SequenceTask, np.ndarray]:
     """Give every sequence one more, empty step: the moment at which its customer is served.
 
-    Parameters
-    ----------
-    day : float, optional
-        Days since the task's first Monday. Default: the day after the last step.
-
-    Returns
-    -------
-    SequenceTask
-        The same vocabulary; the new steps are the last of each sequence.
-    cutoffs : int array (n_sequences,)
-        The step before each new one: what `predict` is asked with.
-
-    Raises
-    ------
-    BadValue
-        When `day` is not after the last step.
+    `day` counts from the task's first Monday; the default is the day after the last step. Returns the longer
+    task, and the step before each new one, (n_sequences,): the cutoffs that `predict` is asked with.
     """
     day = np.floor(task.day.max()) + 1 if day is None else day
     if day <= task.day.max():
