@@ -9,7 +9,6 @@ from scipy import sparse
 
 from ecomlib.clicks.task import ClickModel, places
 from ecomlib.recommend import baselines
-from ecomlib.recommend.baselines import keep_largest
 from ecomlib.recommend.history import look_back, sequence_counts
 from ecomlib.recommend.task import SequenceTask
 
@@ -24,20 +23,11 @@ class Markov(ClickModel, baselines.Markov):
 
 @dataclass
 class SessionKNN(ClickModel):
-    """Session-based nearest neighbours: what similar recent sessions looked at.
+    """What similar recent sessions looked at: the `k` most similar ones by cosine vote.
 
-    Parameters
-    ----------
-    k : int
-        Most similar sessions (cosine) that vote.
-    fade : float
-        The running session's items weigh `fade` times less for each step further back.
-    recent : int
-        Each item brings in its latest training sessions, so many of them.
-
-    Notes
-    -----
-    Ludewig & Jannach (2018), Evaluation of session-based recommendation algorithms, section 3.2.
+    The running session's items weigh `fade` times less for each step further back. Each item brings in its
+    `recent` latest training sessions. Source: Ludewig & Jannach (2018), Evaluation of session-based
+    recommendation algorithms, section 3.2.
     """
 
     k: int = 100
@@ -50,17 +40,17 @@ class SessionKNN(ClickModel):
         length = np.maximum(np.diff(sessions.indptr), 1)
         lately = sessions.T.tocsr()
         lately.data = lately.indices.astype(np.float64) + 1  # sessions are numbered by time
-        lately = keep_largest(lately, self.recent)
+        lately = baselines.keep_largest(lately, self.recent)
         lately.data = (1 / np.sqrt(length[lately.indices])).astype(np.float32)
         self.sessions_, self.lately_ = sessions, lately
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        near = keep_largest(sparse.csr_matrix(running(task, rows, self.fade) @ self.lately_), self.k)
-        return (near @ self.sessions_).toarray()
+        alike = sparse.csr_matrix(running(task, rows, self.fade) @ self.lately_)
+        return (baselines.keep_largest(alike, self.k) @ self.sessions_).toarray()
 
 
 def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_matrix:
-    """The running session before each row: its items, each step further back weighing `fade` times less.
+    """The session before each row, each step further back weighing `fade` times less; (n_rows, n_items).
 
     A row is the step after the cutoff, so the session is that of the step before the row.
     """

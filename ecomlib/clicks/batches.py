@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecomlib.recommend.batches import Batch, draw_columns
 from ecomlib.recommend.task import SequenceTask
 
 LENGTHS = np.array([1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20])  # sessions are padded to one of these
 BLOCK = 30  # batches that are shuffled together; the blocks themselves follow in time
+Group = tuple[np.ndarray, np.ndarray, int]
 
 
 def grid(first: np.ndarray, length: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,19 +22,26 @@ def grid(first: np.ndarray, length: np.ndarray, n_steps: int) -> tuple[np.ndarra
 
 @dataclass(frozen=True)
 class ClickBatches:
-    """Batches of a task's sessions, with drawn negatives; the settings are those of `NextClick`."""
+    """Batches of a task's sessions, with drawn negatives; the settings are those of `NextClick`.
+
+    A batch is a dict of arrays. "columns", "log_pi" (n_columns,): see `draw_columns`. "x" (n, n_steps): place
+    among the columns of each item read. "pause" (n, n_steps, 1). "real" (n_real,): cells of the grid that
+    hold a click. "right" (n_real,): column of the next item. "pair", "times": see `pairs`.
+    """
 
     task: SequenceTask
     n_sampled: int
     power: float
 
-    def groups(
-        self, rows: np.ndarray, n_targets: int, rng: np.random.Generator
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    def epoch(self, rows: np.ndarray, n_targets: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """One batch for each of the groups."""
+        for group in self.groups(rows, n_targets, rng):
+            yield self.batch(*group, rng)
+
+    def groups(self, rows: np.ndarray, n_targets: int, rng: np.random.Generator) -> Iterator[Group]:
         """Sessions of like length, about `n_targets` targets together, old sessions first.
 
-        Yields first row and number of clicks to read of each session, and the steps they are padded to.
-        How many groups there are does not depend on `rng`.
+        A group is each session's first row and number of clicks to read, and the steps they are padded to.
         """
         first, length = np.unique(self.task.start[rows], return_counts=True)
         read = np.minimum(length, LENGTHS[-1])
@@ -49,38 +58,20 @@ class ClickBatches:
             for i in rng.permutation(len(groups)):
                 yield groups[i]
 
-    def batch(
-        self, first: np.ndarray, length: np.ndarray, n_steps: int, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        """Training batch: each of `length` clicks from `first` on is read, and the one after it predicted.
-
-        A column that came by chance stands for 1 / pi items like it, so -log(pi) is added to its score (the
-        logQ correction: Bengio & Senecal, 2008, IEEE Transactions on Neural Networks 19(4), section 3).
-        A row's own session is there for certain: its items have pi = 1.
-
-        Returns
-        -------
-        dict of arrays
-            columns, log_pi (n_columns,): items of the softmax, log of the chance of each to be among them;
-            x (n, n_steps): place of each item read among the columns; pause (n, n_steps, 1); real (n_real,):
-            cells that hold a click; right (n_real,): column of the next item; pair (n_pairs, 2), times
-            (n_pairs,): see `pairs`.
-        """
+    def batch(self, first: np.ndarray, length: np.ndarray, n_steps: int, rng: np.random.Generator) -> Batch:
+        """Training batch: each of `length` clicks from `first` on is read, and the one after it predicted."""
         at, real = grid(first, length, n_steps)
-        item, count = self.task.bags.indices, self.task.items["count"].to_numpy(float)
+        item = self.task.bags.indices
         x, right = item[at], item[at + 1]
         # A session's items are read and predicted, but one event each: its first click, then each next one.
         held, n_held = np.concatenate([x[real], right[real]]), real.sum() + len(first)
-        share, draw = count / count.sum(), count**self.power / (count**self.power).sum()
-        drawn = np.searchsorted(np.cumsum(draw), rng.random(self.n_sampled))
-        columns = np.union1d(held, drawn.clip(max=self.task.n_items - 1))
-        missed = np.log1p(-share[columns]) * n_held + np.log1p(-draw[columns]) * self.n_sampled
+        columns, log_pi = draw_columns(self.task, held, n_held, self.n_sampled, self.power, rng)
         place = np.zeros(self.task.n_items, np.int32)
         place[columns] = np.arange(len(columns))
         pair, times = pairs(real, place[np.column_stack([x[:, 0], right])], len(columns))
         return {
-            "columns": columns.astype(np.int32),
-            "log_pi": np.log(-np.expm1(missed)).astype(np.float32),
+            "columns": columns,
+            "log_pi": log_pi,
             "x": place[x],
             "pause": self.task.pause[at],
             "real": np.flatnonzero(real).astype(np.int32),
@@ -91,7 +82,10 @@ class ClickBatches:
 
 
 def pairs(real: np.ndarray, column: np.ndarray, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every (row, column) of a session's own items, once, and log(1 + 20 times seen up to the row)."""
+    """Every (row, column) of a session's own items, once, and log(1 + 20 times seen up to the row).
+
+    A row's own session is there for certain: these items have pi = 1.
+    """
     row = np.cumsum(real.ravel()).reshape(real.shape) - 1
     here = np.column_stack([np.ones(len(real), bool), real])  # one click more than is read
     session, now, other = np.nonzero(real[:, :, None] & here[:, None, :])

@@ -10,24 +10,13 @@ from ecomlib.clicks.task import places
 from ecomlib.recommend.task import SequenceTask
 from ecomlib.results import advise, score_table
 
-HEADLINE = "recall@20"
 DRAWN = 20_000_000  # weights of sessions that are in memory at once: a file may hold a million sessions
 
 
 def draws(
     task: SequenceTask, lists: np.ndarray, part: str = "test", n: int = 1000, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Both metrics on the data (entry 0) and on n bootstrap samples of whole sessions.
-
-    Parameters
-    ----------
-    lists : int array (n_cutoffs, 20)
-        Ranked items after each of `task.cutoffs(part)`.
-
-    Returns
-    -------
-    dict of metric to array (1 + n,)
-    """
+    """Both metrics on the data (entry 0) and on n draws of whole sessions; `lists` are (n_cutoffs, 20)."""
     cutoffs = task.cutoffs(part)
     place = places(task, lists, cutoffs)
     names, session = np.unique(task.who[cutoffs], return_inverse=True)
@@ -44,22 +33,11 @@ def draws(
 def evaluate(
     task: SequenceTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Score the ranked lists of several models.
-
-    Parameters
-    ----------
-    forecasts : dict of name to int array (n_cutoffs, 20)
-        From `predict`, for `task.cutoffs(part)`; from the simplest model to the most complex.
-
-    Returns
-    -------
-    DataFrame
-        Columns model, metric, value, low, high; see `ecomlib.results.score_table`.
-    """
+    """Score several models' lists, from simple to complex: columns model, metric, value, low, high."""
     found = {name: draws(task, lists, part, n, seed) for name, lists in forecasts.items()}
-    return score_table(found, HEADLINE, smaller_is_better=False)
+    return score_table(found, "recall@20", smaller_is_better=False)
 
 
 def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model to use: the simplest that is level with the best."""
-    return advise(table, HEADLINE, smaller_is_better=False)
+    """Say in one sentence which model of a table of `evaluate` to use."""
+    return advise(table, "recall@20", smaller_is_better=False)

@@ -1,10 +1,8 @@
-"""The next-item LSTM for click files with tens of thousands of items, and its mix with session-kNN.
+"""The next-item LSTM for click files with tens of thousands of items, and its mix with session-kNN."""
 
-It is trained in steps that touch only the rows of the embedding that a batch needs.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Self
 
 import keras
@@ -14,52 +12,32 @@ import tensorflow as tf
 from ecomlib.clicks.baselines import SessionKNN
 from ecomlib.clicks.batches import LENGTHS, ClickBatches, grid
 from ecomlib.clicks.task import ClickModel, until_test
+from ecomlib.recommend.model import Callbacks, Data, Tensors, TiedNetwork, endless
 from ecomlib.recommend.task import SequenceTask
 
-INT = {"columns": (None,), "x": (None, None), "real": (None,), "right": (None,), "pair": (None, 2)}
-FLOAT = {"log_pi": (None,), "pause": (None, None, 1), "times": (None,)}
-SIGNATURE = {name: tf.TensorSpec(shape, tf.int32) for name, shape in INT.items()}
-SIGNATURE |= {name: tf.TensorSpec(shape, tf.float32) for name, shape in FLOAT.items()}
-Callbacks = Sequence[keras.callbacks.Callback]
 RATES = (0.1, 0.05)  # Adagrad's, of the embedding and of the biases
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class ClickNetwork(keras.Model):
-    """The LSTM; its output is tied to the embedding, and knows what the session held before.
+class ClickNetwork(TiedNetwork):
+    """The network of `NextClick`; its output knows what the session held before."""
 
-    See `NextClick` for the parameters and sources.
-    """
-
-    def __init__(self, n_items: int, units: int, size: int, dropout: float, scale: float, seed: int):
-        super().__init__()
-        self.scale, self.mean_loss = scale, keras.metrics.Mean(name="loss")
-        normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
-        self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
-        self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
-        self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
-        self.lstm.build((None, None, size + 1))
-        self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
-        self.out.build((None, units))
+    def __init__(self, settings: "NextClick", n_items: int):
+        units, size = settings.units, settings.size
+        super().__init__(n_items, units, size, settings.dropout, settings.seed, n_context=1)
+        self.scale = settings.scale
         self.again = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")
         self.again.build((None, units))
-        self.drop = keras.layers.Dropout(dropout, seed=seed)
         self.small = [w for layer in (self.lstm, self.out, self.again) for w in layer.trainable_weights]
         self.squares = [tf.Variable(tf.fill((n_items, size), 1e-7)), tf.Variable(tf.fill((n_items,), 1e-6))]
         self.built = True
         self.compile(optimizer=keras.optimizers.Adam(4e-3), jit_compile=False)
         self.optimizer.build(self.small)
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """What Keras resets at the start of each epoch."""
-        return [self.mean_loss]
-
     def states(self, x: tf.Tensor, pause: tf.Tensor, real: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The state after each real click of a grid of sessions x steps; (n_real, units).
 
-        Sessions are padded on the right, so that no real state has read any padding, and each session is a
-        row of its own: the LSTM starts it with an empty memory.
+        Sessions are padded on the right, so that no real state has read any padding.
         """
         h = self.lstm(tf.concat([self.drop(x, training=training), pause], 2), training=training)
         return tf.gather(tf.reshape(h, [-1, h.shape[-1]]), real)
@@ -69,22 +47,27 @@ class ClickNetwork(keras.Model):
         z = self.scale * tf.math.l2_normalize(self.drop(self.out(h), training=training), 1)
         return tf.matmul(z, items, transpose_b=True) + bias
 
-    def batch_loss(self, batch: dict[str, tf.Tensor], rows: Sequence[tf.Tensor], training: bool) -> tf.Tensor:
-        """Cross-entropy of a batch of `ClickBatches`; `rows` are the embeddings and biases of its columns."""
-        items, pair, log_pi = tf.math.l2_normalize(rows[0], 1), batch["pair"], batch["log_pi"]
+    def rows(self, columns: tf.Tensor) -> list[tf.Tensor]:
+        """Vectors and biases of some items."""
+        return [tf.gather(table.value, columns) for table in (self.items, self.bias)]
+
+    def batch_loss(self, batch: Tensors, training: bool, rows: Sequence[tf.Tensor] = ()) -> tf.Tensor:
+        """Cross-entropy of a batch of `ClickBatches`; `rows` are those of its columns."""
+        vectors, bias = rows or self.rows(batch["columns"])
+        items, pair, log_pi = tf.math.l2_normalize(vectors, 1), batch["pair"], batch["log_pi"]
         state = self.states(tf.gather(items, batch["x"]), batch["pause"], batch["real"], training)
-        logits = self.logits(state, items, rows[1] - log_pi, training)
+        logits = self.logits(state, items, bias - log_pi, training)
         held = tf.gather(self.again(state)[:, 0], pair[:, 0]) * batch["times"]
         logits = tf.tensor_scatter_nd_add(logits, pair, held + tf.gather(log_pi, pair[:, 1]))
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["right"], logits))
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step; Adagrad moves the items (rare ones take larger steps), Adam the rest."""
+    def train_step(self, batch: Tensors) -> Tensors:
+        """One step; Adagrad moves the batch's items (rare ones take larger steps), Adam the rest."""
         columns, tables = batch["columns"], (self.items.value, self.bias.value)
-        rows = [tf.gather(table, columns) for table in tables]
+        rows = self.rows(columns)
         with tf.GradientTape() as tape:
             tape.watch(rows)
-            loss = self.batch_loss(batch, rows, training=True)
+            loss = self.batch_loss(batch, True, rows)
         *gradients, d_small = tape.gradient(loss, [*rows, [w.value for w in self.small]])
         self.optimizer.apply(d_small, self.small)
         for table, squares, gradient, rate in zip(tables, self.squares, gradients, RATES, strict=True):
@@ -94,16 +77,13 @@ class ClickNetwork(keras.Model):
         self.mean_loss.update_state(loss)
         return {"loss": self.mean_loss.result()}
 
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The loss without dropout, on validation batches."""
-        rows = [tf.gather(table.value, batch["columns"]) for table in (self.items, self.bias)]
-        self.mean_loss.update_state(self.batch_loss(batch, rows, training=False))
-        return {"loss": self.mean_loss.result()}
-
 
 @dataclass
 class NextClick(ClickModel):
     """An LSTM over the clicks of a session that predicts the next one.
+
+    Sources: as `recommend.NextItems`; Gupta et al. (2019), NISER (cosines against the bias to popular items);
+    Duchi, Hazan & Singer (2011), JMLR 12 (Adagrad).
 
     Parameters
     ----------
@@ -115,13 +95,6 @@ class NextClick(ClickModel):
         Scores are cosines times this.
     n_sampled, power : int, float
         Negatives drawn for each batch, with chance count ** power; the items of its sessions besides.
-    epochs, seed : int
-
-    Notes
-    -----
-    Hidasi & Karatzoglou (2018), Recurrent neural networks with top-k gains, CIKM: negatives shared in the
-    batch, tied embedding. Gupta et al. (2019), NISER: cosines against the bias to popular items.
-    Duchi, Hazan & Singer (2011), JMLR 12, Adagrad: rare items take larger steps.
     """
 
     units: int = 100
@@ -143,43 +116,22 @@ class NextClick(ClickModel):
         """
         keras.utils.set_random_seed(self.seed)
         self.items_ = task.items["item"]
-        self.network_ = ClickNetwork(task.n_items, self.units, self.size, self.dropout, self.scale, self.seed)
+        self.network_ = ClickNetwork(self, task.n_items)
         self.n_targets_ = int(np.clip(len(task.cutoffs(part)) // 50, 64, 1024))  # of a batch
-        self.history_ = self._train(task, part, self.epochs, callbacks, watch)
+        valid = self._data(task, "valid") if watch else None
+        self.history_ = self.network_.learn(self._data(task, part), self.epochs, callbacks, valid)
         return self
 
     def partial_fit(self, task: SequenceTask, part: str = "valid") -> Self:
         """Go on learning, for one epoch, from the sessions of another part; returns the model itself."""
-        self._train(task, part, 1)
+        self.network_.learn(self._data(task, part), 1)
         return self
 
-    def _train(
-        self, task: SequenceTask, part: str, epochs: int, callbacks: Callbacks = (), watch: bool = False
-    ) -> dict[str, list[float]]:
-        data, steps = self._data(task, part)
-        valid, valid_steps = self._data(task, "valid") if watch else (None, None)
-        return self.network_.fit(
-            data,
-            epochs=epochs,
-            steps_per_epoch=steps,
-            validation_data=valid,
-            validation_steps=valid_steps,
-            verbose=0,
-            shuffle=False,
-            callbacks=list(callbacks),
-        ).history
-
-    def _data(self, task: SequenceTask, part: str) -> tuple[tf.data.Dataset, int]:
+    def _data(self, task: SequenceTask, part: str) -> Data:
         batches, rows = ClickBatches(task, self.n_sampled, self.power), task.targets(part)
-
-        def forever() -> Iterator[dict[str, np.ndarray]]:
-            rng = np.random.default_rng(self.seed)
-            while True:
-                for group in batches.groups(rows, self.n_targets_, rng):
-                    yield batches.batch(*group, rng)
-
-        steps = sum(1 for _ in batches.groups(rows, self.n_targets_, np.random.default_rng(0)))
-        return tf.data.Dataset.from_generator(forever, output_signature=SIGNATURE).prefetch(4), steps
+        n_batches = sum(1 for _ in batches.groups(rows, self.n_targets_, np.random.default_rng(0)))
+        epoch = partial(batches.epoch, rows, self.n_targets_)
+        return endless(epoch, self.seed, fixed={"pair": 1, "pause": 2}), n_batches
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         network, item = self.network_, task.bags.indices
@@ -229,13 +181,7 @@ class Mix(ClickModel):
 
 
 def mixed(weight: float, scores: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Mix the softmax of a network's scores and the shares of neighbours' votes; (n_rows, n_items).
-
-    Examples
-    --------
-    >>> mixed(0.25, np.zeros((1, 2)), np.array([[1.0, 3.0]]))
-    array([[0.3125, 0.6875]])
-    """
+    """Mix the softmax of a network's scores and the shares of neighbours' votes; (n_rows, n_items)."""
     share = np.exp(scores - scores.max(axis=1, keepdims=True))
     share *= weight / share.sum(axis=1, keepdims=True)
     votes = np.maximum(votes, 0)

@@ -1,13 +1,11 @@
 """Read click files in four layouts, by path; nothing is ever downloaded.
 
-============  ==============================================================================================
-retailrocket  `events.csv`: timestamp (ms), visitorid, event, itemid, transactionid; visits are cut after
-              30 idle minutes
-yoochoose     `yoochoose-clicks.dat`, no header: session, timestamp (ISO, Z), item, category
-diginetica    `train-item-views.csv`, semicolons: sessionId;userId;itemId;timeframe (ms in session);eventdate
-course        `events.csv`: session_id, timestamp, product_id, and any further columns; without session_id a
-              customer_id, whose visits are cut after 30 idle minutes
-============  ==============================================================================================
+Where a file names visitors and no sessions, visits are cut after 30 idle minutes.
+
+- retailrocket: `events.csv`, timestamp (ms), visitorid, event, itemid, transactionid
+- yoochoose: `yoochoose-clicks.dat`, no header, session, timestamp (ISO, Z), item, category
+- diginetica: `train-item-views.csv`, sessionId;userId;itemId;timeframe (ms in session);eventdate
+- course: `events.csv`, timestamp, product_id, session_id or customer_id, and any further columns
 """
 
 from pathlib import Path
@@ -24,6 +22,7 @@ LAYOUTS = {  # the file's columns and our names; "clock" is in milliseconds sinc
     "course": {"timestamp": "timestamp", "product_id": "item"},
 }
 OPTIONAL = {"course": {"session_id": "session", "customer_id": "visitor", "event": "event"}}
+SIGNS = {"visitorid": "retailrocket", "sessionId;": "diginetica", "product_id": "course"}  # in line 1
 FORMATS = tuple(LAYOUTS)
 
 
@@ -41,13 +40,7 @@ def read_clicks(path: str | Path, format: str | None = None) -> tuple[pd.DataFra
     clicks : DataFrame
         Columns session, timestamp (naive, as in the file), item; ids are texts, as in the file.
     left_out : dict of str to int
-        Why clicks were left out, and how many: "without a product", "without a session", or "without a
-        visitor" (guests, where sessions are cut from each visitor's clicks).
-
-    Raises
-    ------
-    ShopError
-        One sentence that names what is wrong with the file and how to put it right.
+        Why clicks were left out, and how many: without a product, session or visitor (a guest).
     """
     path = Path(path)
     if not path.is_file():
@@ -81,17 +74,11 @@ def read_clicks(path: str | Path, format: str | None = None) -> tuple[pd.DataFra
 def _guess(path: Path) -> str:
     """Tell the layout of a click file by its first line."""
     with open(path, encoding="utf-8-sig") as file:
-        first = file.readline()
-    for sign, format in {
-        "visitorid": "retailrocket",
-        "sessionId;": "diginetica",
-        "product_id": "course",
-    }.items():
-        if sign in first:
-            return format
-    if first.count(",") == 3 and first.strip()[:1].isdigit():
-        return "yoochoose"
-    raise BadValue(f"{path.name}: the first line {first.strip()[:60]!r} fits no known layout; give --format.")
+        first = file.readline().strip()
+    found = [format for sign, format in SIGNS.items() if sign in first]
+    if not found and not (first.count(",") == 3 and first[:1].isdigit()):
+        raise BadValue(f"{path.name}: the first line {first[:60]!r} fits no known layout; give --format.")
+    return found[0] if found else "yoochoose"
 
 
 def _table(path: Path, format: str) -> pd.DataFrame:
@@ -125,7 +112,8 @@ def _moments(table: pd.DataFrame, path: Path) -> pd.Series:
     codes, distinct = pd.factorize(table["timestamp"], use_na_sentinel=False)
     moments = pd.to_datetime(pd.Series(distinct), errors="coerce", utc=True, format="ISO8601")
     moments = pd.Series(moments.dt.tz_localize(None).to_numpy()[codes], index=table.index)
-    _refuse(moments, table["timestamp"], path, "date and time; write it like 2024-05-01T09:30:00Z")
+    wish = "date and time; write it like 2024-05-01T09:30:00Z"
+    moments = _checked(moments, table["timestamp"], path, wish)
     if "later" in table.columns:
         moments += pd.to_timedelta(_numbers(table["later"], path), unit="ms")
     return moments
@@ -133,36 +121,20 @@ def _moments(table: pd.DataFrame, path: Path) -> pd.Series:
 
 def _numbers(column: pd.Series, path: Path) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
-    _refuse(numbers, column, path, "number of milliseconds; write a whole number")
-    return numbers
+    return _checked(numbers, column, path, "number of milliseconds; write a whole number")
 
 
-def _refuse(values: pd.Series, column: pd.Series, path: Path, wish: str) -> None:
-    bad = values.isna().to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        raise BadValue(f"{path.name}: {column.iloc[row]!r} in line {column.index[row]} is no {wish}.")
+def _checked(values: pd.Series, column: pd.Series, path: Path, wish: str) -> pd.Series:
+    bad = column[values.isna()]
+    if len(bad):
+        raise BadValue(f"{path.name}: {bad.iloc[0]!r} in line {bad.index[0]} is no {wish}.")
+    return values
 
 
 def cut_sessions(clicks: pd.DataFrame, idle: pd.Timedelta = IDLE) -> pd.DataFrame:
     """Cut each visitor's clicks into sessions: a new one begins after more than `idle` without a click.
 
-    Parameters
-    ----------
-    clicks : DataFrame
-        Columns visitor, timestamp, item.
-
-    Returns
-    -------
-    DataFrame
-        Columns session (1, 2, ...), timestamp, item; sorted by visitor and time.
-
-    Examples
-    --------
-    >>> clicks = pd.DataFrame({"visitor": 7, "item": [1, 2, 3],
-    ...     "timestamp": pd.to_datetime(["2024-05-01 09:00", "2024-05-01 09:30", "2024-05-01 12:00"])})
-    >>> cut_sessions(clicks)["session"].tolist()
-    [1, 1, 2]
+    Columns visitor, timestamp, item in; session (1, 2, ...), timestamp, item out, sorted by visitor and time.
     """
     clicks = clicks.sort_values(["visitor", "timestamp"], kind="stable")
     other = clicks["visitor"].ne(clicks["visitor"].shift())

@@ -19,7 +19,7 @@ def task(events: pd.DataFrame, split: Split, min_count: int = 5, max_length: int
 
     Clicks on the item just seen are dropped; then items clicked fewer than `min_count` times in training and
     sessions of one click, again and again until nothing changes. So what training never saw is dropped
-    from the later parts: it cannot be recommended.
+    from the later parts: it cannot be recommended. Sessions are numbered by the time at which they begin.
 
     Parameters
     ----------
@@ -29,18 +29,6 @@ def task(events: pd.DataFrame, split: Split, min_count: int = 5, max_length: int
         Such as `Split.last(test="7D", valid="7D")`.
     max_length : int
         Only the last clicks of longer sessions are kept.
-
-    Returns
-    -------
-    SequenceTask
-        One step per click. Sessions are numbered by the time at which they begin.
-
-    Raises
-    ------
-    BadValue
-        When a session, time or item is missing.
-    TooShort
-        When a part has nothing to predict.
     """
     if n := int(events[["session", "timestamp", "item"]].isna().any(axis=1).sum()):
         raise BadValue(f"events: {n:,} clicks lack a session, a timestamp or an item; drop them.")
@@ -66,9 +54,7 @@ def task(events: pd.DataFrame, split: Split, min_count: int = 5, max_length: int
     order = order[np.lexsort((order, session[order], begin[order]))]
     new = np.r_[True, np.diff(session[order]) != 0]
     column, catalogue = pd.factorize(events["item"].to_numpy()[order], sort=True)
-    bags = sparse.csr_matrix(
-        (np.ones(len(order), np.float32), column, np.arange(len(order) + 1)), (len(order), len(catalogue))
-    )
+    bags = sparse.csr_matrix((np.ones(len(order), np.float32), column, np.arange(len(order) + 1)))
     day = (stamp[order] - MONDAY) / np.timedelta64(1, "D")
     count = np.bincount(column[part[order] == TRAIN], minlength=len(catalogue))
     items = pd.DataFrame({"item": catalogue, "count": count})
@@ -93,36 +79,22 @@ def _clean(
 
 def until_test(task: SequenceTask) -> SequenceTask:
     """Join validation to training, for a last fit once everything has been chosen."""
-    part = np.where(task.part == VALID, TRAIN, task.part).astype(np.int8)
-    known = replace(task, part=part)
+    known = replace(task, part=np.where(task.part == VALID, TRAIN, task.part).astype(np.int8))
     return replace(known, items=task.items.assign(count=known.counts("train").astype(int)))
 
 
 class ClickModel(Recommender):
-    """A model of the next click. It leaves out the item just seen: no session holds an item twice running."""
+    """A model of the next click. The item just seen scores minus infinity: no session repeats it at once."""
 
     def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        """Score every item for the click at each row, by those before it; (n_rows, n_items).
-
-        A row is a cutoff + 1, and need not exist yet. The item just seen scores minus infinity.
-        """
+        """Score every item for the click at each row, a cutoff + 1, which need not exist yet."""
         scores = np.array(super().scores(task, rows), np.float32)
         scores[np.arange(len(scores)), task.bags.indices[np.asarray(rows) - 1]] = -np.inf
         return scores
 
 
 def places(task: SequenceTask, lists: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-    """Place of the item clicked next in each list, 1 is best; infinity where the list lacks it.
-
-    Parameters
-    ----------
-    lists : int array (n_cutoffs, k)
-    cutoffs : int array (n_cutoffs,)
-
-    Returns
-    -------
-    float array (n_cutoffs,)
-    """
+    """Place of the item clicked next in the list of each cutoff, 1 is best; infinity where it is missing."""
     right = task.bags.indices[np.asarray(cutoffs) + 1]
     hits = lists == right[:, None]
     return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1.0, np.inf)
