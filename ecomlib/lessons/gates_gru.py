@@ -32,11 +32,6 @@ def gru_forward(
     cache : dict
         x, h, the gates z, r, g, the candidate's recurrent part and mask, steps first, and the weights.
 
-    Raises
-    ------
-    ecomlib.gates.ShapeError
-        When an array does not fit the others.
-
     Examples
     --------
     >>> from ecomlib.gates import init_weights

@@ -290,8 +290,6 @@ def unseen_accuracy(kind: str, x: np.ndarray, y: np.ndarray, weights: Weights, h
     return float(balanced_accuracy_score(y.ravel(), yes.ravel()))
 
 
-# ------------------------------------------------------------------------------------ the two experiments
-
 STARTS = ("rnn", "gru", "lstm, forget bias 1", "lstm, forget bias 3", "lstm, chrono")
 
 
@@ -307,11 +305,8 @@ def coupon_accuracy(
         Days to remember.
     spend : (array, array)
         Of the households to train on and of those to test on, from `split_households`.
-    seed : int
-    rate : float
-        Of Adam.
-    updates : int
-        Batches.
+    seed, rate, updates : int, float, int
+        As in `train_cell`.
     """
     kind = start.split(",")[0]
     weights = gates.init_weights(kind, 3, 16, seed, forget_bias=3.0 if start.endswith("3") else 1.0)
@@ -349,11 +344,10 @@ def ablation_accuracy(
     held : (gate, 0 or 1) or None
     spend : (array, array)
         As in `coupon_accuracy`.
-    seed : int
     recurrent : bool
         False cuts the recurrent weights (see `cut_recurrence`).
-    rate, updates : float, int
-        Of Adam; batches.
+    seed, rate, updates : int, float, int
+        As in `train_cell`.
     """
     features, draw = GATE_TASKS[task]
     weights = gates.init_weights("lstm", features, 8, seed)

@@ -10,28 +10,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-# The map of the course: its parts and the lessons planned for each.
+# The map of the course: its parts and the lessons planned for each; part 1 holds lessons 11, 12, ...
+_TITLES = {
+    "Foundations": "the data, recurrence, the gates, by hand, preprocess, first LSTM",
+    "Sales": "prepare, train, evaluate",
+    "Purchases": "prepare, train, evaluate",
+    "Recommendation": "prepare, train, evaluate",
+    "What comes after": "RNN and GRU, many inputs, partly seen, mixed kinds, real time, scale out",
+    "Your own shop": "your data",
+}
 COURSE = {
-    "Foundations": {
-        11: "the data",
-        12: "recurrence",
-        13: "the gates",
-        14: "by hand",
-        15: "preprocess",
-        16: "first LSTM",
-    },
-    "Sales": {21: "prepare", 22: "train", 23: "evaluate"},
-    "Purchases": {31: "prepare", 32: "train", 33: "evaluate"},
-    "Recommendation": {41: "prepare", 42: "train", 43: "evaluate"},
-    "What comes after": {
-        51: "RNN, GRU",
-        52: "many inputs",
-        53: "partly seen",
-        54: "mixed kinds",
-        55: "real time",
-        56: "scale out",
-    },
-    "Your own shop": {61: "your data"},
+    part: dict(enumerate(titles.split(", "), 10 * number + 1))
+    for number, (part, titles) in enumerate(_TITLES.items(), 1)
 }
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
