@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -109,7 +110,7 @@ CASES = {
         ),
         (
             lambda: purchases.PurchaseLSTM(epochs=1, units=4),
-            lambda: purchases.MultiHotLSTM(epochs=1, units=4),
+            lambda: import_module("ecomlib.lessons.multi_hot").MultiHotLSTM(epochs=1, units=4),
         ),
     ),
     "recommend": Case(
@@ -202,6 +203,13 @@ def one_sentence(error: ShopError) -> bool:
 def test_every_rule_runs(case, shop):
     rules = CASES[case].rules
     check_table(CASES[case], table_of(CASES[case], task_of(case, shop), rules), len(rules))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_use_case_shows_the_same_names(case):
+    module = CASES[case].module
+    assert {"task", "draws", "evaluate", "advice"} <= set(dir(module))
+    assert all(callable(getattr(module, name)) for name in dir(module) if name.islower())
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 import lazy_loader
 
-from ecomlib.sales.evaluate import evaluate
-from ecomlib.sales.task import task
+from ecomlib.sales.evaluate import evaluate as evaluate
+from ecomlib.sales.task import task as task
 
 SCORES = ["advice", "calibrate_band", "compare_forecasts", "draws", "naive_scale", "order_cost"]
 # Imported on first use: the network needs TensorFlow, which takes seconds. The two names above are imported
@@ -12,10 +12,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "baselines": ["ETS", "LightGBM", "Theta", "WeekdayMean"],
-        "evaluate": [*SCORES, "score_forecast", "stretch_band"],
+        "evaluate": [*SCORES, "evaluate", "score_forecast", "stretch_band"],
         "known_ahead": ["calendar_features", "open_days"],
         "model": ["SalesLSTM", "pinball_loss", "sales_network"],
-        "task": ["QUANTILES", "SalesTask", "Windows"],
+        "task": ["QUANTILES", "SalesTask", "Windows", "task"],
     },
 )
-__all__ += ["evaluate", "task"]

@@ -2,38 +2,18 @@
 
 import lazy_loader
 
-from ecomlib.visits.baselines import (
-    ClassShares,
-    LightGBM,
-    Logistic,
-    OwnPast,
-    RecencyFrequencyMoney,
-    features,
+from ecomlib.visits.evaluate import evaluate as evaluate
+from ecomlib.visits.task import task as task
+
+RULES = ["ClassShares", "LightGBM", "Logistic", "OwnPast", "RecencyFrequencyMoney", "features"]
+# Imported on first use: the network needs TensorFlow, which takes seconds. The two names above are imported
+# now, since a module of the same name would hide them.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "baselines": RULES,
+        "evaluate": ["advice", "draws", "evaluate"],
+        "model": ["VisitsLSTM", "visits_network"],
+        "task": ["CHANNELS", "VisitsTask", "shopping_weeks_ahead", "task"],
+    },
 )
-from ecomlib.visits.evaluate import advice, draws, evaluate
-from ecomlib.visits.task import CHANNELS, VisitsTask, shopping_weeks_ahead, task
-
-# The network needs TensorFlow, which takes seconds to import: it is imported on first use.
-__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs={"model": ["VisitsLSTM", "visits_network"]})
-
-__all__ = [
-    "CHANNELS",
-    "ClassShares",
-    "LightGBM",
-    "Logistic",
-    "OwnPast",
-    "RecencyFrequencyMoney",
-    "VisitsLSTM",
-    "VisitsTask",
-    "advice",
-    "draws",
-    "evaluate",
-    "features",
-    "shopping_weeks_ahead",
-    "task",
-    "visits_network",
-]
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -87,16 +87,14 @@ class VisitsTask:
         """The rows that count, in the order of `rows`, of an array (n_cutoffs, n) or (n_cutoffs, n, k)."""
         use = self.use(self.cutoffs(part))
         if np.shape(values)[:2] != use.shape:
-            raise BadValue(
-                f"{part}: an array of shape {np.shape(values)} is no forecast, which begins with {use.shape}."
-            )
+            raise BadValue(f"{part}: shape {np.shape(values)} is no forecast, which begins with {use.shape}.")
         return np.asarray(values)[use]
 
     def check_same(self, n_classes: int) -> None:
         """Refuse a model that was fitted on another number of classes."""
         if n_classes != self.n_classes:
             raise BadValue(
-                f"the model knows {n_classes} classes, the task {self.n_classes}; fit it on this task."
+                f"the model has {n_classes} classes, the task {self.n_classes}; fit it on this task."
             )
 
 
