@@ -82,6 +82,7 @@ def child_env():
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "KERAS_HOME"):
         env[name] = os.path.join(home, name.lower())
     env.update(MPLCONFIGDIR=os.path.join(home, "matplotlib"), XDG_CACHE_HOME=os.path.join(home, "cache"))
+    env["npm_config_cache"] = os.path.join(home, "npm")  # JupyterLab asks npm, where there is one
     env.update(PYTHONPATH=ROOT, PYTHONNOUSERSITE="1", PYTHONUTF8="1", PYTHONUNBUFFERED="1")
     env.update(JUPYTER_PREFER_ENV_PATH="1")
     if not os.access(os.path.expanduser("~"), os.W_OK):

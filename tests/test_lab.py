@@ -51,6 +51,6 @@ def test_the_printed_address_opens_the_first_lesson(chromium, tmp_path, monkeypa
     finally:
         server.terminate()
         server.wait()
-    assert {path.name for path in tmp_path.iterdir()} <= {"lab.log", "jupyter", ".npm"}, (
+    assert {path.name for path in tmp_path.iterdir()} <= {"lab.log", "jupyter"}, (
         "nothing is written into HOME"
     )

@@ -34,6 +34,8 @@ def test_the_table_lists_the_lessons_as_they_are():
 def test_every_command_exists(name):
     for command in re.findall(r"\bpython3?[\d.]* course\.py\b([^`\n|]*)", read(name)):
         name, *options = shlex.split(command.split("#")[0]) or ["open"]
+        if name.startswith("-"):
+            name, options = "open", [name, *options]
         assert name in course.COMMANDS, command
         unknown = [
             option for option in options if option[0] == "-" and option not in course.COMMANDS[name][0]

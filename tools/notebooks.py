@@ -74,7 +74,7 @@ def read_table() -> dict[str, Run]:
 
 def write_table(runs: list[Run]) -> None:
     """Put new costs into the committed table; notebooks that are gone leave it."""
-    known = read_table() | {run.lesson: run for run in runs if not run.problem}
+    known = read_table() | {run.lesson: run for run in runs}
     with TABLE.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["lesson", "minutes", "cpu_seconds", "peak_mb"])
@@ -158,8 +158,8 @@ def run(options: argparse.Namespace, paths: list[Path]) -> int:
         )
         if done.problem:
             print(f"{done.problem}\n{done.lesson} FAILED and was left as it was.", flush=True)
-    if options.measure:
-        write_table(runs)
+        elif options.measure:
+            write_table([done])
     return int(any(done.problem for done in runs))
 
 
