@@ -62,7 +62,7 @@ def stage() -> list[Path]:
     shutil.copytree(ROOT / "book", SOURCE, ignore=shutil.ignore_patterns("build.py", "__pycache__"))
     notebooks = []
     for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
-        if ".ipynb_checkpoints" in path.parts or "_mine" in path.stem:
+        if ".ipynb_checkpoints" in path.parts or path.stem.endswith("_mine"):
             continue
         target = SOURCE / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

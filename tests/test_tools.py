@@ -53,7 +53,7 @@ def save(path: Path, *cells) -> Path:
 
 
 def test_a_number_picks_the_lesson_and_its_solution(tmp_path):
-    for name in ("21_a", "22_b", "solutions/21_a", "21_a_mine", "21_a_mine_2"):
+    for name in ("21_a", "22_b", "solutions/21_a", "21_a_mine", "21_a_2_mine"):
         save(tmp_path / f"{name}.ipynb")
     (tmp_path / "solutions" / "notes.txt").touch()
     names = [notebooks.name_of(path) for path in notebooks.find(["21"], tmp_path)]
@@ -232,7 +232,7 @@ def test_a_lesson_comes_back_and_the_learners_copy_is_kept(desk, capsys):
     lesson = desk / "11_a.ipynb"
     came = lesson.read_bytes()
     assert learner.main(["reset", "11"]) == 0 and "is as it came." in capsys.readouterr().out
-    for kept in ("11_a_mine.ipynb", "11_a_mine_2.ipynb"):
+    for kept in ("11_a_mine.ipynb", "11_a_2_mine.ipynb"):
         save(lesson, "mine = 1")
         mine = lesson.read_bytes()
         install.pack_lessons()  # a later start does not take a changed lesson for the one that came

@@ -49,15 +49,15 @@ def pristine(path: Path) -> bytes:
 def reset(prefixes: list[str]) -> None:
     """Put lessons back as they came; a changed one is kept beside as `NN_..._mine.ipynb`.
 
-    Solutions stay as they are. A further copy is called `NN_..._mine_2.ipynb`, and so on.
+    Solutions stay as they are. A further copy is called `NN_..._2_mine.ipynb`, and so on.
     """
     for path in (path for path in find(prefixes) if path.parent == NOTEBOOKS):
         content = pristine(path)
         if content == path.read_bytes().replace(b"\r\n", b"\n"):
             print(f"{path.name} is as it came.")
             continue
-        taken = len(list(NOTEBOOKS.glob(f"{path.stem}_mine*.ipynb")))
-        mine = path.with_name(f"{path.stem}_mine{f'_{taken + 1}' if taken else ''}.ipynb")
+        taken = len(list(NOTEBOOKS.glob(f"{path.stem}*_mine.ipynb")))
+        mine = path.with_name(f"{path.stem}{f'_{taken + 1}' if taken else ''}_mine.ipynb")
         path.rename(mine)
         path.write_bytes(content)
         print(f"{path.name} is as it came again; yours is {mine.name}. Close its tab in JupyterLab first.")
@@ -79,7 +79,7 @@ def progress() -> dict[str, dict[str, bool]]:
     lessons = {}
     for path in (path for path in find() if path.parent == NOTEBOOKS):
         answers = solved(path)
-        for mine in NOTEBOOKS.glob(f"{path.stem}_mine*.ipynb"):
+        for mine in NOTEBOOKS.glob(f"{path.stem}*_mine.ipynb"):
             answers = {name: fine or solved(mine).get(name, False) for name, fine in answers.items()}
         lessons[path.stem] = answers
     return lessons

@@ -50,7 +50,7 @@ def find(prefixes: tuple[str, ...] | list[str] = (), folder: Path = NOTEBOOKS) -
         When a prefix fits no notebook.
     """
     paths = [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("solutions/*.ipynb"))]
-    paths = [path for path in paths if "_mine" not in path.stem]  # kept by `course.py reset`
+    paths = [path for path in paths if not path.stem.endswith("_mine")]  # kept by `course.py reset`
     for prefix in prefixes:
         if not any(path.name.startswith(prefix) for path in paths):
             known = ", ".join(sorted({path.name[:2] for path in paths}))
