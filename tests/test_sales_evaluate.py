@@ -1,5 +1,7 @@
 """Sales metrics against hand values; calibration and the newsvendor rule keep their promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,3 +157,84 @@ def test_series_are_drawn_whole():
     forecast = np.repeat((actual + np.array([0.0, 5])[None, :, None])[..., None], 3, axis=-1)
     value, low, high = score_forecast(actual, forecast)["WAPE"]
     assert (value, low, high) == (0.25, 0, 0.5)
+
+
+SCALE = np.array([0.5, 10, 20]), np.array([0.6, 12, 24])  # a small scale counts, too
+
+
+def test_a_closed_day_counts_in_no_metric():
+    is_open = np.ones((4, 1, 7), bool)
+    is_open[:, :, 2] = False
+    kept = [0, 1, 3, 4, 5, 6]
+    scored = score_forecast(ACTUAL, FORECAST, SCALE, is_open, n=20)
+    without = score_forecast(ACTUAL[..., kept], FORECAST[:, :, :, kept], SCALE, n=20)
+    everything = score_forecast(ACTUAL, FORECAST, SCALE, n=20)
+    for metric, values in scored.items():
+        assert values == pytest.approx(without[metric]) and values != pytest.approx(everything[metric])
+    other = FORECAST[:1] * 1.1
+    ratio = compare_forecasts(ACTUAL, FORECAST[:1], other, is_open, n=20)
+    assert ratio == pytest.approx(
+        compare_forecasts(ACTUAL[..., kept], FORECAST[:1, :, :, kept], other[:, :, :, kept], n=20)
+    )
+
+
+def test_the_defaults_are_a_thousand_draws_of_seed_0_and_of_other_weeks():
+    assert score_forecast(ACTUAL, FORECAST) == score_forecast(ACTUAL, FORECAST, n=1000, seed=0)
+    pair = ACTUAL, FORECAST[0], FORECAST[1]
+    default = compare_forecasts(*pair)
+    assert default == compare_forecasts(*pair, draw_cutoffs=True, n=1000, seed=0)
+    assert default != compare_forecasts(*pair, seed=1)
+    task = hand_task()
+    noisy = np.random.default_rng(0).gamma(2, 5, (3, 2, 2, 7, 3))
+    assert draws(task, noisy)["WAPE"].tolist() == draws(task, noisy, "test", 1000, 0, 0)["WAPE"].tolist()
+    table = evaluate(task, {"a": noisy})
+    pd.testing.assert_frame_equal(table, evaluate(task, {"a": noisy}, "test", n=1000, seed=0))
+    assert not table.equals(evaluate(task, {"a": noisy}, seed=1))
+
+
+def test_these_weeks_are_not_drawn_and_other_weeks_are():
+    actual = np.full((8, 3, 7), 10.0)
+    off = np.arange(1.0, 9)[:, None, None] + np.zeros((8, 3, 7))  # each week another error, all series alike
+    first = np.repeat((actual + off)[..., None], 3, axis=-1)
+    second = np.repeat((actual + 5)[..., None], 3, axis=-1)
+    value, low, high = compare_forecasts(actual, first, second, draw_cutoffs=False)
+    assert value == low == high == pytest.approx(0.9)
+    _, low, high = compare_forecasts(actual, first, second)
+    assert low < 0.8 and high > 1
+
+
+def test_two_models_of_a_table_meet_seeds_of_their_own():
+    task = hand_task()
+    noisy = np.random.default_rng(0).gamma(2, 5, (3, 2, 2, 7, 3))
+    table = evaluate(task, {"one": noisy, "same": noisy}).set_index(["model", "metric"])
+    assert table.loc[("one", "WAPE / best"), ["low", "high"]].tolist() == [1, 1]
+    assert table.loc[("same", "WAPE / best"), "low"] < 1 < table.loc[("same", "WAPE / best"), "high"]
+
+
+def test_the_draws_leave_closed_days_out_and_scale_by_the_days_before():
+    task = hand_task()
+    truth = task.actual(task.cutoffs("test"))[..., None]
+    wrong = np.repeat(truth, 3, axis=-1)
+    wrong[:, :, 0] += 70  # the first day after each cutoff is a Monday
+    assert draws(task, wrong, n=2)["WAPE"][0] == pytest.approx(4 * 70 / 280)
+    closed_on_mondays = replace(task, closed=("Mon",))
+    assert draws(closed_on_mondays, wrong, n=2)["WAPE"][0] == 0
+    values = np.cumsum(np.arange(42.0))[None]  # "same day last week" misses by ever more
+    growing = replace(task, panel=Panel(values, ["grows"], task.panel.days), known=task.known[:1])
+    mae, _ = naive_scale(values[:, :28])
+    truth = growing.actual(growing.cutoffs("test"))[..., None]
+    found = draws(growing, np.repeat(truth + 1, 3, axis=-1), n=2)
+    assert found["MASE"][0] == pytest.approx(1 / mae[0])
+
+
+def test_calibration_by_hand():
+    actual = np.arange(1.0, 21)[None, None]  # twenty days, the median is 0: 1 to 20 half widths above it
+    band = np.broadcast_to(np.array([-1.0, 0, 1]), (1, 1, 20, 3))
+    below, above = calibrate_band(actual, band)
+    assert above == pytest.approx(np.quantile(actual, 19 / 20)) and below < 0
+    # five days cannot promise nine out of ten: the largest is taken
+    assert calibrate_band(actual[..., :5], band[:, :, :5])[1] == 5
+    is_open = np.arange(20)[None, None] < 5
+    assert calibrate_band(actual, band, is_open)[1] == 5
+    flat = np.zeros((1, 1, 20, 3))  # a band without width needs a very large factor
+    assert calibrate_band(actual, flat)[1] > 1e6

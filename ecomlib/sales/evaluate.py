@@ -86,9 +86,9 @@ def _forecast_draws(
     if scale is not None:
         mae, rmse = scale
         can = mae > 0  # a series that repeats its weeks exactly has no scale
-        w_day = np.einsum("kos,bo->bks", errors["days"], w_cutoff, optimize=True)
-        mean = np.einsum("kos,bo->bks", errors["absolute"], w_cutoff, optimize=True) / np.maximum(w_day, 1)
-        square = np.einsum("kos,bo->bks", errors["squared"], w_cutoff, optimize=True) / np.maximum(w_day, 1)
+        w_day = np.einsum("kos,bo->bks", errors["days"], w_cutoff)
+        mean = np.einsum("kos,bo->bks", errors["absolute"], w_cutoff) / np.maximum(w_day, 1)
+        square = np.einsum("kos,bo->bks", errors["squared"], w_cutoff) / np.maximum(w_day, 1)
         weight = w_seed[:, :, None] * (w_series * can)[:, None, :]
         weight = weight / np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1)
         draws["MASE"] = (mean / np.where(can, mae, 1) * weight).sum(axis=(1, 2))
