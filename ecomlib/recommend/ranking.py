@@ -69,10 +69,7 @@ def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:
     if n_blocks <= 2 * k:
         found = np.argpartition(-scores, min(k, n_columns - 1), axis=1)[:, :k]
     else:
-        whole = n_columns // block * block
-        peak = scores[:, :whole].reshape(n_rows, -1, block).max(axis=2)
-        if whole < n_columns:
-            peak = np.column_stack([peak, scores[:, whole:].max(axis=1)])
+        peak = np.maximum.reduceat(scores, np.arange(0, n_columns, block), axis=1)
         best = np.argpartition(-peak, k - 1, axis=1)[:, :k]
         column = (best[:, :, None] * block + np.arange(block)).reshape(n_rows, -1)
         value = np.take_along_axis(scores, np.minimum(column, n_columns - 1), axis=1)
