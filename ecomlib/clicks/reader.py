@@ -1,11 +1,8 @@
 """Read click files in four layouts, by path; nothing is ever downloaded.
 
+They are RetailRocket's `events.csv`, `yoochoose-clicks.dat` (without a header), Diginetica's
+`train-item-views.csv` (semicolons), and the course's own `events.csv`, with a session_id or a customer_id.
 Where a file names visitors and no sessions, visits are cut after 30 idle minutes.
-
-- retailrocket: `events.csv`, timestamp (ms), visitorid, event, itemid, transactionid
-- yoochoose: `yoochoose-clicks.dat`, no header, session, timestamp (ISO, Z), item, category
-- diginetica: `train-item-views.csv`, sessionId;userId;itemId;timeframe (ms in session);eventdate
-- course: `events.csv`, timestamp, product_id, session_id or customer_id, and any further columns
 """
 
 from pathlib import Path
