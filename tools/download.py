@@ -27,13 +27,13 @@ ENTRY = re.compile(r"^([\w.-]+==[^\s;\\]+)(?: ; ([^\\\n]+?))? \\\n((?:    --hash
 
 
 def platforms(system: str) -> list[str]:
-    """Platform tags of wheels that run on a system, newest first."""
+    """Platform tags of a system's wheels, the oldest version first: its files run on all later ones."""
     machine = SYSTEMS[system][3]
     if system == "windows":
         return ["win_amd64"]
     if system == "macos-arm64":
-        return [f"macosx_{major}_0_{kind}" for major in range(15, 10, -1) for kind in (machine, "universal2")]
-    return [*(f"manylinux_2_{minor}_{machine}" for minor in range(GLIBC, 4, -1)), f"manylinux2014_{machine}"]
+        return [f"macosx_{major}_0_{kind}" for major in range(11, 16) for kind in (machine, "universal2")]
+    return [*(f"manylinux_2_{minor}_{machine}" for minor in range(5, GLIBC + 1)), f"manylinux2014_{machine}"]
 
 
 def wanted(text: str, system: str, python: str) -> str:
