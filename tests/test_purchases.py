@@ -8,8 +8,11 @@ import pytest
 from perturb import assert_identical, change_after
 from toy_shop import toy_shop
 
+from benchmarks.quality.purchases import tune_trees
 from ecomlib import purchases
 from ecomlib.bootstrap import interval
+from ecomlib.lessons.customer_kinds import kinds
+from ecomlib.lessons.multi_hot import MultiHotLSTM
 from ecomlib.panels import WeeklyPanel
 from ecomlib.purchases.channels import Channels
 from ecomlib.shop import BadValue, TooShort
@@ -344,7 +347,7 @@ def test_lightgbm_finds_a_rhythm_and_tuning_says_how_many_trees():
     week, habit = np.arange(20), rng.integers(0, 2, 300)
     bought = ((week + habit[:, None]) % 2).astype(float)[..., None]
     task = small_task(bought)
-    leaves, trees = purchases.tune_lightgbm(task, leaves=(2, 4), most_trees=60)
+    leaves, trees = tune_trees(task, leaves=(2, 4), most_trees=60)
     p = purchases.LightGBM(leaves, trees, fits=1).fit(task).predict(task, task.cutoffs("test"))
     assert leaves in (2, 4) and 1 <= trees <= 60
     assert np.abs(p - task.target(task.cutoffs("test"))).max() < 0.1
@@ -451,7 +454,7 @@ def test_new_and_lapsing_customers_by_hand():
     bought[2, 0] = 1  # known since week 8: new at cutoff 17 (tenth week), no longer at 18
     task = small_task(bought, known=[0, 0, 8, 17])
     expected = ["regular", "lapsing", "lapsing", "lapsing", "new", "lapsing", "new", "new"]
-    assert purchases.kinds(task).tolist() == expected
+    assert kinds(task).tolist() == expected
 
 
 # ------------------------------------------------------------------------------------------ odd shops, errors
@@ -510,14 +513,14 @@ def test_network_ignores_later_weeks_and_learns(shop, task):
 
 def test_the_obvious_network_reads_what_its_docstring_says(task):
     last, k = 6, len(task.categories)
-    x = purchases.MultiHotLSTM.inputs(task, last)
+    x = MultiHotLSTM.inputs(task, last)
     assert x.shape == (25, last + 1, 4 * k + 5) and x.dtype == np.float32
     assert np.array_equal(x[..., :k], task.bought[:, : last + 1])
     assert np.array_equal(x[..., -k:], task.channels["mailer next week"][:, : last + 1])
 
 
 def test_the_obvious_network_learns_and_answers_in_the_same_shape(task):
-    net = purchases.MultiHotLSTM(epochs=2, batch_size=8, units=8).fit(task)
+    net = MultiHotLSTM(epochs=2, batch_size=8, units=8).fit(task)
     assert net.history["loss"][-1] < net.history["loss"][0]
     p = net.predict(task, task.cutoffs("test"))
     assert p.shape == (5, 25, 3) and ((p > 0) & (p < 1)).all()

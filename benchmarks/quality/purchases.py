@@ -14,6 +14,10 @@ import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import purchases
 from ecomlib.bootstrap import interval, ratio_interval
+from ecomlib.lessons.customer_kinds import kinds
+from ecomlib.lessons.multi_hot import MultiHotLSTM
+from ecomlib.probability import log_loss
+from ecomlib.purchases.baselines import grow, rows_of
 from ecomlib.split import Split
 
 SPLIT = Split.last(test="56D", valid="28D", end="2017-12-24")  # week 53 lacks Christmas Day
@@ -32,7 +36,7 @@ def rows(quick: bool, log: Log) -> list[dict]:
     task = purchases.task(shop, SPLIT)
     log(f"task: {len(task.who)} households, {len(task.categories)} categories")
     study, cutoffs = Study(task, log), task.cutoffs("test")
-    best = purchases.tune_frequency(task)
+    best = purchases.tune_frequency(task, (6, 8, 10, 12, 14, 16, 20, 26), (1, 2, 3, 4))
     rules = {
         "base rate": purchases.BaseRate(),
         "own frequency": purchases.WeightedFrequency(np.inf, 5.0),
@@ -41,13 +45,13 @@ def rows(quick: bool, log: Log) -> list[dict]:
     }
     for name, rule in rules.items():
         study.add(name, [rule.fit(task).predict(task, cutoffs)])
-    leaves, trees = purchases.tune_lightgbm(task, (31,), 20) if quick else purchases.tune_lightgbm(task)
+    leaves, trees = tune_trees(task, (31,), 20) if quick else tune_trees(task)
     log(f"LightGBM: {leaves} leaves, {trees} trees")
     # What the network gains by averaging fits, the trees may have too.
     fits = [purchases.LightGBM(leaves, trees, fits=1, seed=seed) for seed in range(1 if quick else 3)]
     study.add("LightGBM", [fit.fit(task).predict(task, cutoffs) for fit in fits])
     found = kept("purchases", jobs(task, quick), log)
-    for name in (OURS, purchases.MultiHotLSTM.name):
+    for name in (OURS, MultiHotLSTM.name):
         study.add(name, [p for job, p in found.items() if job.startswith(f"{name}, seed")])
     for group in () if quick else GROUPS:
         study.add(f"{OURS} without {group}", [found[f"{OURS} without {group}"]])
@@ -59,12 +63,27 @@ def jobs(task: purchases.PurchaseTask, quick: bool) -> dict[str, Callable[[], np
     cutoffs, options = task.cutoffs("test"), {"epochs": 1} if quick else {}
     nets = {
         f"{net.name}, seed {seed}": net(seed, **options)
-        for net in (purchases.PurchaseLSTM, purchases.MultiHotLSTM)
+        for net in (purchases.PurchaseLSTM, MultiHotLSTM)
         for seed in range(1 if quick else 3)
     }
     for group in {} if quick else GROUPS:
         nets[f"{OURS} without {group}"] = purchases.PurchaseLSTM(0, without=GROUPS[group])
     return {name: lambda net=net: net.fit(task).predict(task, cutoffs) for name, net in nets.items()}
+
+
+def tune_trees(
+    task: purchases.PurchaseTask, leaves: tuple[int, ...] = (15, 31, 63), most_trees: int = 600
+) -> tuple[int, int]:
+    """Leaves and number of trees of `LightGBM`, chosen on the validation part."""
+    from lightgbm import early_stopping
+
+    train, (x, y) = rows_of(task, "train"), rows_of(task, "valid")
+    loss = {}
+    for n in leaves:
+        stop = early_stopping(25, verbose=False)
+        model = grow(*train, n, most_trees, eval_X=(x,), eval_y=(y,), callbacks=[stop])
+        loss[n, model.best_iteration] = log_loss(model.predict(x), y).mean()
+    return min(loss, key=lambda settings: loss[settings])
 
 
 class Study:
@@ -73,7 +92,7 @@ class Study:
     def __init__(self, task: purchases.PurchaseTask, log: Log):
         self.task, self.log = task, log
         self.category = task.rows("test")[2]
-        self.kind = purchases.kinds(task)
+        self.kind = kinds(task)
         self.scores, self.p, self.seeds, self.table, self.first = {}, {}, {}, [], None
 
     def draws(self, p: np.ndarray, where: np.ndarray | None = None) -> dict[str, np.ndarray]:

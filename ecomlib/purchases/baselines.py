@@ -1,6 +1,8 @@
 """What a network has to beat: base rate, own frequency, and two learners on features made by hand."""
 
-from typing import TYPE_CHECKING, Any, Self
+import itertools
+from collections.abc import Iterable
+from typing import Any, Self
 
 import numpy as np
 
@@ -9,9 +11,6 @@ from ecomlib.probability import log_loss
 from ecomlib.purchases.channels import GROUPS
 from ecomlib.purchases.task import FIRST_CUTOFFS, PurchaseTask
 from ecomlib.shop import TooShort
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
 
 HALF_LIVES = (3.0, 8.0, 20.0)  # weeks, for the features
 LAGS = 12  # weeks, for the features
@@ -27,28 +26,20 @@ class BaseRate:
         """Count the purchases of the known customers in a part's target weeks."""
         cutoffs = task.cutoffs(part)
         self.categories = task.categories
-        self.rate = task.target(cutoffs).swapaxes(0, 1)[task.use(cutoffs).T].mean(axis=0)
+        self.rate = task.target(cutoffs)[task.use(cutoffs)].mean(axis=0)
         return self
 
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Probabilities (n_cutoffs, n_customers, k)."""
+        """Probabilities (n_cutoffs, n, k)."""
         task.check_same(self.categories)
         return np.broadcast_to(self.rate, (len(cutoffs), len(task.who), len(self.rate)))
 
 
 class WeightedFrequency(BaseRate):
-    """A customer's own frequency, recent weeks weighing more, drawn to the category's base rate.
+    """A customer's own frequency, drawn to the base rate, which counts as `prior_weeks` weeks.
 
-    Parameters
-    ----------
-    half_life : float
-        Weeks after which a week counts half; np.inf counts all weeks alike (plain frequency).
-    prior_weeks : float
-        The base rate counts as many weeks.
-
-    Notes
-    -----
-    The defaults are what `tune_frequency` finds in the course's shop.
+    A week counts half after `half_life` weeks; np.inf counts all weeks alike (plain frequency). The defaults
+    are what `tune_frequency` finds in the course's shop.
     """
 
     name = "recency-weighted frequency"
@@ -57,7 +48,7 @@ class WeightedFrequency(BaseRate):
         self.half_life, self.prior_weeks = half_life, prior_weeks
 
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Probabilities (n_cutoffs, n_customers, k)."""
+        """Probabilities (n_cutoffs, n, k)."""
         task.check_same(self.categories)
         times = faded_sum(task.bought, self.half_life)[:, cutoffs]
         weeks = faded_sum((task.panel.known > 0).astype(float), self.half_life)[:, cutoffs, None]
@@ -66,9 +57,7 @@ class WeightedFrequency(BaseRate):
 
 
 def tune_frequency(
-    task: PurchaseTask,
-    half_lives: tuple[float, ...] = (6, 8, 10, 12, 14, 16, 20, 26),
-    prior_weeks: tuple[float, ...] = (1, 2, 3, 4),
+    task: PurchaseTask, half_lives: Iterable[float], prior_weeks: Iterable[float]
 ) -> tuple[float, float]:
     """Choose half-life and prior weight by log-loss on the validation part: (half_life, prior_weeks)."""
     y = task.rows("valid")[-1]
@@ -77,24 +66,15 @@ def tune_frequency(
         p = WeightedFrequency(*settings).fit(task).predict(task, task.cutoffs("valid"))
         return log_loss(task.flat(p, "valid"), y).mean()
 
-    return min(((h, s) for h in half_lives for s in prior_weeks), key=loss)
+    return min(itertools.product(half_lives, prior_weeks), key=loss)
 
 
 def features(
     task: PurchaseTask, cutoffs: np.ndarray, use: np.ndarray | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Recency, frequency, money, lags, calendar and marketing by hand.
+    """Recency, frequency, money, lags, calendar and marketing by hand: float32 (n_rows, 46), and the names.
 
-    Parameters
-    ----------
-    use : bool array (n_cutoffs, n_customers), optional
-        Customers with rows at each cutoff, such as `task.use(cutoffs)`. Default: all.
-
-    Returns
-    -------
-    float32 array (n_rows, 46)
-        Rows in the order of `PurchaseTask.rows`.
-    names : list of str
+    Rows stand as in `PurchaseTask.rows`, for the customers of `use` (bool, (n_cutoffs, n); default: all).
     """
     bought, (n, w, k), channels = task.bought, task.bought.shape, task.channels
     known = task.panel.known.astype(np.float32)[..., None]
@@ -129,6 +109,17 @@ def features(
     return out, list(table)
 
 
+def rows_of(task: PurchaseTask, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets of a part's rows, without the cutoffs that have hardly any history."""
+    cutoffs = task.cutoffs(part)
+    cutoffs = cutoffs[cutoffs >= FIRST_CUTOFFS]
+    use = task.use(cutoffs)
+    y = task.target(cutoffs).swapaxes(0, 1)[use.T].ravel()
+    if not 0 < y.mean() < 1:
+        raise TooShort(f"{part}: learning needs weeks with and without a purchase; give a longer history.")
+    return features(task, cutoffs, use)[0], y
+
+
 class Logistic:
     """Logistic regression on `features`, of a third of the rows: plenty for 47 weights."""
 
@@ -137,11 +128,11 @@ class Logistic:
     def fit(self, task: PurchaseTask, part: str = "train") -> Self:
         """Learn from the rows of a part."""
         self.categories = task.categories
-        self._learn(*_rows(task, part))
+        self._learn(*rows_of(task, part))
         return self
 
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Probabilities (n_cutoffs, n_customers, k)."""
+        """Probabilities (n_cutoffs, n, k)."""
         task.check_same(self.categories)
         p = self._answer(features(task, cutoffs)[0])
         return p.reshape(len(task.who), len(cutoffs), len(task.categories)).swapaxes(0, 1)
@@ -162,14 +153,10 @@ class Logistic:
 
 
 class LightGBM(Logistic):
-    """Gradient boosting on `features`; what a network gains by averaging fits, it may have, too.
+    """Gradient boosting on `features`: the mean of `fits` models, the first with `seed`.
 
-    Parameters
-    ----------
-    leaves, trees : int
-        The defaults are what `tune_lightgbm` finds in the course's shop.
-    fits, seed : int
-        Models of which the mean is taken, and the seed of the first.
+    What a network gains by averaging fits, it may have, too. Leaves and trees were chosen on the validation
+    part of the course's shop.
     """
 
     name = "LightGBM"
@@ -179,44 +166,18 @@ class LightGBM(Logistic):
 
     def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
         seeds = range(self.seed, self.seed + self.fits)
-        self.models = [_grow(x, y, self.leaves, self.trees, seed) for seed in seeds]
+        self.models = [grow(x, y, self.leaves, self.trees, seed) for seed in seeds]
 
     def _answer(self, x: np.ndarray) -> np.ndarray:
         return np.mean([model.predict(x) for model in self.models], axis=0)
 
 
-def tune_lightgbm(
-    task: PurchaseTask, leaves: tuple[int, ...] = (15, 31, 63), most_trees: int = 600
-) -> tuple[int, int]:
-    """Choose leaves and number of trees by log-loss on the validation part: (leaves, trees)."""
-    from lightgbm import early_stopping
-
-    (x, y), valid = _rows(task, "train"), _rows(task, "valid")
-    loss = {}
-    for n in leaves:
-        stop = early_stopping(25, verbose=False)
-        model = _grow(x, y, n, most_trees, 0, eval_X=valid[:1], eval_y=valid[1:], callbacks=[stop])
-        loss[n, model.best_iteration] = log_loss(np.asarray(model.predict(valid[0])), valid[1]).mean()
-    return min(loss, key=lambda settings: loss[settings])
-
-
-def _rows(task: PurchaseTask, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features and targets of a part's rows, without the cutoffs that have hardly any history."""
-    cutoffs = task.cutoffs(part)
-    cutoffs = cutoffs[cutoffs >= FIRST_CUTOFFS]
-    use = task.use(cutoffs)
-    y = task.target(cutoffs).swapaxes(0, 1)[use.T].ravel()
-    if not 0 < y.mean() < 1:
-        raise TooShort(f"{part}: learning needs weeks with and without a purchase; give a longer history.")
-    return features(task, cutoffs, use)[0], y
-
-
-def _grow(x: np.ndarray, y: np.ndarray, leaves: int, trees: int, seed: int, **fit: Any) -> "Booster":
+def grow(x: np.ndarray, y: np.ndarray, leaves: int, trees: int, seed: int = 0, **options: Any) -> Any:
+    """One booster of `LightGBM`; options go to the fit of LGBMClassifier."""
     from lightgbm import LGBMClassifier
 
-    size: dict[str, Any] = {"n_estimators": trees, "num_leaves": leaves, "min_child_samples": 200}
     model = LGBMClassifier(
-        **size, colsample_bytree=0.7, learning_rate=0.06, n_jobs=2, random_state=seed, verbose=-1
-    )
-    names = [f"f{i}" for i in range(x.shape[1])]
-    return model.fit(x, y, feature_name=names, categorical_feature=[CATEGORY], **fit).booster_
+        num_leaves=leaves, n_estimators=trees, min_child_samples=200, colsample_bytree=0.7,
+        learning_rate=0.06, n_jobs=2, random_state=seed, verbose=-1,
+    )  # fmt: skip
+    return model.fit(x, y, categorical_feature=[CATEGORY], **options).booster_

@@ -20,16 +20,11 @@ GROUPS = {
 }
 CHANNELS = [name for names in GROUPS.values() for name in names]
 MOST_PROMOTED = 5.0  # times the mean: a category seldom advertised must not dominate
+Made = dict[str, np.ndarray]  # channel -> array (n, w, k), or one that broadcasts to it
 
 
 def columns(*names: str) -> list[int]:
-    """Positions of channels, or of all channels of a group, among the 14.
-
-    Examples
-    --------
-    >>> columns("promotion", "bought")
-    [11, 12, 13, 0]
-    """
+    """Positions of channels, or of all channels of a group, among the 14."""
     unknown = [name for name in names if name not in GROUPS and name not in CHANNELS]
     if unknown:
         raise BadValue(f"there is no channel {unknown}; choose from {CHANNELS}, or groups {list(GROUPS)}.")
@@ -40,14 +35,11 @@ def columns(*names: str) -> list[int]:
 class Channels:
     """All channels of n customers, k categories and w weeks; `channels["bought"]` gives one, (n, w, k).
 
-    Attributes
-    ----------
-    values : float32 (n, k, w, 14)
-        bought (0 or 1); log(1 + lines) over its mean in the training weeks; share of the price taken off;
-        shopped; log spend, baskets and lines in all categories over their training means; known (0 before
-        the first order); log(1 + coupons for the category that are in hand and valid next week); campaigns
-        running for the customer; log(1 + coupons redeemed this week); mailers of next week, displays of next
-        week, mailers of this week, over their training means.
+    `values` is float32 (n, k, w, 14): bought (0 or 1); log(1 + lines) over its mean in the training weeks;
+    share of the price taken off; shopped; log spend, baskets and lines in all categories over their training
+    means; known (0 before the first order); log(1 + coupons for the category that are in hand and valid next
+    week); campaigns running for the customer; log(1 + coupons redeemed this week); mailers of next week,
+    displays of next week, mailers of this week, over their training means.
     """
 
     values: np.ndarray
@@ -62,22 +54,20 @@ class Channels:
 
 
 def build(shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int) -> Channels:
-    """Make all channels; the scales come from the first `n_train` weeks.
+    """Make all channels; the scales come from the first `n_train` weeks, what the shop lacks is 0.
 
-    Parameters
-    ----------
-    position : Series of int, product_id -> position of its category, -1 for none
+    `position` holds the position of each product_id's category, -1 for none.
     """
-    shape = (len(panel.customers), len(panel.weeks), int(position.max()) + 1)
-    made = [
+    n, w, k = shape = (len(panel.customers), len(panel.weeks), int(position.max()) + 1)
+    values = np.zeros((n, k, w, len(CHANNELS)), np.float32)
+    for made in (
         _category(shop, panel, position, shape, n_train),
-        _household(panel, n_train)[:, :, None],
+        _household(panel, n_train),
         _marketing(shop, panel, position, shape),
         _promotion(shop, panel, position, shape, n_train),
-    ]
-    values = np.empty((shape[0], shape[2], shape[1], len(CHANNELS)), np.float32)
-    for group, part in zip(GROUPS, made, strict=True):
-        values.swapaxes(1, 2)[..., columns(group)] = part
+    ):
+        for name, each in made.items():
+            values.swapaxes(1, 2)[..., CHANNELS.index(name)] = each
     values.setflags(write=False)  # what a network reads is a view of it
     return Channels(values)
 
@@ -98,12 +88,7 @@ def _scaled(values: np.ndarray, n_train: int) -> np.ndarray:
     return np.log1p(values) / (known.mean() if len(known) else 1.0)
 
 
-def _over_mean(total: np.ndarray, n_train: int) -> np.ndarray:
-    """Divide by the mean of the training weeks, (w, k)."""
-    return np.minimum(total / np.maximum(total[:n_train].mean(axis=0), 0.01), MOST_PROMOTED)
-
-
-def _category(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple, n_train: int) -> np.ndarray:
+def _category(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple, n_train: int) -> Made:
     orders = shop.orders
     customer = pd.Index(panel.customers).get_indexer(orders["customer_id"])
     cell = (customer, week_of(panel, orders["timestamp"]), _category_of(position, orders["product_id"]))
@@ -111,47 +96,54 @@ def _category(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple,
         sum_cells(cell, shape, weights).astype(np.float32)
         for weights in (None, orders["discount"], orders["revenue"])
     )
-    return np.stack([lines > 0, _scaled(lines, n_train), off / np.maximum(off + paid, 0.01)], axis=-1)
+    share = off / np.maximum(off + paid, 0.01)
+    return {"bought": lines > 0, "lines": _scaled(lines, n_train), "discount": share}
 
 
-def _household(panel: WeeklyPanel, n_train: int) -> np.ndarray:
-    logs = [_scaled(panel[channel], n_train) for channel in panel.channels]
-    return np.stack([panel["baskets"] > 0, *logs, panel.known > 0], axis=-1)
+def _household(panel: WeeklyPanel, n_train: int) -> Made:
+    logs = [_scaled(panel[channel], n_train) for channel in ("spend", "baskets", "lines")]
+    values = [panel["baskets"] > 0, *logs, panel.known > 0]
+    return {name: each[..., None] for name, each in zip(GROUPS["household"], values, strict=True)}
 
 
-def _marketing(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple) -> np.ndarray:
+def _marketing(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple) -> Made:
     n, w, k = shape
-    held, running, used = np.zeros(shape, np.float32), np.zeros((n, w)), np.zeros((n, w))
-    customers = pd.Index(panel.customers)
+    made, customers = {}, pd.Index(panel.customers)
     if shop.campaigns is not None:
         campaigns = shop.campaigns[shop.campaigns["customer_id"].isin(customers)]
-        customer = customers.get_indexer(campaigns["customer_id"])
         campaign, ids = pd.factorize(campaigns["campaign_id"])
-        coupons = np.zeros((len(ids), k))  # of a campaign for a category, each once
-        if shop.coupons is not None:
-            table = shop.coupons.assign(position=_category_of(position, shop.coupons["product_id"]))
-            table = table.drop_duplicates(["coupon_id", "campaign_id", "position"])
-            cell = (pd.Index(ids).get_indexer(table["campaign_id"]), table["position"].to_numpy())
-            coupons = sum_cells(cell, coupons.shape)
+        brings = np.ones((len(ids), k + 1), np.float32)  # itself, last, and coupons for every category
+        brings[:, :k] = 0 if shop.coupons is None else _coupons(shop.coupons, position, ids, k)
         # In hand: begun by the end of the cutoff's week, and valid on the Monday after it.
         start, end = week_of(panel, campaigns["start"]), week_of(panel, campaigns["end"])
-        for week in range(w):  # week by week: the whole product would take gigabytes
-            on = (start <= week) & (end >= week + 1)
-            running[:, week] = np.bincount(customer[on], minlength=n)
-            np.add.at(held[:, week], customer[on], coupons[campaign[on]])
+        change = np.zeros((n, w + 1, k + 1), np.float32)
+        for week, sign in ((start, 1), (np.maximum(start, end), -1)):
+            cell = (customers.get_indexer(campaigns["customer_id"]), week.clip(0, w))
+            np.add.at(change, cell, sign * brings[campaign])
+        now = change.cumsum(axis=1)[:, :w]
+        made = {"coupons held": np.log1p(now[..., :k]), "campaigns": now[..., k:]}
     if shop.redemptions is not None:
         customer = customers.get_indexer(shop.redemptions["customer_id"])
         used = sum_cells((customer, week_of(panel, shop.redemptions["date"])), (n, w))
-    wide = [np.broadcast_to(x[..., None], shape) for x in (running, np.log1p(used.astype(np.float32)))]
-    return np.stack([np.log1p(held), *wide], axis=-1)
+        made["coupons redeemed"] = np.log1p(used.astype(np.float32))[..., None]
+    return made
 
 
-def _promotion(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple, n_train: int) -> np.ndarray:
-    _, w, k = shape
+def _coupons(table: pd.DataFrame, position: pd.Series, campaigns: pd.Index, k: int) -> np.ndarray:
+    """Coupons of each campaign for each category, each coupon once."""
+    table = table.assign(position=_category_of(position, table["product_id"]))
+    table = table.drop_duplicates(["coupon_id", "campaign_id", "position"])
+    campaign = pd.Index(campaigns).get_indexer(table["campaign_id"])
+    return sum_cells((campaign, table["position"].to_numpy()), (len(campaigns), k))
+
+
+def _promotion(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple, n_train: int) -> Made:
     if shop.promotions is None:
-        return np.zeros((w, k, 3))
-    table = shop.promotions
+        return {}
+    table, plan = shop.promotions, {}
     cell = (week_of(panel, table["week_start"]), _category_of(position, table["product_id"]))
-    mailer, display = (sum_cells(cell, (w + 1, k), table[kind]) for kind in ("mailer", "display"))
-    mailer, display = (_over_mean(total.astype(np.float32), n_train) for total in (mailer, display))
-    return np.stack([mailer[1:], display[1:], mailer[:-1]], axis=-1)
+    for kind in ("mailer", "display"):
+        total = sum_cells(cell, (shape[1] + 1, shape[2]), table[kind]).astype(np.float32)
+        plan[kind] = np.minimum(total / np.maximum(total[:n_train].mean(axis=0), 0.01), MOST_PROMOTED)
+    next_week = {f"{kind} next week": total[1:] for kind, total in plan.items()}
+    return {**next_week, "mailer this week": plan["mailer"][:-1]}

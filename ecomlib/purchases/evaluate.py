@@ -5,15 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ecomlib import results
 from ecomlib.bootstrap import draw_units, unit_means
-from ecomlib.panels import faded_sum
 from ecomlib.probability import brier, log_loss, ranking_draws
 from ecomlib.purchases.task import PurchaseTask
+from ecomlib.results import advise, score_table
 from ecomlib.shop import BadValue
-
-HEADLINE = "log-loss"
-NEW_WEEKS, SILENT_WEEKS = 10, 4  # a new customer is known as long, a lapsing one silent as long
 
 
 def draws(
@@ -41,11 +37,6 @@ def draws(
     dict of arrays (1 + n,) or (1 + min(n, n_ranked),)
         "log-loss", "Brier", "AUC", "average precision", "lift top 10 %", "calibration error". The same seed
         draws the same customers, so the difference of two models is paired.
-
-    Raises
-    ------
-    BadValue
-        When the forecast has another shape, or holds anything but probabilities.
     """
     customer, _, _, y = task.rows(part)
     p = np.asarray(task.flat(forecast, part), float)
@@ -66,53 +57,25 @@ def draws(
 
 
 def evaluate(
-    task: PurchaseTask,
-    forecasts: Mapping[str, np.ndarray],
-    part: str = "test",
-    n: int = 1000,
-    seed: int = 0,
+    task: PurchaseTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Compare forecasts, from simple to complex: columns model, metric, value, low, high.
-
-    Parameters
-    ----------
-    forecasts : dict of model to array (n_cutoffs, n_customers, k)
-    """
+    """Score several forecasts, from simple to complex: columns model, metric, value, low, high."""
     scores = {model: draws(task, forecast, part, n, seed) for model, forecast in forecasts.items()}
-    return results.score_table(scores, HEADLINE)
+    return score_table(scores, "log-loss")
 
 
 def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of `evaluate`'s table to use."""
-    return results.advise(table, HEADLINE)
-
-
-def kinds(task: PurchaseTask, part: str = "test") -> np.ndarray:
-    """Kind of customer of every row: "new" (known 10 weeks), "lapsing" (4 silent weeks), "regular"."""
-    cutoffs = task.cutoffs(part)
-    trips = faded_sum(task.channels["household"][..., 0], np.inf)
-    before = np.pad(trips, ((0, 0), (SILENT_WEEKS, 0)))[:, : trips.shape[1]]
-    silent = (trips == before)[:, cutoffs].T
-    known = task.panel.known[:, cutoffs].T
-    kind = np.where(known <= NEW_WEEKS, "new", np.where(silent, "lapsing", "regular"))
-    return task.flat(np.repeat(kind[..., None], len(task.categories), axis=2), part)
+    """Say in one sentence which model of a table of `evaluate` to use."""
+    return advise(table, "log-loss")
 
 
 def calibration_bins(p: np.ndarray, n_bins: int = 20) -> np.ndarray:
     """Bin of every row: n_bins bins with equally many rows, by probability."""
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    return np.digitize(p, edges)
+    return np.digitize(p, np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1])))
 
 
 def calibration_error_draws(p: np.ndarray, y: np.ndarray, unit: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Mean distance between forecast and frequency over the bins of `calibration_bins`; (1 + n,).
-
-    Examples
-    --------
-    >>> p, y, once = np.array([0.2, 0.2]), np.array([0, 1]), np.ones((1, 2))
-    >>> calibration_error_draws(p, y, np.arange(2), once).round(3)
-    array([0.3])
-    """
+    """Mean distance between forecast and frequency over the bins of `calibration_bins`; (1 + n,)."""
     bins = calibration_bins(p)
     gap = np.zeros((draws.shape[1], bins.max() + 1))
     np.add.at(gap, (unit, bins), p - y)

@@ -1,8 +1,8 @@
-"""The networks: one small LSTM shared by all categories, and the obvious design that it beats."""
+"""The network: one small LSTM shared by all categories, with a forecast after every week."""
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Self
 
 import keras
 import numpy as np
@@ -69,13 +69,8 @@ def week_loss(target: keras.KerasTensor, p: keras.KerasTensor) -> keras.KerasTen
 class PurchaseLSTM:
     """`purchase_network`, trained on all weeks at once.
 
-    Parameters
-    ----------
-    seed, epochs, batch_size, units : int
-    learning_rate : float
-        Peak of a cosine schedule with warm-up.
-    without : names of inputs
-        Left out (all zero); see `PurchaseTask.inputs`.
+    The learning rate is the peak of a cosine schedule with warm-up; `without` names inputs that are left out
+    (see `PurchaseTask.inputs`).
     """
 
     name = "shared LSTM"
@@ -99,88 +94,29 @@ class PurchaseLSTM:
         keras.utils.set_random_seed(self.seed)
         self.categories, self.n_who = task.categories, task.who.shape[1]
         x, target = self._examples(task, part)
+        steps = self.epochs * math.ceil(len(target) / self.batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(
+            self.learning_rate / 5, steps, warmup_target=self.learning_rate, warmup_steps=steps // 20
+        )
+        self.model = purchase_network(x["weeks"].shape[2], len(self.categories), self.n_who, self.units)
+        self.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
         valid = self._examples(task, "valid") if watch else None
-        self.model = self._network(x)
-        self.model.compile(keras.optimizers.Adam(self._rate(len(target)), clipnorm=1.0), week_loss)
         options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": list(callbacks)}
         self.history = self.model.fit(x, target, validation_data=valid, verbose=0, **options).history
         return self
 
-    def _examples(self, task: PurchaseTask, part: str) -> tuple[Any, np.ndarray]:
+    def _examples(self, task: PurchaseTask, part: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
         y, weight = task.labels(part)
         keep = weight.any(axis=1) | (part == "valid")  # what is only watched may be empty
         x = {name: values[keep] for name, values in task.inputs(y.shape[1] - 1, self.without).items()}
         return x, np.stack([y, weight], axis=-1)[keep]
 
-    def _network(self, x: Any) -> keras.Model:
-        n_channels, n_who = x["weeks"].shape[2], x["who"].shape[1]
-        return purchase_network(n_channels, len(self.categories), n_who, self.units)
-
-    def _rate(self, n: int) -> Any:
-        steps = self.epochs * math.ceil(n / self.batch_size)
-        return keras.optimizers.schedules.CosineDecay(
-            self.learning_rate / 5, steps, warmup_target=self.learning_rate, warmup_steps=steps // 20
-        )
-
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Probabilities (n_cutoffs, n_customers, k)."""
+        """Probabilities (n_cutoffs, n, k)."""
         return self.every_week(task, int(np.max(cutoffs)))[:, cutoffs].swapaxes(0, 1)
 
     def every_week(self, task: PurchaseTask, last: int) -> np.ndarray:
-        """Probabilities after every week from 0 to `last`: (n_customers, last + 1, k)."""
+        """Probabilities after every week from 0 to `last`: (n, last + 1, k)."""
         task.check_same(self.categories, self.n_who)
         p = self.model.predict(task.inputs(last, self.without), batch_size=4096, verbose=0)
         return p.reshape(len(task.who), len(self.categories), last + 1).swapaxes(1, 2)
-
-
-class MultiHotLSTM(PurchaseLSTM):
-    """The obvious design, which loses: one sequence per customer, all categories side by side, k outputs.
-
-    It reads the same information as `PurchaseLSTM`, but what it learns of milk it must learn again for
-    bread. Parameters as there, but the learning rate is constant and nothing can be left out.
-    """
-
-    name = "multi-hot LSTM"
-
-    def __init__(
-        self,
-        seed: int = 0,
-        epochs: int = 15,
-        batch_size: int = 64,
-        learning_rate: float = 0.003,
-        units: int = 128,
-    ):
-        super().__init__(seed, epochs, batch_size, learning_rate, units)
-
-    @staticmethod
-    def inputs(task: PurchaseTask, last: int) -> np.ndarray:
-        """Bought, lines, household (5), coupons held, mailers next week: (n, last + 1, 4k + 5)."""
-        bought, lines, held, mailers = (
-            task.channels[name] for name in ("bought", "lines", "coupons held", "mailer next week")
-        )
-        parts = [bought, lines, task.channels["household"], held, mailers]
-        return np.concatenate([part[:, : last + 1] for part in parts], axis=-1)
-
-    def _examples(self, task: PurchaseTask, part: str) -> tuple[Any, np.ndarray]:
-        n, k = len(task.who), len(task.categories)
-        target = np.stack([each.reshape(n, k, -1).swapaxes(1, 2) for each in task.labels(part)], axis=-1)
-        return self.inputs(task, target.shape[1] - 1), target
-
-    def _network(self, x: Any) -> keras.Model:
-        start = keras.initializers.Constant(-2.0)
-        return keras.Sequential(
-            [
-                keras.Input((None, x.shape[2])),
-                layers.LSTM(self.units, return_sequences=True),
-                layers.Dropout(0.2),
-                layers.Dense(len(self.categories), activation="sigmoid", bias_initializer=start),
-            ]
-        )
-
-    def _rate(self, n: int) -> float:
-        return self.learning_rate
-
-    def every_week(self, task: PurchaseTask, last: int) -> np.ndarray:
-        """Probabilities after every week from 0 to `last`: (n_customers, last + 1, k)."""
-        task.check_same(self.categories)
-        return self.model.predict(self.inputs(task, last), batch_size=512, verbose=0)

@@ -60,29 +60,16 @@ class PurchaseTask:
 
     def use(self, cutoffs: np.ndarray) -> np.ndarray:
         """Customers known at each cutoff, silent ones included: bool (n_cutoffs, n)."""
-        return self.panel.known[:, np.asarray(cutoffs)].T > 0
+        return self.panel.known[:, cutoffs].T > 0
 
     def inputs(self, last: int, without: Iterable[str] = ()) -> dict[str, np.ndarray]:
         """What a network reads: "weeks" (n * k, last + 1, 14), "product" (n * k,), "who" (n * k, d).
 
-        Parameters
-        ----------
-        last : int
-            Position of the last cutoff.
-        without : names of inputs
-            "category", "household", "marketing", "promotion" (the groups of `channels.GROUPS`), "product"
-            (which category it is) and "who": left out, all 0.
-
-        Raises
-        ------
-        BadValue
-            When a name is none of these: an ablation would seem to lose nothing.
+        `last` is the last cutoff. What `without` names is all 0: groups of channels (`channels.GROUPS`),
+        "product" (which category it is), "who".
         """
-        unknown = sorted(set(without) - set(INPUTS))
-        if unknown:
-            raise BadValue(
-                f"without={unknown}: there is no such group of inputs; choose from {list(INPUTS)}."
-            )
+        if unknown := sorted(set(without) - set(INPUTS)):
+            raise BadValue(f"without={unknown}: there is no such group; choose from {list(INPUTS)}.")
         n, k, w, n_channels = self.channels.values.shape
         weeks = self.channels.values.reshape(n * k, w, n_channels)[:, : last + 1]
         left_out = columns(*(name for name in without if name in GROUPS))
@@ -115,11 +102,9 @@ class PurchaseTask:
     def flat(self, values: np.ndarray, part: str) -> np.ndarray:
         """The rows that count, (n_rows,) in the order of `rows`, of an array (n_cutoffs, n, k)."""
         use = self.use(self.cutoffs(part))
-        if np.shape(values) != (*use.shape, len(self.categories)):
-            expected = (*use.shape, len(self.categories))
-            raise BadValue(
-                f"{part}: an array of shape {np.shape(values)} is no forecast, which has {expected}."
-            )
+        shape, expected = np.shape(values), (*use.shape, len(self.categories))
+        if shape != expected:
+            raise BadValue(f"{part}: an array of shape {shape} is no forecast, which has {expected}.")
         return np.swapaxes(values, 0, 1)[use.T].ravel()
 
     def check_same(self, categories: list[str], n_who: int | None = None) -> None:
@@ -141,10 +126,6 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
         Whole weeks; a target belongs to the part in which its week lies.
     n_categories : int
         The categories bought in most customer-weeks of the training period.
-
-    Returns
-    -------
-    PurchaseTask
 
     Raises
     ------
@@ -171,7 +152,7 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
         "test": np.arange(first_test - 1, end - 1),
     }
     channels = build(shop, panel, position, first_valid)
-    return PurchaseTask(panel, categories, channels, _who(shop, panel), parts)
+    return PurchaseTask(panel, categories, channels, _who(shop.customers, panel), parts)
 
 
 def _categories(
@@ -186,21 +167,19 @@ def _categories(
     count = lines.dropna().drop_duplicates().groupby("category").size()
     chosen = count.sort_values(ascending=False, kind="stable").index[:n]
     if len(chosen) < n:
-        raise TooShort(
-            f"the training weeks hold {len(chosen)} categories, not {n}; give a smaller n_categories."
-        )
+        raise TooShort(f"training holds {len(chosen)} categories, not {n}; give a smaller n_categories.")
     position = pd.Series(pd.Index(chosen).get_indexer(category), index=category.index)
     return [str(name) for name in chosen], position
 
 
-def _who(shop: Shop, panel: WeeklyPanel) -> np.ndarray:
-    if shop.customers is None or len(shop.customers.columns) < 2:
+def _who(customers: pd.DataFrame | None, panel: WeeklyPanel) -> np.ndarray:
+    if customers is None or len(customers.columns) < 2:
         return np.zeros((len(panel.customers), 1), np.float32)
-    table = shop.customers.set_index("customer_id").reindex(panel.customers)
-    for column in table:
-        if table[column].nunique() > MOST_FACTS:
+    table = customers.set_index("customer_id").reindex(panel.customers)
+    for column, n in table.nunique().items():
+        if n > MOST_FACTS:
             raise BadValue(
-                f"customers: {column} has {table[column].nunique()} values, one 0/1 column each; group them "
-                f"into at most {MOST_FACTS}, or drop the column."
+                f"customers: {column} has {n} values, one 0/1 column each; group them into at most "
+                f"{MOST_FACTS}, or drop the column."
             )
     return pd.get_dummies(table.astype("str").where(table.notna())).to_numpy(np.float32)

@@ -1,0 +1,18 @@
+"""Which customers a purchase forecast serves: the new, the regular and those about to leave (lesson 33)."""
+
+import numpy as np
+
+from ecomlib.panels import faded_sum
+from ecomlib.purchases.task import PurchaseTask
+
+NEW_WEEKS, SILENT_WEEKS = 10, 4  # a new customer is known as long, a lapsing one silent as long
+
+
+def kinds(task: PurchaseTask, part: str = "test") -> np.ndarray:
+    """Kind of customer of every row: "new" (known 10 weeks), "lapsing" (4 silent weeks), "regular"."""
+    cutoffs = task.cutoffs(part)
+    trips = faded_sum(task.channels["household"][..., 0], np.inf)
+    before = np.pad(trips, ((0, 0), (SILENT_WEEKS, 0)))[:, : trips.shape[1]]
+    silent, known = (trips == before)[:, cutoffs].T, task.panel.known[:, cutoffs].T
+    kind = np.where(known <= NEW_WEEKS, "new", np.where(silent, "lapsing", "regular"))
+    return task.flat(np.repeat(kind[..., None], len(task.categories), axis=2), part)
