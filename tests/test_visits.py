@@ -357,6 +357,31 @@ def test_evaluate_and_advice_speak_of_all_models(task):
     assert valid["value"][0] != table["value"][0]
 
 
+def test_accuracy_and_the_mean_of_the_classes_by_scikit_learn():
+    from sklearn.metrics import accuracy_score, roc_auc_score
+
+    rng = np.random.default_rng(0)
+    task = task_of(
+        (rng.random((30, 40)) < rng.random((30, 1))).astype(int) | (np.arange(40) == 0), test="84D"
+    )
+    p = rng.dirichlet(np.ones(5), (len(task.cutoffs("test")), 30)).astype(np.float32)
+    _, _, y = task.rows("test")
+    flat = task.flat(p, "test")
+    found = visits.draws(task, p)
+    assert found["accuracy"][0] == pytest.approx(accuracy_score(y, flat.argmax(axis=1)))
+    aucs = [roc_auc_score(y == k, flat[:, k]) for k in range(5)]
+    assert found["AUC macro"][0] == pytest.approx(np.mean(aucs))
+    assert found["AUC silent"][0] == pytest.approx(aucs[0]) and found["AUC macro"].shape == (1001,)
+    assert_identical(found, visits.draws(task, p, "test", n=1000, seed=0))
+    tables = [
+        visits.evaluate(task, {"a": p}, **kwargs) for kwargs in ({}, {"n": 1000, "seed": 0}, {"seed": 1})
+    ]
+    assert tables[0].equals(tables[1]) and not tables[0].equals(tables[2])
+    with pytest.raises(BadValue, match="^a forecast holds probabilities, 0 to 1, that sum to 1 per row"):
+        visits.draws(task, p * 1.01)
+    assert visits.draws(task, p * 1.0005)["accuracy"][0] == found["accuracy"][0]  # single precision may round
+
+
 @pytest.mark.parametrize("fault", [np.nan, -0.5, 2.0])
 def test_what_is_no_probability_is_refused(task, fault):
     p = visits.ClassShares().fit(task).predict(task, task.cutoffs("test")).copy()
