@@ -136,7 +136,7 @@ def project() -> str:
     if found.returncode or ROOT not in where.parents:
         what = where if found.stdout else "nothing"
         raise NotReady(f"`import ecomlib` does not find this folder but {what}: {AGAIN}")
-    if any(known.metadata["Name"] == "ecomlib" for known in distributions()):
+    if any(distributions(name="ecomlib")):
         raise NotReady(f"an unrelated package from PyPI with the name ecomlib is installed here: {AGAIN}")
     return f"ecomlib is {where.parent}"
 
