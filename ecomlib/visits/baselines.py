@@ -1,4 +1,8 @@
-"""What a network has to beat: rules that count, and two learners on features made by hand."""
+"""What a network has to beat: rules that count, and two learners on features made by hand.
+
+The defaults are what the benchmark `visits` finds on the validation part of the course's shop; on another
+shop try others there, too.
+"""
 
 from typing import Any, Self
 
@@ -30,19 +34,9 @@ class ClassShares:
 
 
 class OwnPast(ClassShares):
-    """The classes that a customer's own earlier windows had, recent ones weighing more.
+    """The classes of a customer's own earlier windows; one counts half after `half_life` weeks.
 
-    Parameters
-    ----------
-    strength : float
-        The class shares of the training rows count as many windows.
-    half_life : float
-        Weeks after which a window counts half.
-
-    Notes
-    -----
-    The defaults here and below are what the benchmark `visits` finds on the validation part of the course's
-    shop; on another shop try others there, too.
+    The class shares of the training rows count as `strength` windows.
     """
 
     name = "own past"
@@ -51,7 +45,7 @@ class OwnPast(ClassShares):
         self.strength, self.half_life = strength, half_life
 
     def predict(self, task: VisitsTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Probabilities (n_cutoffs, n_customers, n_classes); windows not over by the cutoff do not count."""
+        """Probabilities as of `ClassShares`; windows not over by the cutoff do not count."""
         task.check_same(len(self.prior))
         seen = (task.y[..., None] == np.arange(task.n_classes)) & (task.panel.known > 0)[..., None]
         # The window of week t is over `horizon` weeks later.
@@ -88,7 +82,7 @@ class RecencyFrequencyMoney(ClassShares):
         return self
 
     def predict(self, task: VisitsTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Probabilities (n_cutoffs, n_customers, n_classes)."""
+        """Probabilities as of `ClassShares`."""
         task.check_same(len(self.prior))
         return self.shares[self._cell(self._values(task)[:, cutoffs])].swapaxes(0, 1)
 
@@ -105,13 +99,7 @@ class RecencyFrequencyMoney(ClassShares):
 
 
 class Logistic(ClassShares):
-    """Logistic regression on `features`.
-
-    Parameters
-    ----------
-    c : float
-        Inverse strength of the ridge penalty.
-    """
+    """Logistic regression on `features`; `c` is the inverse strength of the ridge penalty."""
 
     name = "logistic regression"
 
@@ -125,7 +113,7 @@ class Logistic(ClassShares):
         return self
 
     def predict(self, task: VisitsTask, cutoffs: np.ndarray) -> np.ndarray:
-        """Probabilities (n_cutoffs, n_customers, n_classes); 0 for a class that training never saw."""
+        """Probabilities as of `ClassShares`; 0 for a class that training never saw."""
         task.check_same(len(self.prior))
         x = features(task.panel)[0][:, cutoffs]
         p = np.zeros((*x.shape[:2], task.n_classes))
@@ -144,14 +132,9 @@ class Logistic(ClassShares):
 
 
 class LightGBM(Logistic):
-    """Gradient boosting on `features`; what a network gains by averaging fits, it may have, too.
+    """Gradient boosting on `features`: the mean of `fits` models, the first with `seed`.
 
-    Parameters
-    ----------
-    leaves, leaf_rows, trees : int
-        Leaves per tree, rows per leaf at least, trees.
-    fits, seed : int
-        Models of which the mean is taken, and the seed of the first.
+    What a network gains by averaging fits, it may have, too. A leaf holds at least `leaf_rows` rows.
     """
 
     name = "LightGBM"
@@ -171,14 +154,6 @@ class LightGBM(Logistic):
         return p if p.ndim == 2 else np.stack([1 - p, p], axis=1)  # of two classes it gives the second
 
 
-def rows_of(task: VisitsTask, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features and classes of a part's rows."""
-    customer, cutoff, y = task.rows(part)
-    if y.min() == y.max():
-        raise TooShort(f"{part}: every row has class {y[0]}, nothing to learn; give a longer history.")
-    return features(task.panel)[0][customer, cutoff], y
-
-
 def grow(
     x: np.ndarray, y: np.ndarray, leaves: int, leaf_rows: int, trees: int, seed: int = 0, **options: Any
 ) -> Any:
@@ -193,13 +168,18 @@ def grow(
     ).fit(x, y, **options)  # fmt: skip
 
 
-def features(panel: WeeklyPanel) -> tuple[np.ndarray, list[str]]:
-    """Recency, frequency, rhythm and money by hand, at every week, from that week and those before it.
+def rows_of(task: VisitsTask, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features and classes of a part's rows."""
+    customer, cutoff, y = task.rows(part)
+    if y.min() == y.max():
+        raise TooShort(f"{part}: every row has class {y[0]}, nothing to learn; give a longer history.")
+    return features(task.panel)[0][customer, cutoff], y
 
-    Returns
-    -------
-    float32 array (n_customers, n_weeks, 51)
-    names : list of str
+
+def features(panel: WeeklyPanel) -> tuple[np.ndarray, list[str]]:
+    """Recency, frequency, rhythm and money by hand: float32 (n_customers, n_weeks, 51), and the names.
+
+    The features of a week come from that week and those before it.
     """
     known, shopped = panel.known, panel["baskets"] > 0
     since, trips = steps_since(shopped), shopped.cumsum(axis=1)

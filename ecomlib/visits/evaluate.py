@@ -5,13 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ecomlib import results
 from ecomlib.bootstrap import draw_units, unit_means
 from ecomlib.probability import brier, log_loss, ranking_draws
+from ecomlib.results import advise, score_table
 from ecomlib.shop import BadValue
 from ecomlib.visits.task import VisitsTask
-
-HEADLINE = "log-loss"
 
 
 def draws(
@@ -30,11 +28,6 @@ def draws(
         "log-loss" (nats), "Brier" (0 to 2), "accuracy" (share whose most likely class came true), "AUC
         silent" (of class 0) and "AUC macro" (mean over the classes). An AUC is nan where no row, or every
         row, has the class. The same seed draws the same customers: the difference of two models is paired.
-
-    Raises
-    ------
-    BadValue
-        When the forecast has another shape, or holds anything but probabilities.
     """
     customer, _, y = task.rows(part)
     p = np.asarray(task.flat(forecast, part), float)
@@ -56,22 +49,13 @@ def draws(
 
 
 def evaluate(
-    task: VisitsTask,
-    forecasts: Mapping[str, np.ndarray],
-    part: str = "test",
-    n: int = 1000,
-    seed: int = 0,
+    task: VisitsTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Compare forecasts, from simple to complex: columns model, metric, value, low, high.
-
-    Parameters
-    ----------
-    forecasts : dict of model to array (n_cutoffs, n_customers, n_classes)
-    """
+    """Score several forecasts, from simple to complex: columns model, metric, value, low, high."""
     scores = {model: draws(task, forecast, part, n, seed) for model, forecast in forecasts.items()}
-    return results.score_table(scores, HEADLINE)
+    return score_table(scores, "log-loss")
 
 
 def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of `evaluate`'s table to use."""
-    return results.advise(table, HEADLINE)
+    """Say in one sentence which model of a table of `evaluate` to use."""
+    return advise(table, "log-loss")

@@ -20,7 +20,7 @@ def visits_network(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
 ) -> keras.Model:
-    """Two LSTM layers and a softmax.
+    """Two LSTM layers and a softmax, not compiled.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def visits_network(
     Returns
     -------
     keras.Model
-        Input (batch, n_weeks, n_channels), n_weeks free; not compiled.
+        Input (batch, n_weeks, n_channels), n_weeks free.
     """
     drop = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
     return keras.Sequential(
@@ -47,13 +47,8 @@ def visits_network(
 class VisitsLSTM:
     """`visits_network`, trained on a forecast after every week.
 
-    Parameters
-    ----------
-    seed, epochs, batch_size, units : int
-    learning_rate : float
-        Start of a cosine schedule that ends at 0.
-    recurrent_dropout : float
-        Share of the state that is dropped at every training step.
+    The learning rate is the start of a cosine schedule that ends at 0; `recurrent_dropout` is the share of
+    the state that is dropped at every training step.
     """
 
     name = "LSTM"
@@ -75,20 +70,17 @@ class VisitsLSTM:
     ) -> Self:
         """Train on a part's cutoffs; `watch` adds the validation loss of each epoch."""
         keras.utils.set_random_seed(self.seed)
-        self.n_classes = task.n_classes
+        self.n_classes, drop = task.n_classes, self.recurrent_dropout
         x, y, weight = self._examples(task, part)
-        drop = self.recurrent_dropout
-        self.model = visits_network(x.shape[-1], self.n_classes, self.units, recurrent_dropout=drop)
-        steps = self.epochs * math.ceil(len(x) / self.batch_size)
-        self.model.compile(
-            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)),
-            keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
-        )
         valid = self._examples(task, "valid") if watch else None
+        steps = self.epochs * math.ceil(len(x) / self.batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
+        loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+        self.model = visits_network(x.shape[-1], self.n_classes, self.units, recurrent_dropout=drop)
+        self.model.compile(keras.optimizers.Adam(rate), loss)
         options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": list(callbacks)}
-        self.history = self.model.fit(
-            x, y, sample_weight=weight, validation_data=valid, validation_batch_size=512, verbose=0, **options
-        ).history
+        options |= {"validation_data": valid, "validation_batch_size": 512, "verbose": 0}
+        self.history = self.model.fit(x, y, sample_weight=weight, **options).history
         return self
 
     @staticmethod

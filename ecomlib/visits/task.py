@@ -131,14 +131,8 @@ def task(
         The class of each customer and week, int (n, w), -1 where it is not known yet.
     n_classes : int, optional
         Classes of the target. Default: horizon + 1, as `shopping_weeks_ahead` has.
-    horizon : int
-        Weeks ahead.
-    min_known : int
-        Weeks since its first order, that week included, after which a customer is forecast.
-
-    Returns
-    -------
-    VisitsTask
+    horizon, min_known : int
+        Weeks ahead; weeks since its first order, that week included, after which a customer is forecast.
 
     Raises
     ------
