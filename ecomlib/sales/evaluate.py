@@ -8,6 +8,7 @@ import pandas as pd
 from ecomlib.bootstrap import draw_units, interval
 from ecomlib.results import advise, score_table
 from ecomlib.sales.task import QUANTILES, SalesTask
+from ecomlib.shop import BadValue
 
 METRICS = {
     "WAPE": ("absolute", "sales"),
@@ -175,7 +176,10 @@ def draws(
     `forecast` holds all cutoffs of the part; two models with seeds of their own get two numbers as `stream`.
     """
     cutoffs = task.cutoffs(part)
-    errors = forecast_errors(task.actual(cutoffs), _with_seeds(np.asarray(forecast)), task.is_open(cutoffs))
+    seeds, wanted = _with_seeds(np.asarray(forecast)), (len(cutoffs), task.n_series, task.horizon, 3)
+    if seeds.shape[1:] != wanted:
+        raise BadValue(f"a forecast of the {part} part has the shape {wanted}, not {np.shape(forecast)}.")
+    errors = forecast_errors(task.actual(cutoffs), seeds, task.is_open(cutoffs))
     scale = naive_scale(task.panel.values[:, : cutoffs[0] + 1])
     return _forecast_draws(errors, scale, n, seed, stream=stream)
 

@@ -1,6 +1,8 @@
 """What is known of a day before it comes: the calendar, and the promotions that are planned for its week."""
 
+import datetime
 from collections.abc import Callable, Iterable
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ HOLIDAY_NAMES = [
     "open holiday",
     "day after",
 ]
+DAY_FORMS = "a weekday such as 'Sun', a (month, day), a date or a calendar"
 PROMOTION_NAMES = ["display", "mailer", "expected lift"]
 
 
@@ -27,10 +30,20 @@ def holidays_between(calendar: Any, first: pd.Timestamp, last: pd.Timestamp) -> 
     A calendar is one of the `holidays` package, such as `holidays.country_holidays("DE")`, a mapping of date
     to name, or a list of dates.
     """
-    if not hasattr(calendar, "country"):  # a calendar of the package looks its years up when it is asked
-        calendar = {pd.Timestamp(day).date() for day in calendar}
+    if not hasattr(calendar, "expand"):  # a calendar of the package looks its years up when it is asked
+        calendar = {_date(day, "a calendar", "dates") for day in calendar}
     days = pd.date_range(first, last)
     return days[[day.date() in calendar for day in days]]
+
+
+def _date(item: Any, what: str, wanted: str) -> datetime.date:
+    """The day, of 2024 for a month and a day. A number is refused: pandas takes it for nanoseconds."""
+    try:
+        if isinstance(item, Number):
+            raise TypeError
+        return pd.Timestamp(2024, *item).date() if isinstance(item, tuple) else pd.Timestamp(item).date()
+    except (TypeError, ValueError):
+        raise BadValue(f"{what} holds {item!r}; give {wanted}.") from None
 
 
 def open_days(days: pd.DatetimeIndex, closed: Iterable = ()) -> np.ndarray:
@@ -48,18 +61,12 @@ def open_days(days: pd.DatetimeIndex, closed: Iterable = ()) -> np.ndarray:
     for item in closed:
         if isinstance(item, str) and item in WEEKDAYS:
             shut |= days.day_of_week == WEEKDAYS.index(item)
-        elif isinstance(item, tuple) and len(item) == 2:
-            shut |= (days.month == item[0]) & (days.day == item[1])
         elif hasattr(item, "keys"):
             shut |= days.isin(holidays_between(item, days[0], days[-1]))
         else:
-            try:
-                shut |= days == pd.Timestamp(item)
-            except (TypeError, ValueError):
-                raise BadValue(
-                    f"closed holds {item!r}; give a weekday such as 'Sun', a (month, day), a date or a "
-                    f"calendar."
-                ) from None
+            day = _date(item, "closed", DAY_FORMS)
+            same = (days.month == day.month) & (days.day == day.day)
+            shut |= same if isinstance(item, tuple) else days == pd.Timestamp(day)
     return ~shut
 
 

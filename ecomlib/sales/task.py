@@ -255,7 +255,7 @@ def task(
             f"{horizon}, {split.valid.days} validation and {split.test.days} test days; shorten one of them."
         )
     panel = _largest(all_series, bounds[0], n_series, level)
-    pair: tuple | None = tuple(holidays) if isinstance(holidays, tuple | list) else (holidays, ())
+    pair: tuple | None = holidays if isinstance(holidays, tuple) and len(holidays) == 2 else (holidays, ())
     pair = None if holidays is None else pair
     days = pd.date_range(panel.days[0], periods=len(panel.days) + horizon)
     open_days(days, closed)  # a day that cannot be read is refused here
