@@ -7,7 +7,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecomlib.bootstrap import draw_units, interval, ratio_interval, unit_means
 from ecomlib.probability import brier, log_loss, ranking_draws
-from ecomlib.purchases.evaluate import calibration_bins, calibration_error_draws
 from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_bars, score_table
 from ecomlib.shop import BadValue
 
@@ -134,27 +133,6 @@ def test_the_lift_is_that_of_the_best_tenth():
     label[[0, 1, 3, 19]] = 1
     found = ranking_draws(-np.arange(20.0), label, np.arange(20), np.ones((1, 20)))
     assert found["lift top 10 %"][0] == pytest.approx((2 / 4) / (2 / 20))
-
-
-def test_a_calibrated_forecast_has_no_error_and_a_shifted_one_its_shift():
-    p = np.repeat([0.25, 0.75], 400)
-    y = np.tile([1, 0, 0, 0], 100).tolist() + np.tile([1, 1, 1, 0], 100).tolist()
-    unit, once = np.arange(800) % 50, np.ones((1, 50))
-    assert calibration_error_draws(p, np.array(y), unit, once)[0] == pytest.approx(0)
-    assert calibration_error_draws(p + 0.1, np.array(y), unit, once)[0] == pytest.approx(0.1)
-
-
-def test_twenty_bins_with_equally_many_rows_and_fewer_where_forecasts_are_alike():
-    bins = calibration_bins(np.linspace(0, 1, 2000))
-    assert np.bincount(bins).tolist() == [100] * 20
-    assert np.bincount(calibration_bins(np.linspace(0, 1, 90), n_bins=3)).tolist() == [30] * 3
-    assert len(set(calibration_bins(np.repeat([0.1, 0.2], 50)))) == 2
-
-
-def test_the_calibration_error_has_one_value_per_draw():
-    p, y, unit = np.full(6, 0.5), np.array([1, 1, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
-    draws = np.array([[1, 1, 1, 0], [1, 1, 0, 1]])
-    np.testing.assert_allclose(calibration_error_draws(p, y, unit, draws), [1 / 6, 0])
 
 
 LOSSES = {

@@ -15,6 +15,7 @@ from ecomlib.lessons.customer_kinds import kinds
 from ecomlib.lessons.multi_hot import MultiHotLSTM
 from ecomlib.panels import WeeklyPanel
 from ecomlib.purchases.channels import Channels
+from ecomlib.purchases.evaluate import calibration_bins, calibration_error_draws
 from ecomlib.shop import BadValue, TooShort
 from ecomlib.split import Split
 
@@ -531,3 +532,39 @@ def test_loss_counts_the_weeks_with_a_weight_only():
     target = np.array([[[1, 1], [0, 1], [1, 0]]], "float32")
     loss = purchases.week_loss(target, np.array([[0.5, 0.25, 0.001]], "float32"))
     assert float(loss) == pytest.approx((np.log(2) - np.log(0.75)) / 2, rel=1e-5)
+
+
+def test_a_calibrated_forecast_has_no_error_and_a_shifted_one_its_shift():
+    p = np.repeat([0.25, 0.75], 400)
+    y = np.tile([1, 0, 0, 0], 100).tolist() + np.tile([1, 1, 1, 0], 100).tolist()
+    unit, once = np.arange(800) % 50, np.ones((1, 50))
+    assert calibration_error_draws(p, np.array(y), unit, once)[0] == pytest.approx(0)
+    assert calibration_error_draws(p + 0.1, np.array(y), unit, once)[0] == pytest.approx(0.1)
+
+
+def test_twenty_bins_with_equally_many_rows_and_fewer_where_forecasts_are_alike():
+    bins = calibration_bins(np.linspace(0, 1, 2000))
+    assert np.bincount(bins).tolist() == [100] * 20
+    assert np.bincount(calibration_bins(np.linspace(0, 1, 90), n_bins=3)).tolist() == [30] * 3
+    assert len(set(calibration_bins(np.repeat([0.1, 0.2], 50)))) == 2
+
+
+def test_the_calibration_error_has_one_value_per_draw():
+    p, y, unit = np.full(6, 0.5), np.array([1, 1, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
+    draws = np.array([[1, 1, 1, 0], [1, 1, 0, 1]])
+    np.testing.assert_allclose(calibration_error_draws(p, y, unit, draws), [1 / 6, 0])
+
+
+def test_the_defaults_of_the_scores_and_sure_forecasts(task):
+    y = task.target(task.cutoffs("test"))
+    sure = np.clip(y.astype(float), 0.0, 1.0)  # 0 and 1 are probabilities, too
+    found = purchases.draws(task, sure)
+    assert found["AUC"][0] == 1 and found["log-loss"].shape == (1001,) and found["AUC"].shape == (201,)
+    single = np.random.default_rng(0).random(sure.shape).astype(np.float32)
+    for metric, values in purchases.draws(task, single).items():
+        same = purchases.draws(task, single, "test", n=1000, seed=0, n_ranked=200)[metric]
+        np.testing.assert_array_equal(values, same)
+        np.testing.assert_array_equal(values, purchases.draws(task, single.astype(float))[metric])
+    tables = [purchases.evaluate(task, {"a": single}, **kwargs) for kwargs in ({}, {"n": 1000, "seed": 0})]
+    assert tables[0].equals(tables[1])
+    assert not tables[0].equals(purchases.evaluate(task, {"a": single}, seed=1))
