@@ -179,7 +179,7 @@ def main(arguments):
         print(f"\n{error}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. Start the same command again; what is half-done is made anew.", file=sys.stderr)
+        print("\nInterrupted. Start the same command again; what is half-done is made again.", file=sys.stderr)
         return 130
 
 

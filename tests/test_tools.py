@@ -242,7 +242,7 @@ def test_a_lesson_comes_back_and_the_learners_copy_is_kept(desk, capsys):
     assert learner.main(["reset", "77"]) == 2 and "There is no notebook '77'" in capsys.readouterr().err
 
 
-def test_a_new_version_of_the_course_is_packed_anew(desk):
+def test_a_new_version_of_the_course_is_packed_again(desk):
     (desk.parent / "pyproject.toml").write_text('[project]\nversion = "1.1.0"\n')
     save(desk / "11_a.ipynb", "new = 1")
     with zipfile.ZipFile(install.pack_lessons()) as archive:
