@@ -17,6 +17,7 @@ import pytest
 from perturb import assert_identical
 
 from ecomlib import clicks, purchases, read_shop, recommend, sales, visits
+from ecomlib.lessons.rivals import TIFUKNN, Trended
 from ecomlib.panels import monday_of
 from ecomlib.runtime import ROOT
 from ecomlib.shop import BadValue, Shop, ShopError
@@ -122,9 +123,9 @@ CASES = {
             recommend.PersonalFrequency,
             recommend.Markov,
             recommend.ItemKNN,
-            recommend.TIFUKNN,
+            TIFUKNN,
             recommend.Factors,
-            lambda: recommend.Trended(recommend.Factors()),
+            lambda: Trended(recommend.Factors()),
         ),
         (
             lambda: recommend.NextItems(units=4, size=4, epochs=1),

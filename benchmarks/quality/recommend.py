@@ -25,8 +25,8 @@ import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import recommend
 from ecomlib.bootstrap import interval
+from ecomlib.lessons.rivals import TIFUKNN, Trended
 from ecomlib.recommend import (
-    TIFUKNN,
     Factors,
     ItemKNN,
     Markov,
@@ -34,7 +34,6 @@ from ecomlib.recommend import (
     PersonalFrequency,
     Popularity,
     Ranking,
-    Trended,
 )
 
 SPLIT = ecomlib.Split.last(test="8W", valid="4W", end="2017-12-24")

@@ -33,7 +33,7 @@ def measure(kind: str, n_items: int) -> dict:
 
     import numpy as np
 
-    from ecomlib.recommend import best_items
+    from ecomlib.lessons.serving import best_items
 
     rng = np.random.default_rng(0)
     states = rng.normal(size=(KINDS[kind], SIZE)).astype(np.float32)

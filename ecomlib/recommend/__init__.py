@@ -8,16 +8,15 @@ from ecomlib.recommend.evaluate import evaluate as evaluate
 from ecomlib.recommend.history import history as history
 from ecomlib.recommend.task import task as task
 
-BASELINES = ["Factors", "ItemKNN", "Markov", "PersonalFrequency", "Popularity", "TIFUKNN", "Trended"]
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "baselines": BASELINES,
+        "baselines": ["Factors", "ItemKNN", "Markov", "PersonalFrequency", "Popularity"],
         "batches": ["cut_windows"],
         "evaluate": ["Ranking", "advice", "draws", "evaluate"],
         "history": ["history"],
         "model": ["NextItems", "bag_loss"],
-        "ranking": ["Recommender", "best_items", "top_k"],
+        "ranking": ["Recommender", "top_k"],
         "task": ["SequenceTask", "task", "with_today"],
     },
 )

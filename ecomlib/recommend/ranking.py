@@ -1,9 +1,7 @@
 """From scores to ranked lists: the base of every recommender, and the search for the largest scores."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Self
 
-import joblib
 import numpy as np
 
 from ecomlib.recommend.history import history
@@ -78,19 +76,3 @@ def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:
         found = np.take_along_axis(column, inside, axis=1)
     order = np.argsort(-np.take_along_axis(scores, found, axis=1), axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1)
-
-
-def best_items(states: np.ndarray, vectors: np.ndarray, k: int = 20, block: int = 64) -> np.ndarray:
-    """The k items with the largest dot product with each customer's state, best first; (n_customers, k).
-
-    Blocks of customers are multiplied and searched side by side on the cores of the machine, so that never
-    more than a few blocks of scores are in memory. `states` (n_customers, size) and `vectors` (n_items, size)
-    are float32; for a model with a bias give every vector one number more, and every state a 1.
-    """
-    catalogue = vectors.T if len(states) <= block else np.ascontiguousarray(vectors.T)
-
-    def serve(at: int) -> np.ndarray:
-        return top_k(states[at : at + block] @ catalogue, k)
-
-    with ThreadPoolExecutor(joblib.cpu_count()) as pool:
-        return np.vstack(list(pool.map(serve, range(0, len(states), block))))
