@@ -579,3 +579,9 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert "encoding UTF-8" in said
     assert said.count("\n") == 1
     assert issubclass(UnreadableFile, ShopError)
+
+
+def test_older_clicks_of_the_running_session_weigh_less():
+    task = session_task([1, 2, 3], [1, 2, 3], [1, 2, 1, 3])
+    row = int(task.cutoffs("test")[-1]) + 1  # item 1 was seen just now and two steps back, item 2 one back
+    np.testing.assert_allclose(running(task, np.array([row]), 0.5).toarray(), [[1.25, 0.5, 0]])

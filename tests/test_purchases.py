@@ -568,3 +568,24 @@ def test_the_defaults_of_the_scores_and_sure_forecasts(task):
     tables = [purchases.evaluate(task, {"a": single}, **kwargs) for kwargs in ({}, {"n": 1000, "seed": 0})]
     assert tables[0].equals(tables[1])
     assert not tables[0].equals(purchases.evaluate(task, {"a": single}, seed=1))
+
+
+def test_channels_of_a_typical_week_are_one(task):
+    """Scales are means over the cells that hold something: the silent weeks of training do not count."""
+    for name in ("lines", "spend", "baskets", "all lines"):
+        train = task.channels[name][:, :12]
+        assert (train == 0).any() and train[train > 0].mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_gaps_of_two_bins_do_not_cancel():
+    p = np.repeat([0.8, 0.1], 10)
+    y = np.r_[np.repeat([1, 0], [6, 4]), np.repeat([1, 0], [3, 7])]  # 0.2 too high, then 0.2 too low
+    assert calibration_error_draws(p, y, np.arange(20), np.ones((1, 20)))[0] == pytest.approx(0.2)
+
+
+def test_the_frequency_is_tuned_on_validation_weeks():
+    bought = np.zeros((40, 20, 1))
+    bought[:20, :10] = bought[20:, 10:18] = 1  # validation, weeks 16 and 17, is like the weeks before it
+    bought[:20, 18:] = 1  # the test is not: there a short memory is wrong
+    best = purchases.tune_frequency(small_task(bought), half_lives=(1, 26), prior_weeks=(1,))
+    assert best == (1, 1)

@@ -474,3 +474,10 @@ def test_keep_largest_keeps_the_largest_of_each_row():
     assert keep_largest(table, 2).toarray().tolist() == [[3, 0, 2], [0, 5, 0]]
     near = cosine_neighbours(sparse.csr_matrix(np.array([[1.0, 1, 0], [0, 1, 1]])), k=2, shrink=0.0).toarray()
     np.testing.assert_allclose(near, [[0, 0.5**0.5, 0], [0.5**0.5, 0, 0.5**0.5], [0, 0.5**0.5, 0]])
+
+
+def test_the_chain_runs_forwards():
+    """After a came b, after b came c; nothing came before a."""
+    task = trips((1, 0, "a", TRAIN), (1, 1, "b", TRAIN), (1, 2, "c", TRAIN))
+    scores = recommend.Markov(smooth=1e-6).fit(task).scores(task, np.array([1, 2]))
+    np.testing.assert_allclose(scores, [[0, 1, 0], [0, 0, 1]], atol=2e-3)

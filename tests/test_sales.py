@@ -266,3 +266,10 @@ def test_plans_after_the_horizon_change_nothing(shop):
     first, second = (task_of(s).known[:, :112] for s in (shop, other))
     assert_identical(first, second)
     assert (task_of(shop).known[:, 112:] != task_of(other).known[:, 112:]).any()
+
+
+def test_series_are_chosen_by_their_sales_before_validation(shop):
+    orders = shop.orders
+    bread = (orders["product_id"] < 4) & (orders["timestamp"] >= START + pd.Timedelta(days=98))
+    later = shop.with_tables(orders=orders.assign(revenue=orders["revenue"].where(~bread, 9999.0)))
+    assert [task_of(later, n_series=n).panel.names for n in (1, 3)] == [["TEA"], ["TEA", "MILK", "BREAD"]]
