@@ -179,7 +179,9 @@ def main(arguments):
         print(f"\n{error}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. Start the same command again; what is half-done is made again.", file=sys.stderr)
+        print(
+            "\nInterrupted. Start the same command again; what is half-done is made again.", file=sys.stderr
+        )
         return 130
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomlib.shop.cleaning import clean
 from ecomlib.shop import Shop, TooShort
+from ecomlib.shop.cleaning import clean
 
 LINES = st.lists(
     st.tuples(

@@ -1,4 +1,4 @@
-"""The running shop's loader, on a folder of a few invented lines: the clock, the first Monday, the share of stores."""
+"""The running shop's loader, on a folder of a few invented lines: clock, first Monday, share of stores."""
 
 import datetime
 

@@ -14,10 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecomlib.shop.folder import read_shop
-from ecomlib.runtime import ROOT
 from ecomlib.panels import daily_panel
-from ecomlib.windows import past_windows
+from ecomlib.runtime import ROOT
 from ecomlib.shop import (
     BadValue,
     DuplicateKey,
@@ -29,6 +27,8 @@ from ecomlib.shop import (
     UnreadableFile,
     WrongType,
 )
+from ecomlib.shop.folder import read_shop
+from ecomlib.windows import past_windows
 
 SAMPLE = ROOT / "data" / "sample_shop"
 
