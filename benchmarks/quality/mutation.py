@@ -26,7 +26,7 @@ TESTS = {
     "panels": "test_panels.py",
     "windows": "test_panels.py",
     "split": "test_split.py",
-    "sales/evaluate": "test_sales_evaluate.py",
+    "sales/evaluate": "test_sales_evaluate.py test_sales_by_hand.py",
     "visits/evaluate": "test_visits.py",
     "purchases/evaluate": "test_purchases.py",
     "recommend/evaluate": "test_recommend.py",
@@ -43,7 +43,7 @@ pytest_add_cli_args=
     -m
     not slow and not browser and not book
 pytest_add_cli_args_test_selection=
-    tests/{tests}
+    {tests}
 """
 
 
@@ -75,7 +75,10 @@ def mutate(module: str, tests: str) -> tuple[dict[str, int], list[str]]:
     folder.mkdir(parents=True)
     for name in (*NEEDED, "data"):
         os.symlink(ROOT / name, folder / name)
-    settings = SETTINGS.format(module=module, tests=tests, needed="\n    ".join((*NEEDED, "data")))
+    lines = [
+        "\n    ".join(names) for names in ((*NEEDED, "data"), [f"tests/{name}" for name in tests.split()])
+    ]
+    settings = SETTINGS.format(module=module, needed=lines[0], tests=lines[1])
     (folder / "setup.cfg").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-W", "ignore", "-m", "mutmut", "run", "--max-children", "2"]
     path = os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
