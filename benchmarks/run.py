@@ -75,7 +75,8 @@ def kept(name: str, jobs: dict[str, Callable[[], Any]], log: Log) -> dict[str, A
         The benchmark.
     jobs : dict
         A job's name -> a function without arguments; its result is written to `build/bench/kept`. What
-        was made with other code is not used.
+        was made with other code is not used: `joblib.Memory` would look at the job's own lines only, not at
+        the package that they call.
 
     Returns
     -------

@@ -49,7 +49,6 @@ class Split:
             Such as "56D" or "8W".
         end : date, optional
             The last day of the test part, where the data go on after it.
-
         """
         lengths = {"test": pd.Timedelta(test), "valid": pd.Timedelta(valid)}
         for name, length in lengths.items():

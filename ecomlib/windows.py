@@ -58,6 +58,5 @@ def window_scale(past: np.ndarray, floor: float = 1e-3) -> np.ndarray:
 
     Dividing by the window's own mean makes a bakery and a spice rack look alike to one network, and
     needs nothing that is not known at the cutoff.
-
     """
     return np.maximum(past.mean(axis=-1, keepdims=True), floor)

@@ -1,6 +1,7 @@
 """The arrows between the rooms of the package, their sizes, and what it costs to come in."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ecomlib import sales
 from tools.house import LESSONS, ROOT, USE_CASES, arrows, imports, modules, page, room
 
 CORE = "runtime split panels windows bootstrap probability results training gates shop.shop shop.errors"
@@ -168,6 +170,10 @@ def test_no_date_of_the_running_shop_is_a_default():
                 values += [value for value in (*node.args.defaults, *node.args.kw_defaults) if value]
         found = {str(n.value) for v in values for n in ast.walk(v) if isinstance(n, ast.Constant)}
         assert not {value for value in found if re.match("2017", value)}, module
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert not used & {"HOLIDAYS", "CLOSED", "FIRST_MONDAY", "STORE_ZONE"}, module
+    given = inspect.signature(sales.task).parameters
+    assert given["holidays"].default is None and given["closed"].default == ()
 
 
 def test_the_last_known_step_has_one_name():

@@ -145,6 +145,7 @@ CASES = {
         ),
     ),
 }
+SHOWN_BY_LESSONS = {"purchases": ("lessons.multi_hot",), "recommend": ("lessons.rivals",)}
 SHOPS = {
     "20 weeks": lambda: invented_shop(20),
     "104 weeks": lambda: invented_shop(104),
@@ -191,7 +192,7 @@ def check_table(case: Case, table: pd.DataFrame, n_models: int) -> None:
     assert advice.startswith("Use ") and advice.endswith(".") and "\n" not in advice
 
 
-def one_sentence(error: ShopError) -> bool:
+def one_sentence(error: ShopError | str) -> bool:
     text = str(error)
     return text.endswith(".") and "\n" not in text and len(text) < 300 and text.count(". ") <= 1
 
@@ -204,6 +205,20 @@ def one_sentence(error: ShopError) -> bool:
 def test_every_rule_runs(case, shop):
     rules = CASES[case].rules
     check_table(CASES[case], table_of(CASES[case], task_of(case, shop), rules), len(rules))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_model_is_left_out(case):
+    made = {type(make()) for make in (*CASES[case].rules, *CASES[case].networks)}
+    rooms = [f"{case}.baselines", f"{case}.model", *SHOWN_BY_LESSONS.get(case, ())]
+    known = {
+        model
+        for room in rooms
+        for model in vars(import_module(f"ecomlib.{room}")).values()
+        if inspect.isclass(model) and model.__module__ == f"ecomlib.{room}" and model.__name__[0] != "_"
+        if hasattr(model, "predict") and not hasattr(model, "train_step")  # not the Keras model inside
+    }
+    assert made == known
 
 
 @pytest.mark.parametrize("case", CASES)

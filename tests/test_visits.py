@@ -231,7 +231,7 @@ def test_own_past_counts_complete_windows_only():
     shopped = np.tile([1] * 12 + [0] * 12, (2, 1))
     shopped[:, -1] = 1  # so that the data go on to the last week
     task = task_of(shopped)
-    rule = visits.OwnPast(strength=1e-12, half_life=1e9).fit(task)
+    rule = visits.OwnPast(prior_windows=1e-12, half_life=1e9).fit(task)
     p = rule.predict(task, np.array([16, 3]))
     # At week 16 the complete windows are those of weeks 0 to 12: eight full ones, then 3, 2, 1, 0, 0.
     np.testing.assert_allclose(p[0, 0] * 13, [2, 1, 1, 1, 8], rtol=1e-6, atol=1e-6)
@@ -242,7 +242,7 @@ def test_own_past_fades_and_is_drawn_to_the_shares():
     shopped = np.ones((1, 24), int)
     shopped[0, 4:12] = 0
     task = task_of(shopped)
-    rule = visits.OwnPast(strength=2.0, half_life=1.0).fit(task)
+    rule = visits.OwnPast(prior_windows=2.0, half_life=1.0).fit(task)
     rule.prior = np.full(5, 0.2)
     # At week 5 the windows of weeks 0 and 1 are over: 3 and 2 shopping weeks, the older one fades to a half.
     np.testing.assert_allclose(rule.predict(task, np.array([5]))[0, 0] * 3.5, [0.4, 0.4, 1.4, 0.9, 0.4])
@@ -260,7 +260,7 @@ def test_the_rule_learns_the_shares_of_a_cell():
     shopped[0] = 1  # recency 0, frequency 1: always 4
     shopped[1, ::2] = shopped[2, ::2] = 1  # every other week: always 2
     task = task_of(shopped)
-    rule = visits.RecencyFrequencyMoney(strength=1e-9, money=(25, 60)).fit(task)
+    rule = visits.RecencyFrequencyMoney(prior_rows=1e-9, money=(25, 60)).fit(task)
     np.testing.assert_allclose(rule.limits, np.log1p([25, 60]))
     p = rule.predict(task, task.cutoffs("test"))
     np.testing.assert_allclose(p[0], np.eye(5)[[4, 2, 2]], atol=1e-6)
@@ -296,7 +296,7 @@ def test_several_fits_of_the_trees_are_averaged(task):
 def test_a_choice_of_settings_reads_no_test_week(shop, task):
     changed = visits.task(change_after(shop, task.panel.weeks[22]), SPLIT)
     choices = [
-        benchmark.tune(visits.OwnPast, t, strength=(1, 10), half_life=(2, 13)) for t in (task, changed)
+        benchmark.tune(visits.OwnPast, t, prior_windows=(1, 10), half_life=(2, 13)) for t in (task, changed)
     ]
     assert choices[0] == choices[1]
 

@@ -129,7 +129,7 @@ def fit_last_week(
 
 def baselines(task: visits.VisitsTask, n_fits: int, log: Log) -> dict[str, np.ndarray]:
     """Forecasts of every baseline for the test part; each tuned on the validation part."""
-    past = tune(visits.OwnPast, task, strength=(1, 3, 10), half_life=(6, 13, 26, 1000))
+    past = tune(visits.OwnPast, task, prior_windows=(1, 3, 10), half_life=(6, 13, 26, 1000))
     line, trees = tune(visits.Logistic, task, c=(0.003, 0.03, 0.3)), tune_trees(task)
     log(f"own past {past}, logistic regression {line}, LightGBM {trees}")
     rules = {

@@ -33,7 +33,7 @@ def draws(
 def evaluate(
     task: SequenceTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Score several models' lists, from simple to complex: columns model, metric, value, low, high."""
+    """Score lists as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     found = {name: draws(task, lists, part, n, seed) for name, lists in forecasts.items()}
     return score_table(found, "recall@20", smaller_is_better=False)
 

@@ -59,7 +59,7 @@ def draws(
 def evaluate(
     task: PurchaseTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Score several forecasts, from simple to complex: columns model, metric, value, low, high."""
+    """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     scores = {model: draws(task, forecast, part, n, seed) for model, forecast in forecasts.items()}
     return score_table(scores, "log-loss")
 

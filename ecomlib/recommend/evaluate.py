@@ -40,7 +40,7 @@ class Ranking:
             right = right > right.multiply(seen)
         size = np.asarray(right.sum(axis=1)).ravel()
         if not (some := np.flatnonzero(size)).size:
-            raise TooShort(f"no target step has an answer to the question {task.question!r}.")
+            raise TooShort(f"no target step answers the question {task.question!r}; give a longer part of the data.")
         at = np.repeat(some, lists.shape[1]), lists[some].ravel()
         hits, known = (np.asarray(table[at]).reshape(-1, lists.shape[1]) for table in (right, seen))
         share = task.items["count"].to_numpy() / task.items["count"].max()
@@ -88,7 +88,7 @@ def draws(
 def evaluate(
     task: SequenceTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Score several models' lists, from simple to complex: columns model, metric, value, low, high."""
+    """Score lists as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     found = {model: draws(task, lists, part, n, seed) for model, lists in forecasts.items()}
     return score_table(found, "recall@10", smaller_is_better=False)
 

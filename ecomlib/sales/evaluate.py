@@ -191,7 +191,7 @@ def evaluate(
     n: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Score several forecasts, from simple to complex: columns model, metric, value, low, high."""
+    """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     scores = {
         name: draws(task, forecast, part, n, seed, stream)
         for stream, (name, forecast) in enumerate(forecasts.items())

@@ -27,7 +27,8 @@ from ecomlib.shop.errors import TABLES
 class Shop:
     """A shop's tables. Build one with a loader, or from your own frames.
 
-    A table that breaks the contract (see the module's docstring) raises a ShopError.
+    The module's docstring says what each table holds; one that breaks it raises a ShopError. `name` is
+    shown in texts; `currency` is the sign of the shop's money, such as "$".
 
     Examples
     --------

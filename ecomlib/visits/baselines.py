@@ -36,13 +36,13 @@ class ClassShares:
 class OwnPast(ClassShares):
     """The classes of a customer's own earlier windows; one counts half after `half_life` weeks.
 
-    The class shares of the training rows count as `strength` windows.
+    The class shares of the training rows count as `prior_windows` windows.
     """
 
     name = "own past"
 
-    def __init__(self, strength: float = 3.0, half_life: float = 13.0):
-        self.strength, self.half_life = strength, half_life
+    def __init__(self, prior_windows: float = 3.0, half_life: float = 13.0):
+        self.prior_windows, self.half_life = prior_windows, half_life
 
     def predict(self, task: VisitsTask, cutoffs: np.ndarray) -> np.ndarray:
         """Probabilities as of `ClassShares`; windows not over by the cutoff do not count."""
@@ -50,7 +50,7 @@ class OwnPast(ClassShares):
         seen = (task.y[..., None] == np.arange(task.n_classes)) & (task.panel.known > 0)[..., None]
         # The window of week t is over `horizon` weeks later.
         over = np.pad(seen.astype(float), ((0, 0), (task.horizon, 0), (0, 0)))[:, : seen.shape[1]]
-        counts = faded_sum(over, self.half_life)[:, cutoffs] + self.strength * self.prior
+        counts = faded_sum(over, self.half_life)[:, cutoffs] + self.prior_windows * self.prior
         return (counts / counts.sum(axis=-1, keepdims=True)).swapaxes(0, 1)
 
 
@@ -59,7 +59,7 @@ class RecencyFrequencyMoney(ClassShares):
 
     Parameters
     ----------
-    strength : float
+    prior_rows : float
         The class shares of all training rows count as many rows in each cell.
     money : two numbers, optional
         Limits of the spend per shopping week, in the shop's currency. Default: thirds of the training rows.
@@ -67,8 +67,8 @@ class RecencyFrequencyMoney(ClassShares):
 
     name = "recency, frequency, money"
 
-    def __init__(self, strength: float = 20.0, money: tuple[float, float] | None = None):
-        self.strength, self.money = strength, money
+    def __init__(self, prior_rows: float = 20.0, money: tuple[float, float] | None = None):
+        self.prior_rows, self.money = prior_rows, money
 
     def fit(self, task: VisitsTask, part: str = "train") -> Self:
         """Count the classes of a part's rows in every cell."""
@@ -77,7 +77,7 @@ class RecencyFrequencyMoney(ClassShares):
         rfm = self._values(task)[customer, cutoff]
         thirds = np.quantile(rfm[:, 2], [1 / 3, 2 / 3])
         self.limits = thirds if self.money is None else np.log1p(self.money)
-        counts = sum_cells((self._cell(rfm), y), (75, task.n_classes)) + self.strength * self.prior
+        counts = sum_cells((self._cell(rfm), y), (75, task.n_classes)) + self.prior_rows * self.prior
         self.shares = counts / counts.sum(axis=1, keepdims=True)
         return self
 

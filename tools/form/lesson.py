@@ -143,7 +143,7 @@ def slugs(lesson: Lesson) -> set[str]:
 
 
 def reading_minutes(lesson: Lesson) -> float:
-    """Minutes to read a lesson: 200 words a minute, 6 s per line of code, 25 s per figure, 15 s per formula.
+    """Minutes to read a lesson: 200 words per minute, 6 s per code line, 25 s per figure, 15 s per formula.
 
     Counted are all words outside formulas, displayed formulas, and the lines of code that are not blank; the
     checks cell is left out, nobody reads it.
