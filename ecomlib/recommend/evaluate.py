@@ -40,7 +40,7 @@ class Ranking:
             right = right > right.multiply(seen)
         size = np.asarray(right.sum(axis=1)).ravel()
         if not (some := np.flatnonzero(size)).size:
-            raise TooShort(f"no target step answers the question {task.question!r}; give a longer part of the data.")
+            raise TooShort(f"no target step has an answer to the question {task.question!r}.")
         at = np.repeat(some, lists.shape[1]), lists[some].ravel()
         hits, known = (np.asarray(table[at]).reshape(-1, lists.shape[1]) for table in (right, seen))
         share = task.items["count"].to_numpy() / task.items["count"].max()
