@@ -55,6 +55,15 @@ def test_the_report_is_one_line_without_names_of_persons(monkeypatch, capsys):
     assert " | ready | fine" in capsys.readouterr().out
 
 
+def test_the_report_takes_no_longer_name_for_the_course(monkeypatch, capsys):
+    def fails():
+        raise doctor.NotReady(f"{ROOT}home/x is not {Path.home()}")
+
+    monkeypatch.setattr(doctor, "QUESTIONS", dict.fromkeys(["Python", "memory", "disk", "packages"], fails))
+    assert doctor.main(["--report"]) == 1
+    assert f"FAIL Python: {ROOT}home/x is not ~" in capsys.readouterr().out
+
+
 def test_memory_is_measured_against_the_lessons(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "COSTS", tmp_path / "lessons.csv")
     doctor.COSTS.write_text(

@@ -250,7 +250,9 @@ def report(answers: dict[str, tuple[bool, str]]) -> str:
     failed = [f"FAIL {name}: {text}" for name, (fine, text) in answers.items() if not fine]
     facts = [answers[name][1] for name in ("Python", "memory", "disk", "packages") if answers[name][0]]
     line = " | ".join([f"course {version}", "NOT READY" if failed else "ready", *facts, *failed])
-    return " ".join(line.replace(str(ROOT), "(the course)").replace(str(Path.home()), "~").split())
+    for folder, word in ((ROOT, "(the course)"), (Path.home(), "~")):
+        line = re.sub(re.escape(str(folder)) + r"(?!\w)", word, line)  # /home/ann is not /home/anna
+    return " ".join(line.split())
 
 
 def main(arguments: list[str]) -> int:
