@@ -62,6 +62,7 @@ def test_each_notebook_is_a_page_the_index_leads_to(book):
 def test_committed_outputs_are_shown_and_solutions_folded(book):
     for page in pages():
         html = (book / page).read_text(encoding="utf-8")
+        shown = {escaped.unescape(alt) for alt in re.findall('alt="([^"]*)"', html)}
         cells = json.loads((ROOT / page).with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         pictures = sum("image/png" in output.get("data", {}) for output in outputs)
@@ -82,8 +83,7 @@ def test_pictures_have_the_alt_text_of_their_cell(book):
         for cell in cells:
             if alt := cell["metadata"].get("alt"):
                 texts += 1
-                shown = escaped.escape(alt, quote=False).replace('"', "&quot;")
-                assert f'alt="{shown}"' in html, f"{page}: {alt}"
+                assert alt in shown, f"{page}: {alt}"
     assert texts, "no picture with an alt text"
 
 
