@@ -79,6 +79,7 @@ def test_pictures_have_the_alt_text_of_their_cell(book):
     texts = 0
     for page in pages():
         html = (book / page).read_text(encoding="utf-8")
+        shown = {escaped.unescape(alt) for alt in re.findall('alt="([^"]*)"', html)}
         cells = json.loads((ROOT / page).with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
         for cell in cells:
             if alt := cell["metadata"].get("alt"):
