@@ -62,7 +62,6 @@ def test_each_notebook_is_a_page_the_index_leads_to(book):
 def test_committed_outputs_are_shown_and_solutions_folded(book):
     for page in pages():
         html = (book / page).read_text(encoding="utf-8")
-        shown = {escaped.unescape(alt) for alt in re.findall('alt="([^"]*)"', html)}
         cells = json.loads((ROOT / page).with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         pictures = sum("image/png" in output.get("data", {}) for output in outputs)
