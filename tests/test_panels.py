@@ -47,7 +47,7 @@ def test_daily_panel_equals_groupby():
     slow = value.groupby([key, when.dt.normalize()]).sum().unstack(fill_value=0)
     slow = slow.reindex(columns=pd.date_range(when.min().normalize(), when.max().normalize()), fill_value=0)
     np.testing.assert_allclose(panel.values, slow.to_numpy(), rtol=1e-6)
-    assert panel.names == ["a", "b", "c"]
+    assert panel.names == ["a", "b", "c"] and list(panel.days) == list(slow.columns)
     assert panel.values.dtype == np.float32
 
 

@@ -5,7 +5,15 @@
 
 mutmut changes one thing at a time (a sign, a limit, an argument) and runs the tests of the mutant's own
 module. A mutant that no test notices survives. The table holds the share that was killed; the survivors
-stand, each with its line, in `benchmarks/results/mutation_survivors.txt`.
+stand, each with its line, in `benchmarks/results/mutation_survivors.txt`. What survives is of six kinds:
+
+- the same program: `dtype=None` where NumPy takes float64 anyway, `freq="d"`, `axis` of a vector, capitals in
+  `einsum`, a `zip` of lists that are equally long, a default that every caller overrides, None for False
+- a guard for what does not occur: `np.maximum(rows, 1e-9)` over positive counts
+- speed and memory only: `optimize`, the size of a batch or a block
+- the looks of a picture: caps and colours of error bars
+- the words of a message, of which a test reads a part
+- the number of draws and the seed of recommendation and clicks, which their tests always give
 """
 
 import difflib
