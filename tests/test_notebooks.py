@@ -361,3 +361,9 @@ def test_unbound_knows_what_a_cell_defines():
         unbound("import a.b\nfor i in [1]:\n    print(i, a, [j for j in 'x'])\ndef f(k):\n    return k") == []
     )
     assert unbound("print(shop)") == ["shop"]
+
+
+@pytest.mark.parametrize("lesson", [x for x in find_lessons() if not x.is_solution], ids=lambda x: x.name)
+def test_each_lesson_ends_with_how_to_free_the_memory(lesson):
+    last = [cell.source for cell in lesson.notebook.cells if cell.cell_type == "markdown"][-1]
+    assert "*Kernel, Shut Down Kernel*" in last
