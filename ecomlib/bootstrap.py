@@ -1,8 +1,12 @@
-"""How sure is a number? Draw whole customers or whole series again and again, and look at the spread.
+"""How sure is a number? Draw whole customers or series, whole weeks and fits again, and look at the spread.
 
-Never draw single rows: rows of one customer are alike. Two models that meet the same draws are compared
-in pairs, which removes what both have in common.
+Never draw single rows: rows of one customer or one week are alike. Two models that meet the same draws are
+compared in pairs. One is *better* where the paired 95 % interval excludes the tie; else they are level.
 """
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -17,25 +21,55 @@ def draw_units(n_units: int, n: int = 1000, seed: int | np.random.Generator = 0)
     return np.concatenate([np.ones((1, n_units)), drawn]).astype(np.float32)
 
 
-def unit_means(values: np.ndarray, unit: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Mean of the rows' values, once per draw of whole units: (1 + n,).
+@dataclass(frozen=True)
+class Draws:
+    """The data and n bootstrap samples of rows; each row belongs to one unit and to one week.
 
-    Parameters
-    ----------
-    values : array (n_rows,)
-    unit : int array (n_rows,)
-        The unit of every row, 0 to n_units - 1.
-    draws : array (1 + n, n_units)
-        From `draw_units`.
-
-    Examples
-    --------
-    >>> draws = np.array([[1, 1], [2, 0]])
-    >>> unit_means(np.array([1.0, 2.0, 6.0]), np.array([0, 0, 1]), draws)
-    array([3. , 1.5])
+    `unit`, `week` (n_rows,) are numbers from 0; `units` (1 + n, n_units) and `weeks` (1 + n, n_weeks) count
+    them, see `draw_units`. A row counts as often as its unit times as often as its week.
     """
-    n_units = draws.shape[1]
-    return (draws @ np.bincount(unit, values, n_units)) / (draws @ np.bincount(unit, minlength=n_units))
+
+    unit: np.ndarray
+    week: np.ndarray
+    units: np.ndarray
+    weeks: np.ndarray
+
+    @classmethod
+    def of(cls, unit: np.ndarray, week: np.ndarray | None = None, n: int = 1000, seed: int = 0) -> Self:
+        """Draw the units and weeks of rows, both (n_rows,) names; without weeks only units are drawn."""
+        names, at = np.unique(unit, return_inverse=True)
+        labels, when = np.unique(np.zeros(len(at)) if week is None else week, return_inverse=True)
+        rng = np.random.default_rng(seed)
+        return cls(at, when, draw_units(len(names), n, rng), draw_units(len(labels), n, rng))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum of the rows' values in the data (entry 0) and in each sample; (1 + n,)."""
+        cells = self.unit * self.weeks.shape[1] + self.week
+        table = np.bincount(cells, values, self.units.shape[1] * self.weeks.shape[1])
+        return (self.units @ table.reshape(-1, self.weeks.shape[1]) * self.weeks).sum(axis=1)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean of the rows' values in the data (entry 0) and in each sample; (1 + n,)."""
+        return self.sums(values) / self.sums(np.ones(len(self.unit)))
+
+    def weights(self, n: int | None = None) -> Iterator[np.ndarray]:
+        """How often each row counts, (n_rows,): in the data, then in the first n samples (default: all)."""
+        samples = slice(None if n is None else 1 + n)
+        for unit, week in zip(self.units[samples], self.weeks[samples], strict=True):
+            yield unit[self.unit].astype(float) * week[self.week]
+
+
+def mean_of_fits(fits: Sequence[Mapping[str, np.ndarray]], stream: int = 0) -> dict[str, np.ndarray]:
+    """Mean of the scores of one model's fits, fits drawn too: what to expect of one more fit.
+
+    `fits` map a metric to its values on the same draws, (1 + n,). Two models that are compared get two
+    numbers as `stream`, so that their fits are drawn apart.
+    """
+    found = {}
+    for metric, first in fits[0].items():
+        counts = draw_units(len(fits), len(first) - 1, np.random.default_rng([0, stream]))
+        found[metric] = (counts.T * [fit[metric] for fit in fits]).sum(axis=0) / len(fits)
+    return found
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
@@ -59,13 +93,8 @@ def ratio_interval(
 ) -> tuple[float, float, float]:
     """Estimate sum(numerator) / sum(denominator) with a percentile bootstrap interval over units.
 
-    WAPE, mean log-loss, coverage and recall are all such ratios. For a paired difference of two
-    models give the difference of their numerators.
-
-    Parameters
-    ----------
-    numerator, denominator : array (n_units,)
-        One sum per unit (customer or series).
+    WAPE, mean log-loss, coverage and recall are all such ratios. For a paired difference of two models
+    give the difference of their numerators. Both arrays (n_units,) hold one sum per unit.
 
     Examples
     --------

@@ -1,17 +1,13 @@
-"""The one results table in which every use case ends: made, read, drawn, and turned into advice."""
+"""The one results table in which every use case ends: made, read, and turned into advice."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from ecomlib.bootstrap import interval
+from ecomlib.bootstrap import interval, mean_of_fits
 from ecomlib.runtime import ROOT
 from ecomlib.shop.errors import BadValue
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 COLUMNS = ["model", "metric", "value", "low", "high"]
 
@@ -21,20 +17,26 @@ def results_table(rows: Iterable[tuple[str, str, float, float, float]]) -> pd.Da
     return pd.DataFrame(list(rows), columns=COLUMNS)
 
 
+Scores = dict[str, np.ndarray]  # metric -> (1 + n,): on the data, then on n bootstrap samples
+Forecasts = Mapping[str, np.ndarray | list[np.ndarray]]  # a model's forecast, or one per fit
+
+
+def score_fits(score: Callable[[np.ndarray], Scores], forecasts: Forecasts) -> dict[str, Scores]:
+    """Scores of every model on samples that all share; of several fits their mean, with fits drawn."""
+    lists = {model: made if isinstance(made, list) else [made] for model, made in forecasts.items()}
+    return {
+        model: mean_of_fits([score(each) for each in made], stream)
+        for stream, (model, made) in enumerate(lists.items())
+    }
+
+
 def score_table(
     draws: Mapping[str, Mapping[str, np.ndarray]], headline: str, smaller_is_better: bool = True
 ) -> pd.DataFrame:
     """Build the results table of several models from the draws of their metrics.
 
     A row per model and metric, and a row "<headline> / best" per model: the paired ratio to the model with
-    the best headline. Its interval holds 1 where the two are level.
-
-    Parameters
-    ----------
-    draws : dict of model to dict of metric to array (1 + n,)
-        Entry 0 is the metric on the data, the rest on bootstrap samples that all models share.
-    headline : str
-        The metric by which models are compared.
+    the best headline. Its interval holds 1 where the two are level. `draws`: see `score_fits`.
     """
     best = _best({model: scores[headline][0] for model, scores in draws.items()}, smaller_is_better)
     rows = []
@@ -84,23 +86,3 @@ def read_benchmark(name: str) -> pd.DataFrame:
         where = path.relative_to(ROOT).as_posix()
         raise FileNotFoundError(f"{where} is missing; it comes with the course: git checkout {where}")
     return pd.read_csv(path)
-
-
-def score_bars(
-    results: pd.DataFrame,
-    xlabel: str,
-    title: str,
-    highlight: Mapping[str, str] | None = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
-    """Draw the rows of one metric as bars with intervals; `highlight` gives colours, the rest is grey."""
-    import matplotlib.pyplot as plt
-
-    ax = ax or plt.subplots(figsize=(8, 0.5 + 0.4 * len(results)))[1]
-    colours = [(highlight or {}).get(model, "0.65") for model in results["model"]]
-    reach = [results["value"] - results["low"], results["high"] - results["value"]]
-    ax.barh(results["model"], results["value"], color=colours)
-    ax.errorbar(results["value"], results["model"], xerr=reach, fmt="none", color="black", capsize=3)
-    ax.invert_yaxis()
-    ax.set(xlabel=xlabel, title=title)
-    return ax

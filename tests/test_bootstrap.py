@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ecomlib.bootstrap import draw_units, interval, ratio_interval, unit_means
+from ecomlib.bootstrap import Draws, draw_units, interval, mean_of_fits, ratio_interval
+from ecomlib.lessons.bars import score_bars
 from ecomlib.probability import brier, log_loss, ranking_draws
-from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_bars, score_table
+from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_fits, score_table
 from ecomlib.shop import BadValue
 
 RNG = np.random.default_rng(0)
@@ -32,15 +33,53 @@ def test_the_defaults_are_a_thousand_draws_of_seed_0():
 
 def test_a_unit_without_rows_counts_nothing():
     values, unit = np.array([1.0, 3.0]), np.array([0, 1])  # unit 2 has no row
-    np.testing.assert_allclose(unit_means(values, unit, np.array([[1, 1, 1], [0, 1, 2]])), [2, 3])
+    draws = Draws(unit, np.zeros(2, int), np.array([[1, 1, 1], [0, 1, 2]]), np.ones((2, 1)))
+    np.testing.assert_allclose(draws.means(values), [2, 3])
 
 
 def test_whole_units_are_drawn_not_rows():
     # Two customers, who are each always the same: the mean of a draw is 0, 1/2 or 1, whatever the rows.
     values, unit = np.repeat([0.0, 1.0], 100), np.repeat([0, 1], 100)
-    means = unit_means(values, unit, draw_units(2, n=400))
+    means = Draws.of(unit, n=400).means(values)
     assert set(means) == {0.0, 0.5, 1.0}
     assert interval(means) == (0.5, 0.0, 1.0)
+
+
+def test_units_and_weeks_are_drawn_and_multiply():
+    # Two units, two weeks, one row each. The sample takes unit 1 twice, and week 0 once, week 1 three times.
+    unit, week, values = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 4.0, 8.0])
+    draws = Draws(unit, week, np.array([[1, 1], [0, 2]]), np.array([[1, 1], [1, 3]]))
+    np.testing.assert_allclose(draws.sums(values), [15, 2 * 4 + 6 * 8])
+    np.testing.assert_allclose(draws.means(values), [15 / 4, (2 * 4 + 6 * 8) / 8])
+    np.testing.assert_allclose(list(draws.weights()), [[1, 1, 1, 1], [0, 0, 2, 6]])
+    assert len(list(draws.weights(0))) == 1
+
+
+def test_names_of_units_and_weeks_become_numbers():
+    draws = Draws.of(np.array(["b", "a", "b"]), np.array([44, 45, 45]), n=300, seed=1)
+    assert draws.unit.tolist() == [1, 0, 1] and draws.week.tolist() == [0, 1, 1]
+    assert draws.units.shape == draws.weeks.shape == (301, 2)
+    assert (draws.units[1:] != draws.weeks[1:]).any()  # drawn apart
+    by_week = Draws.of(np.zeros(100, int), np.repeat([0, 1], 50), n=300).means(np.repeat([0.0, 1.0], 50))
+    assert set(by_week) == {0.0, 0.5, 1.0}  # two weeks, each always the same
+    assert set(Draws.of(np.zeros(100, int), n=300).means(np.repeat([0.0, 1.0], 50))) == {0.5}
+
+
+def test_the_mean_of_fits_draws_the_fits():
+    fits = [{"loss": np.full(401, value)} for value in (1.0, 2.0)]
+    first, second = (mean_of_fits(fits, stream)["loss"] for stream in (0, 1))
+    assert first[0] == 1.5 and set(first[1:]) == {1.0, 1.5, 2.0}
+    assert (first != second).any()  # two models' fits are drawn apart
+    short = [{"loss": np.full(401, 1.0), "AUC": np.arange(3.0)}]
+    assert mean_of_fits(short)["AUC"].tolist() == [0, 1, 2]
+
+
+def test_a_list_of_forecasts_is_scored_fit_by_fit():
+    found = score_fits(
+        lambda p: {"loss": np.full(201, p.mean())}, {"rule": np.ones(2), "net": [np.ones(2), 3 * np.ones(2)]}
+    )
+    assert set(found["rule"]["loss"]) == {1.0}
+    assert found["net"]["loss"][0] == 2 and set(found["net"]["loss"][1:]) == {1.0, 2.0, 3.0}
 
 
 def test_the_interval_holds_95_percent():
@@ -118,10 +157,9 @@ def test_a_sure_and_wrong_forecast_costs_much_but_not_everything():
 
 def test_ranking_equals_scikit_learn_with_ties_and_weights():
     score, label = RNG.integers(0, 12, 300) / 12, RNG.integers(0, 2, 300)
-    unit, draws = RNG.integers(0, 40, 300), draw_units(40, n=20)
-    found = ranking_draws(score, label, unit, draws)
-    for i, draw in enumerate(draws):
-        weight = draw[unit]
+    draws = Draws.of(RNG.integers(0, 40, 300), RNG.integers(0, 8, 300), n=20)
+    found = ranking_draws(score, label, draws)
+    for i, weight in enumerate(draws.weights()):
         assert found["AUC"][i] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
         expected = average_precision_score(label, score, sample_weight=weight)
         assert found["average precision"][i] == pytest.approx(expected)
@@ -131,7 +169,7 @@ def test_the_lift_is_that_of_the_best_tenth():
     # 20 rows: the best two hold 2 of the 4 positives, the best four hold 3 of them.
     label = np.zeros(20)
     label[[0, 1, 3, 19]] = 1
-    found = ranking_draws(-np.arange(20.0), label, np.arange(20), np.ones((1, 20)))
+    found = ranking_draws(-np.arange(20.0), label, Draws.of(np.arange(20), n=0))
     assert found["lift top 10 %"][0] == pytest.approx((2 / 4) / (2 / 20))
 
 

@@ -10,7 +10,7 @@ from toy_shop import toy_shop
 
 from benchmarks.quality.purchases import tune_trees
 from ecomlib import purchases
-from ecomlib.bootstrap import interval
+from ecomlib.bootstrap import Draws, interval
 from ecomlib.lessons.customer_kinds import kinds
 from ecomlib.lessons.multi_hot import MultiHotLSTM
 from ecomlib.panels import WeeklyPanel
@@ -537,9 +537,9 @@ def test_loss_counts_the_weeks_with_a_weight_only():
 def test_a_calibrated_forecast_has_no_error_and_a_shifted_one_its_shift():
     p = np.repeat([0.25, 0.75], 400)
     y = np.tile([1, 0, 0, 0], 100).tolist() + np.tile([1, 1, 1, 0], 100).tolist()
-    unit, once = np.arange(800) % 50, np.ones((1, 50))
-    assert calibration_error_draws(p, np.array(y), unit, once)[0] == pytest.approx(0)
-    assert calibration_error_draws(p + 0.1, np.array(y), unit, once)[0] == pytest.approx(0.1)
+    once = Draws.of(np.arange(800) % 50, n=0)
+    assert calibration_error_draws(p, np.array(y), once)[0] == pytest.approx(0)
+    assert calibration_error_draws(p + 0.1, np.array(y), once)[0] == pytest.approx(0.1)
 
 
 def test_twenty_bins_with_equally_many_rows_and_fewer_where_forecasts_are_alike():
@@ -551,8 +551,8 @@ def test_twenty_bins_with_equally_many_rows_and_fewer_where_forecasts_are_alike(
 
 def test_the_calibration_error_has_one_value_per_draw():
     p, y, unit = np.full(6, 0.5), np.array([1, 1, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
-    draws = np.array([[1, 1, 1, 0], [1, 1, 0, 1]])
-    np.testing.assert_allclose(calibration_error_draws(p, y, unit, draws), [1 / 6, 0])
+    draws = Draws(unit, np.zeros(6, int), np.array([[1, 1, 1, 0], [1, 1, 0, 1]]), np.ones((2, 1)))
+    np.testing.assert_allclose(calibration_error_draws(p, y, draws), [1 / 6, 0])
 
 
 def test_the_defaults_of_the_scores_and_sure_forecasts(task):
@@ -580,7 +580,7 @@ def test_channels_of_a_typical_week_are_one(task):
 def test_gaps_of_two_bins_do_not_cancel():
     p = np.repeat([0.8, 0.1], 10)
     y = np.r_[np.repeat([1, 0], [6, 4]), np.repeat([1, 0], [3, 7])]  # 0.2 too high, then 0.2 too low
-    assert calibration_error_draws(p, y, np.arange(20), np.ones((1, 20)))[0] == pytest.approx(0.2)
+    assert calibration_error_draws(p, y, Draws.of(np.arange(20), n=0))[0] == pytest.approx(0.2)
 
 
 def test_the_frequency_is_tuned_on_validation_weeks():

@@ -10,7 +10,7 @@ from perturb import assert_identical, change_after
 
 from benchmarks.quality import visits as benchmark
 from ecomlib import visits
-from ecomlib.bootstrap import draw_units, interval
+from ecomlib.bootstrap import Draws, interval
 from ecomlib.panels import WeeklyPanel
 from ecomlib.shop import BadValue, Shop, TooShort
 from ecomlib.split import Split
@@ -320,7 +320,7 @@ def test_scores_by_hand():
     assert np.isnan(scores["AUC macro"][0])  # nobody has class 1
 
 
-def test_a_draw_takes_whole_customers():
+def test_a_draw_takes_whole_customers_and_weeks():
     rng = np.random.default_rng(0)
     shopped = (rng.random((30, 40)) < rng.random((30, 1))).astype(int)
     shopped[:, [0, -1]] = 1
@@ -328,9 +328,9 @@ def test_a_draw_takes_whole_customers():
     cutoffs = task.cutoffs("test")
     p = np.tile(rng.dirichlet(np.ones(5), (1, 30)), (len(cutoffs), 1, 1))
     found = visits.draws(task, p, n=200, seed=3)
-    customer, _, y = task.rows("test")
+    customer, week, y = task.rows("test")
     losses = -np.log(task.flat(p, "test")[np.arange(len(y)), y])
-    weights = draw_units(30, 200, 3)[:, customer]
+    weights = np.stack(list(Draws.of(customer, week, 200, 3).weights()))
     np.testing.assert_allclose(found["log-loss"], (weights * losses).sum(1) / weights.sum(1), rtol=1e-4)
     _, low, high = interval(found["log-loss"])
     assert high - low > 3 * losses.std() / np.sqrt(len(losses))  # drawn rows would be 0.8 of it at most

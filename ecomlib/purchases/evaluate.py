@@ -1,14 +1,12 @@
 """Score purchase probabilities: log-loss, ranking and calibration, over draws of whole customers."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
-from ecomlib.bootstrap import draw_units, unit_means
+from ecomlib.bootstrap import Draws
 from ecomlib.probability import brier, log_loss, ranking_draws
 from ecomlib.purchases.task import PurchaseTask
-from ecomlib.results import advise, score_table
+from ecomlib.results import Forecasts, advise, score_fits, score_table
 from ecomlib.shop import BadValue
 
 
@@ -21,7 +19,7 @@ def draws(
     n_ranked: int = 200,
     where: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers.
+    """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers and weeks.
 
     Parameters
     ----------
@@ -36,32 +34,31 @@ def draws(
     -------
     dict of arrays (1 + n,) or (1 + min(n, n_ranked),)
         "log-loss", "Brier", "AUC", "average precision", "lift top 10 %", "calibration error". The same seed
-        draws the same customers, so the difference of two models is paired.
+        draws the same customers and weeks, so the difference of two models is paired.
     """
-    customer, _, _, y = task.rows(part)
+    customer, week, _, y = task.rows(part)
     p = np.asarray(task.flat(forecast, part), float)
     if not ((p >= 0) & (p <= 1)).all():  # also false for a value that is no number
         raise BadValue("a forecast holds probabilities between 0 and 1, every one a number; check the model.")
     if where is not None:
-        customer, y, p = customer[where], y[where], p[where]
+        customer, week, y, p = customer[where], week[where], y[where], p[where]
     if not 0 < y.mean() < 1:
         raise BadValue(f"{part}: a ranking needs rows with and rows without a purchase; score more weeks.")
-    unit = np.unique(customer, return_inverse=True)[1]
-    drawn = draw_units(unit.max() + 1, n, seed)
+    drawn = Draws.of(customer, week, n, seed)
     return {
-        "log-loss": unit_means(log_loss(p, y), unit, drawn),
-        "Brier": unit_means(brier(p, y), unit, drawn),
-        **ranking_draws(p, y, unit, drawn[: 1 + n_ranked]),
-        "calibration error": calibration_error_draws(p, y, unit, drawn),
+        "log-loss": drawn.means(log_loss(p, y)),
+        "Brier": drawn.means(brier(p, y)),
+        **ranking_draws(p, y, drawn, n_ranked),
+        "calibration error": calibration_error_draws(p, y, drawn),
     }
 
 
 def evaluate(
-    task: PurchaseTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
+    task: PurchaseTask, forecasts: Forecasts, part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
-    scores = {model: draws(task, forecast, part, n, seed) for model, forecast in forecasts.items()}
-    return score_table(scores, "log-loss")
+    found = score_fits(lambda each: draws(task, each, part, n, seed), forecasts)
+    return score_table(found, "log-loss")
 
 
 def advice(table: pd.DataFrame) -> str:
@@ -74,9 +71,8 @@ def calibration_bins(p: np.ndarray, n_bins: int = 20) -> np.ndarray:
     return np.digitize(p, np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1])))
 
 
-def calibration_error_draws(p: np.ndarray, y: np.ndarray, unit: np.ndarray, draws: np.ndarray) -> np.ndarray:
+def calibration_error_draws(p: np.ndarray, y: np.ndarray, draws: Draws) -> np.ndarray:
     """Mean distance between forecast and frequency over the bins of `calibration_bins`; (1 + n,)."""
     bins = calibration_bins(p)
-    gap = np.zeros((draws.shape[1], bins.max() + 1))
-    np.add.at(gap, (unit, bins), p - y)
-    return np.abs(draws @ gap).sum(axis=1) / (draws @ np.bincount(unit, minlength=draws.shape[1]))
+    gaps = [np.abs(draws.sums((p - y) * (bins == b))) for b in range(bins.max() + 1)]
+    return np.sum(gaps, axis=0) / draws.sums(np.ones(len(p)))

@@ -1,15 +1,14 @@
 """How good are ranked lists? Recall, NDCG, MRR and the kind of items, over draws of whole households."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ecomlib.bootstrap import draw_units, unit_means
+from ecomlib.bootstrap import Draws
 from ecomlib.recommend.history import history
 from ecomlib.recommend.task import SequenceTask
-from ecomlib.results import advise, score_table
+from ecomlib.results import Forecasts, advise, score_fits, score_table
 from ecomlib.shop import BadValue, TooShort
 
 
@@ -75,21 +74,20 @@ class Ranking:
 def draws(
     task: SequenceTask, lists: np.ndarray, part: str = "test", n: int = 1000, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Metrics of `Ranking.per_row` on the data (entry 0) and on n draws of whole households.
+    """Metrics of `Ranking.per_row` on the data (entry 0) and on n draws of whole households and weeks.
 
     `lists` (n_cutoffs, 20) are for the part's cutoffs. The same seed draws the same households.
     """
     ranking = Ranking.of(task, lists, task.cutoffs(part))
-    names, household = np.unique(task.who[ranking.rows], return_inverse=True)
-    drawn = draw_units(len(names), n, seed)
-    return {metric: unit_means(value, household, drawn) for metric, value in ranking.per_row().items()}
+    drawn = Draws.of(task.who[ranking.rows], task.day[ranking.rows] // 7, n, seed)
+    return {metric: drawn.means(value) for metric, value in ranking.per_row().items()}
 
 
 def evaluate(
-    task: SequenceTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
+    task: SequenceTask, forecasts: Forecasts, part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Score lists as `draws` takes them, from simple to complex: model, metric, value, low, high."""
-    found = {model: draws(task, lists, part, n, seed) for model, lists in forecasts.items()}
+    found = score_fits(lambda each: draws(task, each, part, n, seed), forecasts)
     return score_table(found, "recall@10", smaller_is_better=False)
 
 

@@ -1,13 +1,11 @@
 """Score visit probabilities: log-loss, Brier score, accuracy and ranking, over draws of whole customers."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
-from ecomlib.bootstrap import draw_units, unit_means
+from ecomlib.bootstrap import Draws
 from ecomlib.probability import brier, log_loss, ranking_draws
-from ecomlib.results import advise, score_table
+from ecomlib.results import Forecasts, advise, score_fits, score_table
 from ecomlib.shop import BadValue
 from ecomlib.visits.task import VisitsTask
 
@@ -15,7 +13,7 @@ from ecomlib.visits.task import VisitsTask
 def draws(
     task: VisitsTask, forecast: np.ndarray, part: str = "test", n: int = 1000, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers.
+    """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers and weeks.
 
     Parameters
     ----------
@@ -29,31 +27,30 @@ def draws(
         silent" (of class 0) and "AUC macro" (mean over the classes). An AUC is nan where no row, or every
         row, has the class. The same seed draws the same customers: the difference of two models is paired.
     """
-    customer, _, y = task.rows(part)
+    customer, week, y = task.rows(part)
     p = np.asarray(task.flat(forecast, part), float)
     if p.shape != (len(y), task.n_classes):
         raise BadValue(f"{part}: a forecast of shape {np.shape(forecast)} lacks {task.n_classes} classes.")
     if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-3)):  # also false where one is nan
         raise BadValue("a forecast holds probabilities, 0 to 1, that sum to 1 per row; check the model.")
-    unit = np.unique(customer, return_inverse=True)[1]
-    drawn = draw_units(unit.max() + 1, n, seed)
+    drawn = Draws.of(customer, week, n, seed)
     with np.errstate(invalid="ignore"):  # a draw of few customers may lack a class
-        aucs = [ranking_draws(p[:, k], y == k, unit, drawn)["AUC"] for k in range(task.n_classes)]
+        aucs = [ranking_draws(p[:, k], y == k, drawn)["AUC"] for k in range(task.n_classes)]
     return {
-        "log-loss": unit_means(log_loss(p, y), unit, drawn),
-        "Brier": unit_means(brier(p, y), unit, drawn),
-        "accuracy": unit_means(p.argmax(axis=1) == y, unit, drawn),
+        "log-loss": drawn.means(log_loss(p, y)),
+        "Brier": drawn.means(brier(p, y)),
+        "accuracy": drawn.means(p.argmax(axis=1) == y),
         "AUC silent": aucs[0],
         "AUC macro": np.mean(aucs, axis=0),
     }
 
 
 def evaluate(
-    task: VisitsTask, forecasts: Mapping[str, np.ndarray], part: str = "test", n: int = 1000, seed: int = 0
+    task: VisitsTask, forecasts: Forecasts, part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
-    scores = {model: draws(task, forecast, part, n, seed) for model, forecast in forecasts.items()}
-    return score_table(scores, "log-loss")
+    found = score_fits(lambda each: draws(task, each, part, n, seed), forecasts)
+    return score_table(found, "log-loss")
 
 
 def advice(table: pd.DataFrame) -> str:
