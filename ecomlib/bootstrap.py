@@ -14,8 +14,8 @@ import numpy as np
 def draw_units(n_units: int, n: int = 1000, seed: int | np.random.Generator = 0) -> np.ndarray:
     """How often each unit (customer, series, week) counts in the data and in n bootstrap samples.
 
-    float32 (1 + n, n_units): row 0 counts every unit once, the data; every other row is a draw with
-    replacement and sums to n_units. The same seed gives the same draws.
+    float32 (1 + n, n_units): row 0 counts every unit once, the data; every other row is a draw and sums to
+    n_units. The same seed gives the same draws.
     """
     drawn = np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=n)
     return np.concatenate([np.ones((1, n_units)), drawn]).astype(np.float32)
@@ -60,10 +60,9 @@ class Draws:
 
 
 def mean_of_fits(fits: Sequence[Mapping[str, np.ndarray]], stream: int = 0) -> dict[str, np.ndarray]:
-    """Mean of the scores of one model's fits, fits drawn too: what to expect of one more fit.
+    """Mean of the scores of one model's fits, (1 + n,) for each metric, fits drawn too.
 
-    `fits` map a metric to its values on the same draws, (1 + n,). Two models that are compared get two
-    numbers as `stream`, so that their fits are drawn apart.
+    Two models that are compared get two numbers as `stream`: their fits are drawn apart.
     """
     found = {}
     for metric, first in fits[0].items():
