@@ -49,10 +49,10 @@ def split_households(spend: np.ndarray, n: int = 400) -> tuple[np.ndarray, np.nd
 
 
 def random_windows(spend: np.ndarray, steps: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut n windows at random: random household, random first day; log(1 + spend) / 2, (n, steps)."""
+    """Cut n windows at random: random household, random first day; log10(1 + spend), (n, steps)."""
     who = rng.integers(len(spend), size=n)
     start = rng.integers(spend.shape[1] - steps + 1, size=n)
-    return np.log1p(spend[who[:, None], start[:, None] + np.arange(steps)]) / 2
+    return np.log10(1 + spend[who[:, None], start[:, None] + np.arange(steps)])
 
 
 def coupon_task(spend: np.ndarray, lag: int, n: int, rng: np.random.Generator) -> Batch:
