@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 # The map of the course: its parts and the lessons planned for each; part 1 begins with lesson 10,
 # part 2 with lesson 21.
 _TITLES = {
-    "Foundations": "one neuron, the data, recurrence, the gates, by hand, preprocess, first LSTM, when it fails",
+    "Foundations": "one neuron, the data, recurrence, the gates, by hand, preprocess, first LSTM, "
+    "when it fails",
     "Sales": "prepare, train, evaluate",
     "Purchases": "prepare, train, evaluate",
     "Recommendation": "prepare, train, evaluate",
