@@ -476,12 +476,32 @@ def test_the_network_learns_and_forecasts_beyond_the_last_target():
     shopped[:12] = 1  # half of the customers always come, half never again
     shopped[12:, 0] = 1
     task = task_of(shopped)
-    net = visits.VisitsLSTM(epochs=30, units=4, learning_rate=0.05, recurrent_dropout=0).fit(task, watch=True)
+    net = visits.VisitsLSTM(epochs=30, units=4, learning_rate=0.05, momentum=0.5, recurrent_dropout=0)
+    net.fit(task, watch=True)
     assert net.history["val_loss"][-1] < 0.1 < net.history["val_loss"][0]
     p = net.predict(task, np.array([task.cutoffs("test")[0], 29]))  # 29: the last week, nothing follows it
     assert p.shape == (2, 24, 5)
     assert p[:, :12].argmax(axis=-1).tolist() == [[4] * 12] * 2
     assert not p[:, 12:].argmax(axis=-1).any()
+
+
+def test_the_running_average_of_the_weights_answers(task):
+    import keras
+
+    seen = []
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(net_weights(keep.model))
+    )
+
+    def net_weights(model):
+        return model.get_weights()[0]
+
+    net = visits.VisitsLSTM(epochs=2, units=2, batch_size=16, momentum=0.5).fit(task, callbacks=[keep])
+    mean = seen[0]
+    for weights in seen[1:]:
+        mean = 0.5 * mean + 0.5 * weights
+    np.testing.assert_allclose(net_weights(net.model), mean, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(mean, seen[-1], atol=1e-5)
 
 
 @pytest.mark.parametrize("every_week", [True, False])
