@@ -24,8 +24,8 @@ def draws(
     -------
     dict of arrays (1 + n,)
         "log-loss" (nats), "Brier" (0 to 2), "accuracy" (share whose most likely class came true), "AUC
-        silent" (of class 0) and "AUC macro" (mean over the classes). An AUC is nan where no row, or every
-        row, has the class. The same seed draws the same customers: the difference of two models is paired.
+        inactive" (of class 0; nan where no row, or every row, has it). The same seed draws the same customers
+        and weeks: the difference of two models is paired.
     """
     customer, week, y = task.rows(part)
     p = np.asarray(task.flat(forecast, part), float)
@@ -34,14 +34,13 @@ def draws(
     if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-3)):  # also false where one is nan
         raise BadValue("a forecast holds probabilities, 0 to 1, that sum to 1 per row; check the model.")
     drawn = Draws.of(customer, week, n, seed)
-    with np.errstate(invalid="ignore"):  # a draw of few customers may lack a class
-        aucs = [ranking_draws(p[:, k], y == k, drawn)["AUC"] for k in range(task.n_classes)]
+    with np.errstate(invalid="ignore"):  # a draw of few customers may lack the class
+        auc = ranking_draws(p[:, 0], y == 0, drawn)["AUC"]
     return {
         "log-loss": drawn.means(log_loss(p, y)),
         "Brier": drawn.means(brier(p, y)),
         "accuracy": drawn.means(p.argmax(axis=1) == y),
-        "AUC silent": aucs[0],
-        "AUC macro": np.mean(aucs, axis=0),
+        "AUC inactive": auc,
     }
 
 
