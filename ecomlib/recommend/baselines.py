@@ -137,6 +137,7 @@ class Factors(Recommender):
         counts.data = np.log1p(counts.data)
         svd = TruncatedSVD(min(self.size, min(counts.shape) - 1), n_iter=4, random_state=0).fit(counts)
         self.points_ = svd.components_.T.astype(np.float32)
+        self.axes_ = self.points_ * np.sqrt(svd.singular_values_).astype(np.float32)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         seen = history(task, rows, self.half_life)
