@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecomlib.recommend.history import Purchases, day_trend, ranges
+from ecomlib.recommend.habits import ranges
+from ecomlib.recommend.history import day_trend
+from ecomlib.recommend.ranking import Recommender
 from ecomlib.recommend.task import SequenceTask
 
 SPAN = 30  # targets of one window; its LSTM reads them and up to SPAN steps before: 60 in all
@@ -46,7 +48,8 @@ class Batches:
     of everything bought before, "weight" (n_pairs,) its weight in the profile, "habits" (n_pairs, 9) see
     `Purchases.habits`. "trend" (n_days, n_spans, n_items) and "day" (n_targets,): see `trend`. In training
     "right" (n_right, 2): target and item of every right item, and where negatives are drawn "columns",
-    "log_pi" (n_columns,), of which "pair" and "right" then hold the places.
+    "log_pi" (n_columns,), of which "pair" and "right" then hold the places. "beside" (n_targets, k,
+    n_columns): standardised scores of other models.
     """
 
     task: SequenceTask
@@ -54,12 +57,8 @@ class Batches:
     own: bool = False
     trend_days: tuple[int, ...] = ()
     profile: bool = False
+    beside: tuple[Recommender, ...] = ()
     n_sampled: int = 0
-
-    @cached_property
-    def purchases(self) -> Purchases:
-        """Made once, used by every batch."""
-        return Purchases(self.task)
 
     @cached_property
     def trends(self) -> np.ndarray:
@@ -94,10 +93,10 @@ class Batches:
             "arrival": self.task.arrival[rows],
         }
         if self.profile:
-            at, latest = self.purchases.before(rows)
-            weight = np.log1p(self.purchases.count[latest])
+            at, latest = self.task.purchases.before(rows)
+            weight = np.log1p(self.task.purchases.count[latest])
             norm = np.sqrt(np.bincount(at, weight**2, len(rows)))[at]
-            batch["owned"] = np.column_stack([at, self.purchases.item[latest]]).astype(np.int32)
+            batch["owned"] = np.column_stack([at, self.task.purchases.item[latest]]).astype(np.int32)
             batch["owned_weight"] = (weight / norm).astype(np.float32)
         return rows, batch
 
@@ -113,25 +112,34 @@ class Batches:
             place[columns] = np.arange(len(columns))
             batch["columns"] = columns
         if self.own or self.question == "discovery":
-            at, latest = self.purchases.before(rows)
-            column = place[self.purchases.item[latest]]
+            at, latest = self.task.purchases.before(rows)
+            column = place[self.task.purchases.item[latest]]
             at, latest, column = at[column >= 0], latest[column >= 0], column[column >= 0]
             batch["pair"] = np.column_stack([at, column]).astype(np.int32)
         if self.own:
-            batch["habits"] = self.purchases.habits(rows, at, latest)
+            batch["habits"] = self.task.purchases.habits(rows, at, latest)
         if self.trend_days:
             days, batch["day"] = np.unique(self.task.day[rows].astype(int), return_inverse=True)
             batch["day"] = batch["day"].astype(np.int32)
             batch["trend"] = self.trends[days - int(self.task.day.min())]
-            if "columns" in batch:
-                batch["trend"] = batch["trend"][:, :, batch["columns"]]
+        if self.beside:
+            scores = [standardised(model.scores(self.task, rows)) for model in self.beside]
+            batch["beside"] = np.stack(scores, axis=1)
+        for name in {"trend", "beside"} & set(batch) if "columns" in batch else ():
+            batch[name] = batch[name][:, :, batch["columns"]]
         if rng is not None:
             size = np.diff(bags.indptr)
             right = np.column_stack([np.repeat(np.arange(len(rows)), size), place[bags.indices]])
             if self.question == "discovery":
-                right = right[self.purchases.is_new[ranges(self.task.bags.indptr[rows], size)]]
+                right = right[self.task.purchases.is_new[ranges(self.task.bags.indptr[rows], size)]]
             batch["right"] = right.astype(np.int32)
         return batch
+
+
+def standardised(scores: np.ndarray) -> np.ndarray:
+    """Scores (n_rows, n_items) with mean 0 and deviation 1 in each row."""
+    scores = scores - scores.mean(axis=1, keepdims=True)
+    return (scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 def draw_columns(

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ecomlib.recommend.baselines import Factors
 from ecomlib.recommend.batches import Batch, Batches, chunks, cut_windows, ranges
-from ecomlib.recommend.history import Purchases
+from ecomlib.recommend.habits import Purchases
 from ecomlib.recommend.ranking import Recommender
 from ecomlib.recommend.task import SequenceTask
 
@@ -40,8 +40,9 @@ class TiedNetwork(keras.Model):
         normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
         self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
         self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
-        self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
-        self.lstm.build((None, None, size + n_context))
+        if units:
+            self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
+            self.lstm.build((None, None, size + n_context))
         self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
         self.out.build((None, units + n_beside))
         self.drop = keras.layers.Dropout(dropout, seed=seed)
@@ -67,10 +68,11 @@ class TiedNetwork(keras.Model):
         network spends on learning from them.
         """
         rng = np.random.default_rng(seed)
-        losses: dict[str, list[float]] = {"loss": []} | ({"val_loss": []} if valid else {})
+        losses: dict[str, list[float]] = {name: [] for name in ("loss", "val_loss")[: 1 + bool(valid)]}
         step = tf.function(self.train_step, reduce_retracing=True)
         test = tf.function(partial(self.batch_loss, training=False), reduce_retracing=True)
-        calls, self.stop_training = keras.callbacks.CallbackList(callbacks, model=self), False
+        calls = keras.callbacks.CallbackList(callbacks, model=self, epochs=epochs)
+        self.stop_training = False
         calls.on_train_begin()
         for epoch in range(epochs):
             calls.on_epoch_begin(epoch)
@@ -107,15 +109,16 @@ class Network(TiedNetwork):
             task.context.shape[1],
             n_beside,
         )
-        self.profile, self.power = settings.profile, settings.weight_power
+        self.recurrent, self.profile, self.power = settings.units > 0, settings.profile, settings.weight_power
         count = task.items["count"].to_numpy(float)
         self.bias.assign(np.log(np.maximum(count / count.sum(), 1e-9)))
         self.items.assign(first_vectors(task, settings.size, settings.seed))
         width = settings.units + n_beside
         self.habits = Gate(width, Purchases.CHANNELS, task.n_items, 0.5) if settings.own else None
-        n_trends = len(settings.trend_days)
-        start = 0.5 if settings.own else 1.5 / n_trends if n_trends else 0.0
+        n_trends, n_beside = len(settings.trend_days), len(settings.beside)
+        start = 0.5 if settings.own else 1.5 / max(n_trends, 1)
         self.trends = Gate(width, n_trends, task.n_items, start) if n_trends else None
+        self.others = Gate(width, n_beside, task.n_items, 0.5) if n_beside else None
         self.built = True
 
     def states(self, batch: Tensors | Batch, training: bool = False) -> tf.Tensor:
@@ -123,15 +126,16 @@ class Network(TiedNetwork):
 
         Windows are padded on the right and only states of real steps are read, which no padding reaches.
         """
-        n_windows, n_steps = batch["shape"][0], batch["shape"][1]
-        vectors = tf.convert_to_tensor(self.items)
-        n_cells = n_windows * n_steps
-        n_held = tf.math.unsorted_segment_sum(tf.ones_like(batch["cell"], tf.float32), batch["cell"], n_cells)
-        bag = tf.math.unsorted_segment_sum(tf.gather(vectors, batch["ids"]), batch["cell"], n_cells)
-        bag = self.drop(bag / tf.sqrt(tf.maximum(n_held, 1.0))[:, None], training=training)
-        bag = tf.reshape(bag, [n_windows, n_steps, vectors.shape[1]])
-        h = self.lstm(tf.concat([bag, batch["context"]], 2), training=training)
-        parts = [tf.gather(tf.reshape(h, [-1, h.shape[-1]]), batch["target"]), batch["arrival"]]
+        vectors, parts = tf.convert_to_tensor(self.items), [batch["arrival"]]
+        if self.recurrent:
+            n_windows, n_steps = batch["shape"][0], batch["shape"][1]
+            n_cells, cell = n_windows * n_steps, batch["cell"]
+            n_held = tf.math.unsorted_segment_sum(tf.ones_like(cell, tf.float32), cell, n_cells)
+            bag = tf.math.unsorted_segment_sum(tf.gather(vectors, batch["ids"]), cell, n_cells)
+            bag = self.drop(bag / tf.sqrt(tf.maximum(n_held, 1.0))[:, None], training=training)
+            bag = tf.reshape(bag, [n_windows, n_steps, vectors.shape[1]])
+            h = self.lstm(tf.concat([bag, batch["context"]], 2), training=training)
+            parts.insert(0, tf.gather(tf.reshape(h, [-1, h.shape[-1]]), batch["target"]))
         if self.profile:
             shape = [tf.shape(batch["target"])[0], vectors.shape[0]]
             owned = tf.scatter_nd(batch["owned"], batch["owned_weight"], shape)
@@ -147,6 +151,10 @@ class Network(TiedNetwork):
             trend = batch["trend"]  # (n_days, n_spans, n_columns)
             logits += tf.einsum("nk,nkc->nc", gate, tf.gather(trend, batch["day"]))
             logits += tf.gather(tf.einsum("dkc,ck->dc", trend, item), batch["day"])
+        if self.others:
+            gate, item = self.others(state), _take(self.others.item, columns)
+            logits += tf.einsum("nk,nkc->nc", gate, batch["beside"])
+            logits += tf.einsum("ck,nkc->nc", item, batch["beside"])
         if self.habits:
             at, column = batch["pair"][:, 0], batch["pair"][:, 1]
             gate = tf.gather(self.habits(state), at) + tf.gather(_take(self.habits.item, columns), column)
@@ -203,7 +211,7 @@ class NextItems(Recommender):
     Parameters
     ----------
     units, size : int
-        Width of the LSTM and of the embedding.
+        Width of the LSTM (0: no recurrence) and of the embedding.
     dropout : float
         Share of each trip's vector, and of the state, that is dropped in training.
     own : bool
@@ -213,6 +221,8 @@ class NextItems(Recommender):
         Joined in in the same way: how each item sold in the last days (`history.trend`), a channel each.
     profile : bool
         Whether the state also holds the mean vector of all that was bought before.
+    beside : tuple of Recommender
+        Other models, fitted with this one; their standardised scores are joined in, too.
     n_sampled : int
         Negatives drawn for each batch; 0 takes the softmax over the whole catalogue.
     weight_power : float
@@ -231,6 +241,7 @@ class NextItems(Recommender):
     own: bool = False
     trend_days: tuple[int, ...] = ()
     profile: bool = False
+    beside: tuple[Recommender, ...] = ()
     n_sampled: int = 0
     weight_power: float = 0.25
     epochs: int = 8
@@ -240,8 +251,10 @@ class NextItems(Recommender):
     name: ClassVar[str] = "LSTM"
 
     def build(self, task: SequenceTask) -> Self:
-        """Make the network with its first, random weights; returns the model itself."""
+        """Make the network with its first weights, fit the models beside it; returns the model itself."""
         self.items_, self.question_ = task.items["item"], task.question
+        for model in self.beside:
+            model.fit(task)
         keras.utils.set_random_seed(self.seed)
         self.network_ = Network(self, task)
         return self
@@ -264,21 +277,20 @@ class NextItems(Recommender):
         return self
 
     def _batches(self, task: SequenceTask, n_sampled: int = 0) -> Batches:
-        return Batches(task, self.question_, self.own, self.trend_days, self.profile, n_sampled)
+        return Batches(task, self.question_, self.own, self.trend_days, self.profile, self.beside, n_sampled)
 
     def _epoch(self, task: SequenceTask, part: str) -> Epoch:
         cut = cut_windows(task, task.targets(part))
         return partial(self._batches(task, self.n_sampled).epoch, cut, self.batch_size)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        if getattr(self, "made_", None) is None or self.made_.task is not task:
-            self.made_ = self._batches(task)
+        batches = self._batches(task)
         order = np.argsort(rows, kind="stable")
         cut = cut_windows(task, rows)
         scores = np.empty((len(rows), task.n_items), np.float32)
         for group in chunks(np.arange(len(cut.first)), 256):
-            at, batch = self.made_.inputs(cut, group)
-            logits = self.network_.logits(self.network_.states(batch), batch | self.made_.outputs(at))
+            at, batch = batches.inputs(cut, group)
+            logits = self.network_.logits(self.network_.states(batch), batch | batches.outputs(at))
             scores[order[ranges(cut.edge[group], cut.edge[group + 1] - cut.edge[group])]] = logits.numpy()
         return scores
 
