@@ -112,7 +112,8 @@ class Network(TiedNetwork):
         self.recurrent, self.profile, self.power = settings.units > 0, settings.profile, settings.weight_power
         count = task.items["count"].to_numpy(float)
         self.bias.assign(np.log(np.maximum(count / count.sum(), 1e-9)))
-        self.items.assign(first_vectors(task, settings.size, settings.seed))
+        if settings.factors:
+            self.items.assign(first_vectors(task, settings.size, settings.seed))
         width = settings.units + n_beside
         self.habits = Gate(width, Purchases.CHANNELS, task.n_items, 0.5) if settings.own else None
         n_trends, n_beside = len(settings.trend_days), len(settings.beside)
@@ -225,6 +226,8 @@ class NextItems(Recommender):
         Other models, fitted with this one; their standardised scores are joined in, too.
     n_sampled : int
         Negatives drawn for each batch; 0 takes the softmax over the whole catalogue.
+    factors : bool
+        Whether the item vectors start from matrix factors (`first_vectors`), or at random.
     weight_power : float
         A trip counts (number of right items) ** weight_power in the loss.
     batch_size : int
@@ -243,6 +246,7 @@ class NextItems(Recommender):
     profile: bool = False
     beside: tuple[Recommender, ...] = ()
     n_sampled: int = 0
+    factors: bool = True
     weight_power: float = 0.25
     epochs: int = 8
     batch_size: int = 64
