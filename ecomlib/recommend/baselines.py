@@ -150,14 +150,14 @@ class Factors(Recommender):
 class ALS(Recommender):
     """Matrix factorisation of implicit feedback: bought or not, a pair that is bought often weighs more.
 
-    A pair's weight is 1 + `alpha` * log(1 + times bought), that of a pair never bought 1. Households and items
-    get `factors` numbers each, in turns of a ridge regression; a customer's are computed from their history
-    at the moment of the trip, so nothing is refitted. Source: Hu, Koren & Volinsky (2008), ICDM.
+    A pair's weight is 1 + `alpha` * log(1 + times bought), so 1 where it never was. Customers and items get
+    `factors` numbers each, by ridge regressions in turns; a customer's are computed from their history at the
+    moment of the trip, so nothing is refitted. Source: Hu, Koren & Volinsky (2008), ICDM.
     """
 
-    factors: int = 16
+    factors: int = 32
     regularisation: float = 30.0
-    alpha: float = 2.0
+    alpha: float = 0.5
     iterations: int = 15
     name: ClassVar[str] = "ALS"
 
@@ -192,7 +192,7 @@ class EASE(Recommender):
     (2019), WWW, Embarrassingly shallow autoencoders for sparse data.
     """
 
-    penalty: float = 2000.0
+    penalty: float = 1000.0
     counts: bool = False
     name: ClassVar[str] = "EASE"
 

@@ -51,6 +51,22 @@ def ranges(first: np.ndarray, length: np.ndarray) -> np.ndarray:
     return np.arange(length.sum()) + shift
 
 
+def bought_before(
+    task: SequenceTask, rows: np.ndarray, items: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How often the customer of each row bought an item before, and the steps that hold it first and last.
+
+    `rows`, `items` and the three answers: (n_pairs,). Where the item was never bought the steps mean nothing.
+    """
+    table = task.bags.tocsc()
+    n_steps = np.int64(len(task.who))
+    held = np.repeat(np.arange(task.n_items), np.diff(table.indptr)) * n_steps + table.indices
+    begin = np.searchsorted(held, items * n_steps + task.start[rows])
+    stop = np.searchsorted(held, items * n_steps + rows)
+    first, last = (table.indices[at.clip(0, len(held) - 1)] for at in (begin, stop - 1))
+    return stop - begin, first, last
+
+
 def sequence_counts(task: SequenceTask, part: str = "train") -> sparse.csr_matrix:
     """How often each sequence's steps of a part hold each item; (n_sequences, n_items)."""
     rows = task.rows(part)
