@@ -74,7 +74,6 @@ class Batches:
 
     def inputs(self, cut: Windows, group: np.ndarray) -> tuple[np.ndarray, Batch]:
         """The targets of some windows, (n_targets,) rows, and what the state before them is made of."""
-        group = np.sort(group)  # so that the targets' rows are in order
         first, length = cut.first[group], cut.length[group]
         steps, n_steps = ranges(first, length), int(length.max())
         cell = ranges(np.arange(len(group)) * n_steps, length)

@@ -50,12 +50,13 @@ class Purchases:
         return faded
 
     def before(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items bought before each of the sorted `rows`: its position among them, and the latest purchase."""
-        who = np.unique(self.who[rows])
+        """Items bought before each of the `rows`: its position among them, and the latest purchase."""
+        order = np.argsort(rows, kind="stable")
+        row, who = rows[order], np.unique(self.who[rows])
         some = ranges(self.edge[who], self.edge[who + 1] - self.edge[who])
-        low = np.searchsorted(rows, self.row[some] + 1)
-        length = np.searchsorted(rows, self.until[some] + 1) - low
-        return ranges(low, length), np.repeat(some, length)
+        low = np.searchsorted(row, self.row[some] + 1)
+        length = np.searchsorted(row, self.until[some] + 1) - low
+        return order[ranges(low, length)], np.repeat(some, length)
 
     def habits(self, rows: np.ndarray, at: np.ndarray, latest: np.ndarray) -> np.ndarray:
         """Nine numbers for each pair of `before`, (n_pairs, 9).
