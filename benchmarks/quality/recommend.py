@@ -132,8 +132,8 @@ def rival_jobs(task: recommend.SequenceTask, window: str) -> dict[str, Callable[
     }
     if task.question == "whole":
         return jobs | {"two-stage LightGBM": lambda: tested(task, TwoStage().fit(task))}
-    jobs |= {"ALS + trend": lambda: tested(task, tuned(task, trended(als_grid())))}
-    jobs |= {"EASE + trend": lambda: tested(task, tuned(task, trended(ease_grid())))}
+    jobs |= {"ALS + trend": lambda: tested(task, with_trend(task, als_grid()))}
+    jobs |= {"EASE + trend": lambda: tested(task, with_trend(task, ease_grid()))}
     return jobs | {"linear mix": lambda: tested(task, linear_mix(task))}
 
 
@@ -149,9 +149,11 @@ def ease_grid() -> list[EASE]:
     return [EASE(penalty, counts=False) for penalty in (300, 1000, 2000)]
 
 
-def trended(grid: Iterable[recommend.Recommender]) -> list[Blend]:
-    """Each model with a trend of 3, 7, 14 or 28 days, by three weights."""
-    return [Blend([m, Trend(d)], [1, w]) for m in grid for d in (3, 7, 14, 28) for w in (0.5, 1, 2)]
+def with_trend(task: recommend.SequenceTask, grid: Iterable[recommend.Recommender]) -> Blend:
+    """The best model of a grid with a trend: first its own settings, then the trend's days and weight."""
+    best = tuned(task, [Blend([model, Trend(7)], [1, 1.5]) for model in grid]).models[0]
+    blends = [Blend([best, Trend(days).fit(task)], [1, 1.0]) for days in (3, 7, 14, 28)]
+    return max((tune_blend(task, blend, step=0.25) for blend in blends), key=lambda b: valid_gain(task, b))
 
 
 def valid_gain(task: recommend.SequenceTask, model: recommend.Recommender) -> float:
@@ -170,9 +172,8 @@ def tuned(task: recommend.SequenceTask, grid: list[recommend.Recommender]) -> re
 
 def linear_mix(task: recommend.SequenceTask) -> Blend:
     """ALS, EASE and two trends, added up."""
-    als, ease = (tuned(task, trended(grid())).models[0] for grid in (als_grid, ease_grid))
-    mix = Blend([als, ease, Trend(7), Trend(3)], [1, 0.2, 1, 0.5]).fit(task)
-    return tune_blend(task, mix)
+    als, ease = (with_trend(task, grid()).models[0] for grid in (als_grid, ease_grid))
+    return tune_blend(task, Blend([als, ease, Trend(7), Trend(3)], [1, 0.2, 1, 0.5]).fit(task))
 
 
 def net_jobs(

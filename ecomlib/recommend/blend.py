@@ -36,7 +36,8 @@ class Blend(Recommender):
             model.fit(task, part)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        return sum(w * on_one_scale(task, m, rows) for m, w in zip(self.models, self.weights, strict=True))
+        pairs = zip(self.models, self.weights, strict=True)
+        return np.sum([weight * on_one_scale(task, model, rows) for model, weight in pairs], axis=0)
 
 
 def on_one_scale(task: SequenceTask, model: Recommender, rows: np.ndarray) -> np.ndarray:

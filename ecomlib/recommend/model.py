@@ -274,7 +274,7 @@ class NextItems(Recommender):
         adam = keras.optimizers.Adam(self.learning_rate, global_clipnorm=5.0, use_ema=True, ema_momentum=0.99)
         network.compile(optimizer=adam)
         if watch:  # what is watched are the averaged weights
-            callbacks = [keras.callbacks.SwapEMAWeights(), *callbacks]
+            callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *callbacks]
         valid = self._epoch(task, "valid") if watch else None
         train = self._epoch(task, part)
         self.history_ = network.learn(train, self.epochs, self.seed, callbacks, valid)
