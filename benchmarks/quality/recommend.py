@@ -207,6 +207,8 @@ def trained(
     found = {name: tested(task, net.fit(task))}
     if rival is not None:
         found[f"{name}, joined"] = tested(task, tune_blend(task, Blend([net, rival], [1, 0.1])))
+    for each in found.values():
+        del each["model"]  # a network: too much to keep
     return found
 
 
@@ -217,8 +219,7 @@ def tested(task: recommend.SequenceTask, model: recommend.Recommender) -> dict:
     ranking = Ranking.of(task, lists, cutoffs)
     by_row = ranking.per_row().astype(np.float32)
     by_row["who"], by_row["week"] = task.names[task.who[ranking.rows]], task.day[ranking.rows] // 7
-    settings = None if isinstance(model, NextItems) else model
-    return {"rows": by_row, "coverage": ranking.coverage(), "model": settings}
+    return {"rows": by_row, "coverage": ranking.coverage(), "model": model}
 
 
 def draws_of(fits: list[dict]) -> list[dict[str, np.ndarray]]:
