@@ -36,7 +36,8 @@ class Blend(Recommender):
             model.fit(task, part)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        return sum(w * on_one_scale(task, m, rows) for m, w in zip(self.models, self.weights, strict=True))
+        parts = zip(self.weights, self.models, strict=True)
+        return np.sum([weight * on_one_scale(task, model, rows) for weight, model in parts], axis=0)
 
 
 def on_one_scale(task: SequenceTask, model: Recommender, rows: np.ndarray) -> np.ndarray:

@@ -72,7 +72,8 @@ class TwoStage(Recommender):
         seen = history(task, rows).toarray() > 0
         scores = np.where(seen, -np.inf, self.new_.scores(task.ask("discovery"), rows))
         np.put_along_axis(seen, top_k(scores, self.new), True, axis=1)
-        return np.nonzero(seen)
+        owner, item = np.nonzero(seen)
+        return owner, item
 
     def _features(
         self, task: SequenceTask, rows: np.ndarray, owner: np.ndarray, item: np.ndarray
@@ -100,7 +101,7 @@ class TwoStage(Recommender):
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         """Score candidates by the trees; the other items follow, in the order of the first stage."""
         owner, item = self._candidates(task, rows)
-        value = self.trees_.predict(self._features(task, rows, owner, item))
+        value = np.asarray(self.trees_.predict(self._features(task, rows, owner, item)))
         scores = self.new_.scores(task.ask("discovery"), rows).astype(float)
         scores = value.min() - 1 + 1e-3 * (scores - scores.max())
         scores[owner, item] = value
