@@ -111,16 +111,21 @@ def test_weights_are_found_on_validation(task):
     models = [recommend.Popularity(), noisy(task, "valid", 2.0), noisy(task, "test", 9.0)]
     blend = tune_blend(task, recommend.Blend(models, [1.0, 0.0, 0.0]).fit(task))
     assert blend.weights[0] == 1 and blend.weights[1] >= 0.5 and blend.weights[2] <= 0.3
-    cutoffs = task.cutoffs("valid")
 
-    def gain(weights):
+
+def test_no_single_step_leads_to_better_weights(task):
+    models, cutoffs = [recommend.EASE(5.0), recommend.ALS(4, 1.0), recommend.Trend(7)], task.cutoffs("valid")
+
+    def metrics(weights):
         lists = recommend.Blend(models, weights).fit(task).predict(task, cutoffs)
         return recommend.Ranking.of(task, lists, cutoffs).per_row()[METRICS].mean()
 
-    start, best = gain([1.0, 0.0, 0.0]), (gain(blend.weights) / gain([1.0, 0.0, 0.0])).mean()
-    for move in np.eye(3)[1:] * 0.1:  # no single step of .1 is better
-        for weights in (blend.weights + move, blend.weights - move):
-            assert (weights < 0).any() or (gain(weights) / start).mean() <= best + 1e-9
+    begun = [1.0, 0.0, 0.0]
+    found, start = tune_blend(task, recommend.Blend(models, begun).fit(task)).weights, metrics(begun)
+    best = (metrics(found) / start).mean()
+    assert best > 1 and found[0] == 1
+    for move in (*np.eye(3)[1:] * 0.1, *np.eye(3)[1:] * -0.1):
+        assert (found + move < 0).any() or (metrics(found + move) / start).mean() <= best + 1e-9
 
 
 def test_the_test_weeks_choose_no_weight(task):
@@ -153,7 +158,7 @@ def test_candidates_are_all_that_was_bought_and_the_best_of_the_rest(task):
 def test_features_of_one_candidate_by_hand():
     """Item a on days 0 and 4 of three trips, then a trip on day 10; b once, c by another household."""
     task = trips(
-        (1, 0, "a", TRAIN), (1, 4, "ab", TRAIN), (1, 6, "b", TRAIN), (1, 10, "a", TEST), (2, 0, "c", TRAIN),
+        (1, 0, "a", TRAIN), (1, 4, "ab", TRAIN), (1, 6, "b", TRAIN), (1, 10, "abc", TEST), (2, 0, "c", TRAIN),
         (2, 3, "abc", TRAIN), (2, 5, "ab", TRAIN), (2, 9, "a", TRAIN),
     )  # fmt: skip
     model = recommend.TwoStage(trees=1, leaf_rows=1).fit(task)

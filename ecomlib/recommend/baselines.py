@@ -226,8 +226,8 @@ class TIFUKNN(Recommender):
     k: int = 300
     own: float = 0.7
     group: int = 7
-    within: float = 0.9
-    across: float = 0.7
+    within: float = 0.95
+    across: float = 0.8
     name: ClassVar[str] = "TIFU-kNN"
 
     def _learn(self, task: SequenceTask, part: str) -> None:

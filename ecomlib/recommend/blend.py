@@ -80,5 +80,5 @@ def tune_blend(task: SequenceTask, blend: Blend, part: str = "valid", step: floa
             if max(gains, default=0.0) <= top:
                 break
             best, top = tries[int(np.argmax(gains))], max(gains)
-    blend.weights = [round(float(each), 6) for each in best]
+    blend.weights = [round(max(float(each), 0.0), 6) for each in best]
     return blend

@@ -25,10 +25,10 @@ class TwoStage(Recommender):
     Burges (2010), From RankNet to LambdaRank to LambdaMART, Microsoft Research.
     """
 
-    trips: int = 4000
+    trips: int = 8000
     weeks: int = 8
     new: int = 15
-    leaves: int = 31
+    leaves: int = 15
     leaf_rows: int = 100
     trees: int = 200
     seed: int = 0
