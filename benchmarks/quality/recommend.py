@@ -133,7 +133,7 @@ def rival_jobs(task: recommend.SequenceTask, window: str) -> dict[str, Callable[
     als = cache(lambda: with_trend(task, als_grid()))  # chosen once, also for the mix
     ease = cache(lambda: with_trend(task, ease_grid()))
     jobs |= {"ALS + trend": lambda: tested(task, als()), "EASE + trend": lambda: tested(task, ease())}
-    return jobs | {"linear mix": lambda: tested(task, linear_mix(task, als().models[0], ease().models[0]))}
+    return jobs | {"linear mix": lambda: tested(task, linear_mix(task, als(), ease()))}
 
 
 def als_grid() -> list[ALS]:
@@ -169,9 +169,14 @@ def tuned(task: recommend.SequenceTask, grid: list[recommend.Recommender]) -> re
     return max(grid, key=lambda model: valid_gain(task, model.fit(task)))
 
 
-def linear_mix(task: recommend.SequenceTask, als: ALS, ease: EASE) -> Blend:
-    """ALS, EASE and two trends, added up."""
-    return tune_blend(task, Blend([als, ease, Trend(7), Trend(3)], [1, 0.2, 1, 0.5]).fit(task))
+def linear_mix(task: recommend.SequenceTask, als: Blend, ease: Blend) -> Blend:
+    """ALS, EASE and two trends, added up: ALS with its trend, to which EASE and a second trend are added."""
+    (model, trend), (_, weight) = als.models, als.weights
+    found = []
+    for days in {3, 7, 14, 28} - {trend.days}:
+        models = [model, ease.models[0], trend, Trend(days).fit(task)]
+        found.append(tune_blend(task, Blend(models, [1, 0.2, weight, 0])))
+    return max(found, key=lambda mix: valid_gain(task, mix))
 
 
 def net_jobs(
