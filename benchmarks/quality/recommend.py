@@ -44,6 +44,7 @@ from ecomlib.recommend import (
 WINDOWS = {"45-52": "2017-12-24", "37-44": "2017-10-29", "29-36": "2017-09-03"}
 LEVELS = {"product_type": 100, "category": 50, "product_id": 50}  # level: least number of training trips
 LAST = "45-52"
+FITS, OTHER_FITS = 3, 2  # of the network: product types in the last window, and everywhere else
 METRICS = ["recall@10", "recall@20", "ndcg@10", "mrr@20"]
 SIMPLE = {
     "popularity": [Popularity()],
@@ -193,7 +194,13 @@ def net_jobs(
         kinds |= {name: replace(net, **change) for name, change in CHANGED[task.question].items()}
     jobs = {}
     for name, kind in kinds.items():
-        fits = 1 if quick or name != "LSTM" else 3 if (level, window) == ("product_type", LAST) else 2
+        fits = (
+            1
+            if quick or name != "LSTM"
+            else FITS
+            if (level, window) == ("product_type", LAST)
+            else OTHER_FITS
+        )
         for seed in range(fits):
             one, rival = replace(kind, seed=seed), None if name in CHANGED[task.question] else best
             jobs[f"{name}, seed {seed}"] = lambda name=name, one=one, rival=rival: trained(
