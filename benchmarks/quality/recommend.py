@@ -57,6 +57,8 @@ OWN = {
     "personal frequency": [PersonalFrequency()],
     "recent personal frequency": [PersonalFrequency(days) for days in (60, 120, 240)],
 }
+# The first one is the best of 18 on weeks 41 to 44, and the only one that the other windows try.
+TIFU = [TIFUKNN(300, 0.7, 7, 0.95, 0.8), TIFUKNN(300, 0.9, 7, 0.95, 0.9), TIFUKNN(300, 0.7, 7, 0.9, 0.7)]
 DISCOVERY = NextItems(64, dropout=0.4, trend_days=(3, 7, 14, 28), profile=True, epochs=12, learning_rate=3e-3)
 WHOLE = NextItems(128, dropout=0.3, own=True, trend_days=(7,), epochs=8)
 # One change at a time; at product types, in the last window.
@@ -120,12 +122,10 @@ def study(shop: ecomlib.Shop, level: str, question: str, window: str, quick: boo
 
 def rival_jobs(task: recommend.SequenceTask, window: str) -> dict[str, Callable[[], dict]]:
     """Every rival: its name -> a function that tunes it and scores its test lists."""
-    grids = (SIMPLE if window == LAST else {}) | ({} if task.question == "discovery" else OWN)
-    grids |= {
-        "TIFU-kNN": [
-            TIFUKNN(300, own, 7, w, a) for own, w, a in ((0.7, 0.95, 0.8), (0.9, 0.95, 0.9), (0.7, 0.9, 0.7))
-        ]
-    }
+    last = window == LAST
+    grids = (SIMPLE if last else {}) | (OWN if task.question == "whole" and last else {})
+    if task.question == "whole" or last:
+        grids["TIFU-kNN"] = TIFU if last else TIFU[:1]
     jobs: dict[str, Callable[[], dict]] = {
         name: lambda grid=grid: tested(task, tuned(task, grid)) for name, grid in grids.items()
     }
