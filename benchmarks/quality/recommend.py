@@ -44,7 +44,7 @@ from ecomlib.recommend import (
 WINDOWS = {"45-52": "2017-12-24", "37-44": "2017-10-29", "29-36": "2017-09-03"}
 LEVELS = {"product_type": 100, "category": 50, "product_id": 50}  # level: least number of training trips
 LAST = "45-52"
-FITS, OTHER_FITS = 3, 2  # of the network: product types in the last window, and everywhere else
+FITS, OTHER_FITS = 3, 1  # of the network: product types in the last window, and everywhere else
 METRICS = ["recall@10", "recall@20", "ndcg@10", "mrr@20"]
 SIMPLE = {
     "popularity": [Popularity()],
@@ -68,12 +68,10 @@ CHANGED = {
         "LSTM with one trend": {"trend_days": (14,)},
         "LSTM, random first vectors": {"factors": False},
         "LSTM, 4 epochs": {"epochs": 4},
-        "LSTM, no dropout": {"dropout": 0.0},
     },
     "whole": {
         "LSTM without recurrence": {"units": 0},
         "LSTM without own habits": {"own": False, "trend_days": (), "epochs": 12},
-        "LSTM, 3 epochs": {"epochs": 3},
     },
 }
 BEST = {
@@ -187,8 +185,6 @@ def net_jobs(
     net = replace(net, n_sampled=1024 * (level == "product_id"), **({"epochs": 1} if quick else {}))
     kinds = {"LSTM": net}
     if level == "product_type" and window == LAST:
-        if task.question == "discovery":
-            kinds["LSTM beside ALS and EASE"] = replace(net, beside=tuple(best.models[:2]), dropout=0.5)
         kinds |= {name: replace(net, **change) for name, change in CHANGED[task.question].items()}
     jobs = {}
     for name, kind in kinds.items():
