@@ -246,7 +246,7 @@ def scored(models: Found, question: str) -> list[dict]:
 
 def ratios(draws: dict[str, list[dict[str, np.ndarray]]], question: str) -> list[dict]:
     """The network, alone and joined, over its rivals, and over itself with one thing changed."""
-    ours = [name for name in ("LSTM", "LSTM, joined", "LSTM beside ALS and EASE, joined") if name in draws]
+    ours = [name for name in ("LSTM", "LSTM, joined") if name in draws]
     pairs = [(name, other) for name in ours for other in (*BEST[question], "LSTM") if other != name]
     pairs += [(ours[0], other) for other in draws if (ours[0], other) not in pairs and other not in ours]
     table = []
