@@ -67,7 +67,6 @@ CHANGED = {
         "LSTM without recurrence": {"units": 0},
         "LSTM with one trend": {"trend_days": (14,)},
         "LSTM, random first vectors": {"factors": False},
-        "LSTM, 4 epochs": {"epochs": 4},
     },
     "whole": {
         "LSTM without recurrence": {"units": 0},
