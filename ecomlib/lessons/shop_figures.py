@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 # The map of the course: its parts and the lessons planned for each; part 1 holds lessons 11, 12, ...
 _TITLES = {
-    "Foundations": "the data, recurrence, the gates, by hand, preprocess, first LSTM",
+    "Foundations": "the data, recurrence, the gates, by hand, preprocess, first LSTM, when it fails",
     "Sales": "prepare, train, evaluate",
     "Purchases": "prepare, train, evaluate",
     "Recommendation": "prepare, train, evaluate",
