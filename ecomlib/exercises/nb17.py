@@ -25,11 +25,11 @@ def before_training(answer: Any) -> str | None:
     if close(start, np.log2(CLASSES)):
         return "start: the losses of this lesson are in nats; take the natural logarithm, np.log."
     if not close(start, START, 1e-3):
-        return "start: before training each class gets the probability 1/200. Minus the log of it is the loss."
+        return "start: before training each class gets 1/200. Minus the log of it is the loss."
     if close(floor, START, 1e-3):
-        return "floor: the right class got 1 and the others 0. A softmax of these numbers is not uniform."
+        return "floor: the right class got 1, the others 0. A softmax of these numbers is not uniform."
     if not close(floor, FLOOR, 1e-3):
-        return "floor: the second softmax makes e / (e + 199) of (1, 0, ..., 0). Minus the log of it is the loss."
+        return "floor: the second softmax makes e / (e + 199) of (1, 0, ..., 0). Minus its log is the loss."
     return None
 
 
@@ -79,11 +79,11 @@ def repaired(answer: Any) -> str | None:
     if rate > 0.3 or rate < 1e-4:
         return f"a learning rate of {rate:g} is far outside of what the sweep of this lesson found usable."
     if p.max() < 0.5:  # e / (e + 3) is 0.475
-        return "the network is never sure: no probability is above one half. What stands after the Dense layer?"
+        return "no probability is above one half, the network is never sure. What follows the Dense layer?"
     loss = -np.log(p[np.arange(256), new_y] + 1e-7).mean()
-    shares = np.bincount(y) / len(y)
-    if loss > -np.log(shares[new_y]).mean() - 0.2:
-        return f"log-loss {loss:.2f} on new rows, the class shares have 1.26. Does each row keep its own label?"
+    simple = -np.log((np.bincount(y) / len(y))[new_y]).mean()
+    if loss > simple - 0.2:
+        return f"log-loss {loss:.2f}, the class shares have {simple:.2f}. Does each row keep its own label?"
     if loss > 0.8:
         return f"better than the class shares, but log-loss {loss:.2f} on new rows; train longer."
     return None
@@ -149,5 +149,5 @@ def honest_choice(answer: Any) -> str | None:
         if chosen[0] == 1 != want:
             return "the setting with one neighbour learns by heart: the training loss cannot choose."
         if chosen[0] != want:
-            return "fit each setting on train, take its log-loss on valid, and return the one with the smallest."
+            return "fit each setting on train, take its log-loss on valid, return the one with the smallest."
     return None
