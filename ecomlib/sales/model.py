@@ -42,18 +42,13 @@ def sales_network(
     ----------
     task : SalesTask
         Gives the shapes.
-    units : int
-        Size of both LSTMs' states.
-    embedding : int
-        Numbers that stand for a series.
+    units, embedding : int
+        Size of both LSTMs' states; how many numbers stand for a series.
     dropout : float
         Share of inputs and decoder states blanked in training.
-    recurrent : bool
-        False: an MLP; a dense layer of the whole window and one of each day stand for the two LSTMs.
-    encode : bool
-        False: the decoder starts from zeros and knows the window only by its weekday means.
-    correct : bool
-        False: the output is the level, not the correction of the weekday mean.
+    recurrent, encode, correct : bool
+        What False leaves out: the two LSTMs (a dense layer of the window and one of each day stand for them);
+        the encoder (the decoder knows the window by its weekday means only); the mean that is corrected.
 
     Returns
     -------
