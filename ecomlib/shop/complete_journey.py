@@ -26,9 +26,6 @@ _QUIET = ("Easter Sunday", "Thanksgiving Day", "Christmas Day")  # households ea
 _OPEN = ("New Year's Day", "Memorial Day", "Independence Day", "Labor Day")  # free days, busy shops
 HOLIDAYS = tuple({day: n for day, n in _CALENDAR.items() if n in names} for names in (_QUIET, _OPEN))
 CLOSED = ((12, 25),)  # (month, day) on which the stores do not open
-# Categories whose goods do not keep for a week, among the sixty largest.
-FRESH = ("BAKED BREAD/BUNS/ROLLS", "BEEF", "BERRIES", "CAKES", "CHICKEN", "DELI MEATS", "PORK", "SALAD MIX")
-FRESH += ("TOMATOES", "TROPICAL FRUIT")
 
 _NAMES = {
     "household_id": "customer_id",
