@@ -166,10 +166,11 @@ class SalesLSTM:
 class MLP(SalesLSTM):
     """The same inputs, correction, loss and members as `SalesLSTM`, without any recurrence.
 
-    What the LSTM is better by, or not, is what its recurrence brings.
+    What the LSTM is better by, or not, is what its recurrence brings. Of 24 and 64 units and rates from .002
+    to .02, 64 and .005 were best on the running shop's validation period.
     """
 
     name = "MLP"
 
     def __init__(self, seed: int = 0, **options: Any):
-        super().__init__(seed, **{"recurrent": False, **options})
+        super().__init__(seed, **{"recurrent": False, "units": 64, **options})
