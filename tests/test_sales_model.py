@@ -41,6 +41,7 @@ def test_the_lesson_builds_the_packages_network(task, inputs):
 
     names = {"keras": keras, "layers": layers, "ops": ops, "task": task, "x": inputs}
     names |= {"UNITS": 8, "EMBEDDING": 4, "DROPOUT": 0.1}
+    exec(lesson_cell("def encoder("), names)
     exec(lesson_cell("def build():"), names)
     shown, packaged = names["build"](), sales_network(task, 8, 4, 0.1)
     packaged.set_weights(shown.get_weights())
