@@ -259,8 +259,6 @@ def test_no_factor_crosses_the_quantiles_and_days_without_sales_are_refused():
     seldom = np.where(np.arange(20) < 11, 0.0, 5)[None, None]
     wide = np.broadcast_to(np.array([0.0, 1, 9]), (1, 1, 20, 3))
     for sold, band in ((actual, flat), (seldom, wide)):
-        with pytest.raises(
-            BadValue, match="a band cannot be calibrated on these days"
-        ):
+        with pytest.raises(BadValue, match="a band cannot be calibrated on these days"):
             calibrate_band(sold, band)
     assert np.isfinite(calibrate_band(np.where(np.arange(20) < 10, 0.0, 5)[None, None], wide)).all()
