@@ -171,7 +171,7 @@ def test_a_planted_leak_is_caught(shop, monkeypatch, name, leak, cutoffs):
     monkeypatch.setattr(TASK, name, leak)
     for cutoff in cutoffs:
         with pytest.raises(AssertionError, match="values differ"):
-            assert_no_leak(shop, lambda: [WeekdayMean(1)], cutoff, seeds=[1])
+            assert_no_leak(shop, lambda: [WeekdayMean(4)], cutoff, seeds=[1])
 
 
 def test_what_is_missing_is_named(shop):
