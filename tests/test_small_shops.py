@@ -82,8 +82,8 @@ CASES = {
         sales,
         lambda shop, split: sales.task(shop, split, level="category", n_series=2),
         FORTNIGHT,  # ETS is fitted anew at every cutoff
-        (sales.WeekdayMean, sales.ETS, sales.Theta, lambda: sales.LightGBM(n_estimators=5)),
-        (lambda: sales.SalesLSTM(epochs=1, members=1),),
+        (sales.WeekdayMean, sales.ETS, sales.Theta, sales.Ridge, lambda: sales.LightGBM(n_estimators=5)),
+        (lambda: sales.SalesLSTM(epochs=1, members=1), lambda: sales.MLP(epochs=1, members=1)),
     ),
     "visits": Case(
         visits,
