@@ -40,7 +40,7 @@ class MultiHotLSTM:
     ) -> Self:
         """Train on a part's cutoffs."""
         keras.utils.set_random_seed(self.seed)
-        self.categories, n, k = task.categories, len(task.who), len(task.categories)
+        self.categories, n, k = task.categories, len(task.bought), len(task.categories)
         target = np.stack([each.reshape(n, k, -1).swapaxes(1, 2) for each in task.labels(part)], axis=-1)
         x = self.inputs(task, target.shape[1] - 1)
         start = keras.initializers.Constant(-2.0)  # sigmoid(-2) is near the base rate
