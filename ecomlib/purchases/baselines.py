@@ -73,7 +73,7 @@ def tune_frequency(
 def features(
     task: PurchaseTask, cutoffs: np.ndarray, use: np.ndarray | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Recency, frequency, money, lags, days, trend and marketing by hand: float32 (n_rows, 68), and the names.
+    """Recency, frequency, money, days, trend and marketing by hand: float32 (n_rows, 68), and the names.
 
     Rows stand as in `PurchaseTask.rows`, for the customers of `use` (bool, (n_cutoffs, n); default: all).
     """

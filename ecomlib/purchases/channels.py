@@ -44,10 +44,10 @@ class Channels:
     share of the price taken off; shopped; log spend, baskets and lines in all categories over their training
     means; known (0 before the first order); log(1 + coupons for the category that are in hand and valid next
     week); campaigns running for the customer; log(1 + coupons redeemed this week); mailers of next week,
-    displays of next week, mailers of this week, over their training means; log(1 + days since the last trip) / 2
-    at the week's Sunday (0 before the first), a trip on Monday to Sunday (0 or 1); log(1 + days since the last
-    purchase) / 2, days with a purchase / 2; log of the share of known customers who bought this week, and of its
-    weighted mean (half-life 2 weeks), over the share in the training weeks.
+    displays of next week, mailers of this week, over their training means; log(1 + days since the last trip)
+    / 2 at the week's Sunday (0 before the first); a trip on Monday to Sunday (0 or 1); log(1 + days since the
+    last purchase) / 2; days with a purchase / 2; log of the share of known customers who bought this week, and
+    of its weighted mean (half-life 2 weeks), over the share in the training weeks.
     """
 
     values: np.ndarray
@@ -76,15 +76,16 @@ def build(shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int) -> 
             values.swapaxes(1, 2)[..., CHANNELS.index(name)] = each
 
     when = shop.orders["timestamp"]
+    weekday = when.dt.day_of_week.to_numpy()
     customer = pd.Index(panel.customers).get_indexer(shop.orders["customer_id"])
     cell = (customer, week_of(panel, when), _category_of(position, shop.orders["product_id"]))
     put(_category(shop.orders, cell, shape, n_train))
     put(_household(panel, n_train))
     put(_marketing(shop, panel, position, shape))
     put(_promotion(shop, panel, position, shape, n_train))
-    since, on = _days(cell[:2], when.dt.dayofweek.to_numpy(), shape[:2])
+    since, on = _days(cell[:2], weekday, shape[:2])
     put({"days since trip": since[..., None]} | {day: on[i, ..., None] for i, day in enumerate(WEEKDAYS)})
-    since, on = _days(cell, when.dt.dayofweek.to_numpy(), shape)
+    since, on = _days(cell, weekday, shape)
     put({"days since purchase": since, "purchase days": on.sum(axis=0, dtype=np.float32) / 2})
     put(_trend(values[..., 0].sum(axis=0).T, panel, n_train))
     values.setflags(write=False)  # what a network reads is a view of it

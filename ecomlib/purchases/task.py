@@ -166,4 +166,3 @@ def _categories(
         raise TooShort(f"training holds {len(chosen)} categories, not {n}; give a smaller n_categories.")
     position = pd.Series(pd.Index(chosen).get_indexer(category), index=category.index)
     return [str(name) for name in chosen], position
-
