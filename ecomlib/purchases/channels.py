@@ -46,8 +46,8 @@ class Channels:
     week); campaigns running for the customer; log(1 + coupons redeemed this week); mailers of next week,
     displays of next week, mailers of this week, over their training means; log(1 + days since the last trip)
     / 2 at the week's Sunday (0 before the first); a trip on Monday to Sunday (0 or 1); log(1 + days since the
-    last purchase) / 2; days with a purchase / 2; log of the share of known customers who bought this week, and
-    of its weighted mean (half-life 2 weeks), over the share in the training weeks.
+    last purchase) / 2; days with a purchase / 2; log of the share of known customers who bought this week,
+    and of its weighted mean (half-life 2 weeks), over the share in the training weeks.
     """
 
     values: np.ndarray
