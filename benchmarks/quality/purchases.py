@@ -71,12 +71,12 @@ def rows(quick: bool, log: Log) -> list[dict]:
 def searches(tasks: dict[str, purchases.PurchaseTask], quick: bool) -> dict[str, Callable[[], Any]]:
     """What is chosen on validation before the fits: its name -> a function that gives it.
 
-    Of LightGBM that is its first fit, too. Other inputs and windows keep the leaves of the last eight weeks.
+    Of LightGBM that is its first fit, too.
     """
-    task, few = tasks["45-52"], ((31,), 20) if quick else ((15,),)
+    task, few = tasks["45-52"], ((31,), 20) if quick else ()
     found: dict[str, Callable[[], Any]] = {
         "frequency": partial(purchases.tune_frequency, task, (6, 8, 10, 12, 14, 16, 20, 26), (1, 2, 3, 4)),
-        TREES: partial(grown, task, *(few if quick else ())),
+        TREES: partial(grown, task, *(few or ((15, 31, 63),))),
         f"{TREES} {PLAIN}": lambda: grown(without(task, *NEW), *few),
     }
     found |= {f"{window}: {TREES}": partial(grown, tasks[window], *few) for window in list(tasks)[1:]}
