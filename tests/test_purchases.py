@@ -565,7 +565,7 @@ def test_a_batch_holds_the_rows_asked_for_and_an_epoch_each_row_once():
     rows = np.array([1, 3, 5, 7, 9])
     batches = Batches(x, np.arange(10) * 100, rows.copy(), 2, np.random.default_rng(0))
     seen = []
-    for epoch in range(2):
+    for _ in range(2):
         held = [batches[i] for i in range(len(batches))]
         assert all((of["product"] * 100 == y).all() for of, y in held) and len(held) == 3
         assert all((of["weeks"][:, 0] == 2 * of["product"]).all() for of, _ in held)
