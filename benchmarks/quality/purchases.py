@@ -80,7 +80,7 @@ def searches(tasks: dict[str, purchases.PurchaseTask], quick: bool) -> dict[str,
         f"{TREES} {PLAIN}": lambda: grown(without(task, *NEW), *few),
     }
     found |= {f"{window}: {TREES}": partial(grown, tasks[window], *few) for window in list(tasks)[1:]}
-    return found | {MultiHotLSTM.name: partial(tune_multi_hot, task, 1 if quick else 12)}
+    return found | {MultiHotLSTM.name: partial(tune_multi_hot, task, 1 if quick else 40)}
 
 
 def jobs(
