@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.quality import memory
 from ecomlib import gates
 from ecomlib.lessons import memory_tasks
 
@@ -55,10 +56,86 @@ def test_chrono_spreads_the_memories():
     np.testing.assert_array_equal(weights[2][:200], -weights[2][200:400])
 
 
-def test_households_are_tested_or_trained_on_never_both():
-    spend = np.arange(30)[:, None]
-    train, test = memory_tasks.split_households(spend, n_test=8)
-    assert len(test) == 8 and set(train.ravel()) | set(test.ravel()) == set(range(30)) and len(train) == 22
+def test_a_household_trains_chooses_or_tests():
+    parts = memory_tasks.split_households(np.arange(30)[:, None], n=8)
+    assert [len(part) for part in parts] == [14, 8, 8]
+    assert sorted(np.concatenate(parts).ravel()) == list(range(30))
+
+
+def test_the_starts_differ_by_their_biases_only():
+    """The forget gate's chrono start has chrono's forget biases, and input gates that are half open."""
+    starts = {start: memory_tasks.coupon_weights(start, 50, seed=3) for start in memory_tasks.STARTS}
+    usual = starts["lstm, forget bias 1"][1]
+    for start, (kind, weights) in starts.items():
+        assert kind == start[: len(kind)]
+        if kind == "lstm":
+            np.testing.assert_array_equal(weights[0], usual[0])
+            np.testing.assert_array_equal(weights[2][32:], 0)
+    for bias in (0, 1, 3):
+        np.testing.assert_array_equal(starts[f"lstm, forget bias {bias}"][1][2][16:32], bias)
+    alone, both = (starts[f"lstm, {name}"][1][2] for name in ("chrono forget gate", "chrono"))
+    np.testing.assert_array_equal(alone[16:32], both[16:32])
+    assert not alone[:16].any() and (both[:16] <= 0).all() and both[16:32].max() < np.log(70)
+
+
+def test_the_recurrent_weights_are_cut_or_not():
+    task = "stamp card"
+    for recurrent in (True, False):
+        weights, learn = memory_tasks.held_weights(task, ("forget", 1), recurrent, seed=0)
+        assert weights[1].any() == learn[1].any() == recurrent
+        assert (weights[2][8:16] == 30).all() and not learn[2][8:16].any() and learn[2][:8].all()
+    weights, learn = memory_tasks.held_weights(task, None, True, seed=0)
+    assert all(part.all() for part in learn) and weights[0].shape == (2, 32)
+
+
+def rates_that(scores):
+    """A fit whose accuracy after both updates is known: {rate: by seed}; the test's is always 0."""
+    asked = []
+
+    def fit(rate, seed):
+        asked.append((rate, seed))
+        return np.array([[scores[rate][seed], 0], [scores[rate][seed] - 0.01, 0]])
+
+    return fit, asked
+
+
+def test_a_search_ends_when_a_rate_is_right_with_every_seed():
+    fit, asked = rates_that({0.1: [0.5] * 5, 0.2: [1] * 5, 0.3: [1] * 5})
+    found = memory.search(fit, range(5), (0.1, 0.2, 0.3))
+    assert asked == [(0.1, 0), (0.1, 1)] + [(0.2, seed) for seed in range(5)]
+    assert list(found) == [(0.1, 600), (0.1, 1200), (0.2, 600), (0.2, 1200)]
+    assert found[0.2, 1200].tolist() == [[0.99, 0]] * 5
+
+
+def test_a_search_gives_the_best_two_rates_every_seed_and_two_lucky_seeds_do_not_win():
+    scores = {0.1: [1, 1, 0.5, 0.5, 0.5], 0.2: [0.8] * 5, 0.3: [0.6] * 5, 0.4: [0.9] * 5}
+    fit, asked = rates_that(scores)
+    found = memory.search(fit, range(5), tuple(scores))
+    assert [len(found[rate, 600]) for rate in scores] == [5, 5, 2, 5]
+    assert len(asked) == len(set(asked)) == 17
+    rows = memory.search_rows("lstm", found, 5, lag=10)
+    assert (rows[0]["rate"], rows[0]["updates"], rows[0]["value"]) == (0.4, 600, 0)  # the test's own figure
+    assert [row["metric"] for row in rows[2:]] == ["accuracy, choosing"] * 8
+    assert [row["seeds"] for row in rows[2:]] == [5, 5, 5, 5, 2, 2, 5, 5]
+
+
+def test_what_is_chosen_and_what_is_tested_are_other_households(monkeypatch):
+    """Training sees the first part; the accuracies are of the second and of the third part, in this order."""
+    parts, seen = tuple(np.full((4, 40), k) for k in range(3)), []
+
+    def draw(spend, n, rng):
+        seen.append((int(spend[0, 0]), n))
+        return np.full((n, 3, 1), spend[0, 0], float), np.arange(n) % 2.0
+
+    def right_at_once(kind, x, y, weights, head):
+        return 1.0 if x[0, 0, 0] == 1 else 0.7
+
+    monkeypatch.setattr(memory_tasks, "unseen_accuracy", right_at_once)
+    monkeypatch.setattr(memory, "UPDATES", (2, 4))
+    weights = gates.init_weights("lstm", 1, 4, seed=0)
+    found = memory.accuracies(parts, draw, 6, 0, kind="lstm", weights=weights, rate=0.01)
+    assert found.tolist() == [[1.0, 0.7]] * 2
+    assert seen == [(1, 6), (2, 6), (0, 64), (0, 64)]  # right after two updates: no third
 
 
 def test_accuracy_counts_yes_and_no_alike():

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.exercises import checker, close
-from ecomlib.shop.complete_journey import data_file
 
 
 def _orders() -> pd.DataFrame:
@@ -121,6 +120,20 @@ def gaps(answer: Any) -> str | None:
     return None
 
 
+_LIFTS = {  # with both display and mailer; of the categories that the lesson offers
+    "SOFT DRINKS": 3.961,
+    "CHEESE": 3.298,
+    "FRZN MEAT/MEAT DINNERS": 2.881,
+    "BAG SNACKS": 10.636,
+    "BAKED BREAD/BUNS/ROLLS": 5.907,
+    "FROZEN PIZZA": 3.173,
+    "COLD CEREAL": 4.666,
+    "LUNCHMEAT": 4.852,
+    "SOUP": 4.927,
+    "ICE CREAM/MILK/SHERBTS": 6.018,
+    "CANNED JUICES": 2.306,
+    "REFRGRATD JUICES/DRNKS": 3.358,
+}
 _REASON = "the shop promotes it in the weeks in which people buy much of it anyway"
 
 
@@ -131,21 +144,23 @@ _REASON = "the shop promotes it in the weeks in which people buy much of it anyw
         lambda: {"category": "COLD CEREAL", "lift": 4.7, "other reason": "the price fell " * 5},
         lambda: {"category": "BEEF", "lift": -1, "other reason": "it was cheaper in the same weeks " * 2},
         lambda: {"category": "NO SUCH", "lift": 3, "other reason": _REASON},
-        lambda: {"category": "FROZEN PIZZA", "lift": 3, "other reason": "a b c d e f g h"},
+        lambda: {"category": "FROZEN PIZZA", "lift": 3.17, "other reason": "a b c d e f g h"},
+        lambda: {"category": "BEEF", "lift": 5.56, "other reason": _REASON},  # one product
+        lambda: {"category": "SOUP", "lift": 0.33, "other reason": _REASON},  # the price cut
     ],
-    right=lambda: {"category": "FROZEN PIZZA", "lift": 3.2, "other reason": _REASON},
+    right=lambda: {"category": "FROZEN PIZZA", "lift": 3.17, "other reason": _REASON},
 )
 def own_category(answer: Any) -> str | None:
-    """Judge a dictionary: another category, a plausible lift, a reason in a sentence."""
+    """Judge a dictionary: another category, its lift, a reason in a sentence."""
     if not isinstance(answer, dict) or {"category", "lift", "other reason"} - set(answer):
         return 'give a dictionary with the keys "category", "lift" and "other reason".'
     category = str(answer["category"])
     if category == "COLD CEREAL":
         return "choose another category than the lesson's."
-    if category not in set(pd.read_parquet(data_file("products"), columns=["product_category"]).squeeze()):
-        return f"no product has the category {category!r}; the names are those of shop.products, in capitals."
-    if not 0 < float(answer["lift"]) < 100:
-        return "the lift is units sold divided by usual units: a number above 0, where 1 means as usual."
+    if category not in _LIFTS:
+        return f"{category!r} is not in the list; copy a name from it, in capitals."
+    if not close(answer["lift"], _LIFTS[category], 0.02 * _LIFTS[category]):
+        return "that is not its lift; take column lift, row both, of lift_table(category), with two decimals."
     words = str(answer["other reason"]).lower().split()
     if len(words) < 10:
         return "write the other reason as a sentence of ten words or more."

@@ -42,17 +42,17 @@ def daily_spend(orders: pd.DataFrame, min_days: int = 20) -> np.ndarray:
     return panel.values[(panel.values > 0).sum(axis=1) >= min_days]
 
 
-def split_households(spend: np.ndarray, n_test: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """Split households, not days: the test asks about households the network has never seen."""
+def split_households(spend: np.ndarray, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split households, not days: those to train on, n to choose settings on, and n to test on."""
     order = np.random.default_rng(0).permutation(len(spend))
-    return spend[order[:-n_test]], spend[order[-n_test:]]
+    return spend[order[: -2 * n]], spend[order[-2 * n : -n]], spend[order[-n:]]
 
 
 def random_windows(spend: np.ndarray, steps: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut n windows at random: random household, random first day; log(1 + spend) / 2, (n, steps)."""
+    """Cut n windows at random: random household, random first day; log10(1 + spend), (n, steps)."""
     who = rng.integers(len(spend), size=n)
     start = rng.integers(spend.shape[1] - steps + 1, size=n)
-    return np.log1p(spend[who[:, None], start[:, None] + np.arange(steps)]) / 2
+    return np.log10(1 + spend[who[:, None], start[:, None] + np.arange(steps)])
 
 
 def coupon_task(spend: np.ndarray, lag: int, n: int, rng: np.random.Generator) -> Batch:
@@ -227,6 +227,7 @@ def train_cell(
     batch: int = 64,
     seed: int = 0,
     learn: Weights | None = None,
+    look: Callable[[int, np.ndarray], bool] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train a cell (in place) and a logistic output on fresh batches, by the cross-entropy of yes and no.
 
@@ -245,6 +246,8 @@ def train_cell(
         For the batches and the start of the output.
     learn : list of arrays, optional
         From `hold_gate`.
+    look : function (updates done, head) -> bool, optional
+        Called after each update; training stops when it returns True.
 
     Returns
     -------
@@ -258,7 +261,7 @@ def train_cell(
     units = weights[1].shape[0]
     head = np.append(rng.standard_normal(units) / np.sqrt(units), 0).astype(np.float32)
     optimiser, losses = Adam([*weights, head], rate), []
-    for _ in range(updates):
+    for done in range(1, updates + 1):
         x, y = draw(batch, rng)
         h, cache = forward(x, weights)
         z = (h if y.ndim == 2 else h[:, -1]) @ head[:-1] + head[-1]
@@ -270,6 +273,8 @@ def train_cell(
             dweights = [g * keep for g, keep in zip(dweights, learn, strict=True)]
         seen = (h if y.ndim == 2 else h[:, -1]).reshape(-1, units)
         optimiser.step([*dweights, np.append(dz.reshape(-1) @ seen, dz.sum())])
+        if look is not None and look(done, head):
+            break
     return head, np.array(losses)
 
 
@@ -290,33 +295,36 @@ def unseen_accuracy(kind: str, x: np.ndarray, y: np.ndarray, weights: Weights, h
     return float(balanced_accuracy_score(y.ravel(), yes.ravel()))
 
 
-STARTS = ("rnn", "gru", "lstm, forget bias 1", "lstm, forget bias 3", "lstm, chrono")
+STARTS = (
+    "rnn",
+    "gru",
+    "lstm, forget bias 0",
+    "lstm, forget bias 1",
+    "lstm, forget bias 3",
+    "lstm, chrono forget gate",
+    "lstm, chrono",
+)
 
 
-def coupon_accuracy(
-    start: str, lag: int, spend: tuple[np.ndarray, np.ndarray], seed: int, rate: float, updates: int
-) -> float:
-    """Train one cell of 16 units on `coupon_task` and test it on 2,000 sequences of unseen households.
+def coupon_weights(start: str, lag: int, seed: int) -> tuple[str, Weights]:
+    """Kind of a cell of 16 units and its weights at the start.
 
     Parameters
     ----------
     start : one of STARTS
+        "chrono forget gate" has the forget biases of "chrono", and input gates that start half open.
     lag : int
         Days to remember.
-    spend : (array, array)
-        Of the households to train on and of those to test on, from `split_households`.
-    seed, rate, updates : int, float, int
-        As in `train_cell`.
+    seed : int
     """
     kind = start.split(",")[0]
-    weights = gates.init_weights(kind, 3, 16, seed, forget_bias=3.0 if start.endswith("3") else 1.0)
-    if start.endswith("chrono"):
+    bias = float(start[-1]) if start[-1].isdigit() else 1.0
+    weights = gates.init_weights(kind, 3, 16, seed, forget_bias=bias)
+    if "chrono" in start:
         chrono_init(weights, lag + EARLY, seed)
-    head, _ = train_cell(
-        kind, lambda n, rng: coupon_task(spend[0], lag, n, rng), weights, rate, updates, seed=seed
-    )
-    x, y = coupon_task(spend[1], lag, 2000, np.random.default_rng(1_000_000 + seed))
-    return unseen_accuracy(kind, x, y, weights, head)
+    if start.endswith("forget gate"):
+        weights[2][:16] = 0
+    return kind, weights
 
 
 ABLATIONS = (None, ("input", 1), ("forget", 1), ("forget", 0), ("output", 1))
@@ -327,36 +335,22 @@ GATE_TASKS: dict[str, tuple[int, Callable[..., Batch]]] = {
 }
 
 
-def ablation_accuracy(
-    task: str,
-    held: tuple[str, int] | None,
-    spend: tuple[np.ndarray, np.ndarray],
-    seed: int,
-    recurrent: bool,
-    rate: float = 0.02,
-    updates: int = 400,
-) -> float:
-    """Train an LSTM of 8 units, one gate held fixed, and test it on 1,000 sequences of unseen households.
+def held_weights(
+    task: str, held: tuple[str, int] | None, recurrent: bool, seed: int
+) -> tuple[Weights, Weights]:
+    """Weights of an LSTM of 8 units with one gate held, and what may be learnt of them (see `hold_gate`).
 
     Parameters
     ----------
     task : a key of GATE_TASKS
     held : (gate, 0 or 1) or None
-    spend : (array, array)
-        As in `coupon_accuracy`.
     recurrent : bool
         False cuts the recurrent weights (see `cut_recurrence`).
-    seed, rate, updates : int, float, int
-        As in `train_cell`.
+    seed : int
     """
-    features, draw = GATE_TASKS[task]
-    weights = gates.init_weights("lstm", features, 8, seed)
+    weights = gates.init_weights("lstm", GATE_TASKS[task][0], 8, seed)
     chrono_init(weights, 50, seed)
     learn = hold_gate(weights, *held) if held else [np.ones_like(w) for w in weights]
     if not recurrent:
         cut_recurrence(weights, learn)
-    head, _ = train_cell(
-        "lstm", lambda n, rng: draw(spend[0], n, rng), weights, rate, updates, seed=seed, learn=learn
-    )
-    x, y = draw(spend[1], 1000, np.random.default_rng(1_000_000 + seed))
-    return unseen_accuracy("lstm", x, y, weights, head)
+    return weights, learn

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-# The map of the course: its parts and the lessons planned for each; part 1 holds lessons 11, 12, ...
+# The map of the course: its parts and the lessons planned for each; part 1 begins with lesson 10,
+# part 2 with lesson 21.
 _TITLES = {
-    "Foundations": "the data, recurrence, the gates, by hand, preprocess, first LSTM",
+    "Foundations": "one neuron, the data, recurrence, the gates, by hand, preprocess, first LSTM, "
+    "when it fails",
     "Sales": "prepare, train, evaluate",
     "Purchases": "prepare, train, evaluate",
     "Recommendation": "prepare, train, evaluate",
@@ -20,7 +22,7 @@ _TITLES = {
     "Your own shop": "your data",
 }
 COURSE = {
-    part: dict(enumerate(titles.split(", "), 10 * number + 1))
+    part: dict(enumerate(titles.split(", "), 10 * number + (number > 1)))
     for number, (part, titles) in enumerate(_TITLES.items(), 1)
 }
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -35,7 +37,7 @@ def course_map(parts: Mapping[str, Mapping[int, str]], there: set[int]) -> Axes:
     there : set of int
         The lessons that exist.
     """
-    ax = plt.subplots(figsize=(9, 5.6))[1]
+    ax = plt.subplots(figsize=(11, 5.6))[1]
     for row, (name, lessons) in enumerate(parts.items()):
         ax.text(-0.15, -row, name, ha="right", va="center", fontsize=12)
         for column, (number, title) in enumerate(lessons.items()):

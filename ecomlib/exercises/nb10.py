@@ -1,0 +1,162 @@
+"""Self-checks of 10_first_network."""
+
+from typing import Any
+
+import numpy as np
+
+from ecomlib.exercises import checker, close
+
+INPUTS, TRUTH, WEIGHT, RATE = np.array([1.0, 3.0]), np.array([1.0, 9.0]), 2.0, 0.1
+
+
+def _updated(sign: float = -1, factor: float = 2, by_input: bool = True, total: bool = False) -> float:
+    errors = WEIGHT * INPUTS - TRUTH
+    parts = factor * errors * (INPUTS if by_input else 1)
+    return WEIGHT + sign * RATE * float(parts.sum() if total else parts.mean())
+
+
+@checker(
+    "10.1",
+    wrong=[
+        lambda: _updated(sign=1),
+        lambda: _updated(factor=1),
+        lambda: _updated(by_input=False),
+        lambda: _updated(total=True),
+        lambda: WEIGHT,
+        lambda: -8.0,
+    ],
+    right=_updated,
+)
+def one_update(answer: Any) -> str | None:
+    """One update of one weight, from two rows."""
+    if close(answer, _updated(), 1e-3):
+        return None
+    if close(answer, _updated(sign=1), 1e-3):
+        return "this goes uphill: the step is taken against the slope."
+    if close(answer, _updated(factor=1), 1e-3):
+        return "the slope of a square has a factor 2."
+    if close(answer, _updated(by_input=False), 1e-3):
+        return "multiply each error with its input before you take the mean."
+    if close(answer, _updated(total=True), 1e-3):
+        return "the loss is a mean over the rows, so its slope is a mean, too."
+    if close(answer, -8):
+        return "that is the slope; the question asks for the weight after the update."
+    return "forecasts 2 x, errors forecast - truth, slope 2 mean(error x); the step is -0.1 times the slope."
+
+
+def _cross_entropy(logits, label):
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    return -np.log(p[np.arange(len(p)), label])
+
+
+def _overflows(logits, label):
+    with np.errstate(all="ignore"):
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return -np.log(p[np.arange(len(p)), label])
+
+
+@checker(
+    "10.2",
+    wrong=[
+        lambda: lambda logits, label: -_cross_entropy(logits, label),
+        lambda: lambda logits, label: np.exp(-_cross_entropy(logits, label)),
+        lambda: lambda logits, label: _cross_entropy(logits, label).mean(),
+        lambda: lambda logits, label: _cross_entropy(logits, label) / np.log(2),
+        lambda: lambda logits, label: _cross_entropy(logits, logits.argmax(axis=1)),
+        lambda: _overflows,
+    ],
+    right=lambda: _cross_entropy,
+)
+def cross_entropy(answer: Any) -> str | None:
+    """Compare with the formula, then try logits of a thousand."""
+    rng = np.random.default_rng(2)
+    logits, label = rng.normal(size=(20, 3)), rng.integers(3, size=20)
+    given, wanted = np.asarray(answer(logits.copy(), label), dtype=float), _cross_entropy(logits, label)
+    if given.shape != (20,):
+        return f"one loss per row is asked for, shape (20,), not {given.shape}."
+    if close(given, -wanted):
+        return "the logarithm of a probability is negative; the loss is minus that."
+    if close(given, np.exp(-wanted)):
+        return "these are the probabilities of what happened; take minus their logarithm."
+    if close(given, wanted / np.log(2)):
+        return "use the natural logarithm, np.log: the loss is asked for in nats."
+    if close(given, _cross_entropy(logits, logits.argmax(axis=1))):
+        return "take the probability of the label, not the largest one."
+    if not close(given, wanted):
+        return "softmax of each row, the probability at its label, minus the logarithm."
+    large = np.array([[1000.0, 999.0, 0.0]])
+    if not close(answer(large.copy(), np.array([1])), _cross_entropy(large, np.array([1]))):
+        return "exp(1000) overflows: subtract each row's largest logit first, the softmax stays the same."
+    return None
+
+
+WINDOW, LAST = 8, 21  # weeks of a window, and the last week that is known
+
+
+def fortnightly_shop(seed: int = 0) -> np.ndarray:
+    """Invent 120 households of 26 weeks that shop every other week; dollars."""
+    rng = np.random.default_rng(seed)
+    usual, turn = rng.uniform(30, 90, (120, 1)), rng.integers(2, size=(120, 1))
+    comes = (np.arange(26) + turn) % 2
+    return comes * usual * rng.uniform(0.8, 1.2, (120, 26))
+
+
+def _trained(spend, cutoff, known=0, fit=True):
+    """Train a small network; `known` more weeks than are allowed make it leak."""
+    import keras
+
+    rows = np.lib.stride_tricks.sliding_window_view(spend[:, : cutoff + 1 + known], WINDOW + 1, axis=1)
+    rows = rows.reshape(-1, WINDOW + 1) / 100
+    model = keras.Sequential([keras.Input((WINDOW,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    if fit:
+        model.fit(rows[:, :WINDOW], rows[:, WINDOW], batch_size=64, epochs=6, verbose=0)
+    last = spend[:, cutoff + 1 - WINDOW : cutoff + 1] / 100
+    return model, model.predict(last, verbose=0)[:, 0] * 100
+
+
+def _the_mean(spend, cutoff):
+    return _trained(spend, cutoff)[0], spend[:, cutoff + 1 - WINDOW : cutoff + 1].mean(axis=1)
+
+
+@checker(
+    "10.3",
+    wrong=[
+        lambda: lambda spend, cutoff: _trained(spend, cutoff, known=1),
+        lambda: lambda spend, cutoff: _trained(spend, cutoff, fit=False),
+        lambda: _the_mean,
+        lambda: lambda spend, cutoff: _trained(spend, cutoff, fit=False)[1],
+        lambda: lambda spend, cutoff: (_trained(spend, cutoff, fit=False)[0], spend[:, cutoff + 1]),
+    ],
+    right=lambda: _trained,
+)
+def own_network(answer: Any) -> str | None:
+    """Train on an invented shop, change its future, and compare with the mean of eight weeks."""
+    import keras
+
+    spend = fortnightly_shop()
+    future = spend.copy()
+    future[:, LAST + 1 :] = 1000 * np.random.default_rng(1).random((len(spend), spend.shape[1] - LAST - 1))
+    given = []
+    for shop in (spend, future):
+        keras.utils.set_random_seed(0)
+        pair = answer(shop.copy(), LAST)
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
+            return "return two things: the trained Keras model and its forecasts."
+        given.append(np.asarray(pair[1], dtype=float))
+        if given[-1].shape != (len(spend),):
+            return f"one forecast per household, shape ({len(spend)},), not {given[-1].shape}."
+    if not close(given[0], given[1], 1e-3):
+        return "the weeks after the cutoff changed, and so did your forecasts: use columns up to cutoff only."
+    optimizer = getattr(pair[0], "optimizer", None)
+    if optimizer is None or int(optimizer.iterations) == 0:
+        return "the model has not been trained: compile it, then call fit."
+    truth, mean = spend[:, LAST + 1], spend[:, LAST + 1 - WINDOW : LAST + 1].mean(axis=1)
+    own, base = np.mean((given[0] - truth) ** 2), np.mean((mean - truth) ** 2)
+    if own < 0.8 * base:
+        return None
+    return (
+        f"mean squared error {own:,.0f}; the mean of eight weeks has {base:,.0f}. Divide the dollars by 100, "
+        f"train for more epochs, or turn the forecasts back into dollars."
+    )
