@@ -4,8 +4,8 @@ Protocol. Local weeks 2 to 52. Targets of weeks up to 40 train, 41 to 44 choose,
 household known at the cutoff counts, inactive ones included; 30 categories. Chosen on weeks 41 to 44:
 half-life and prior weight of the frequency, leaves and number of trees, inputs, dropout and epochs of the
 multi-hot LSTM, the weight of the network in the joined forecast. An interval draws households and weeks and,
-where a row has several fits, the fits; the value of such a row is the mean of the fits' scores. The rows
-"mean of 3 fits" score the mean of their probabilities.
+where a row has several fits, the fits; the value of such a row is the mean of the fits' scores. LightGBM has
+one fit.
 
 Two more windows, weeks 29 to 36 and 37 to 44, each with 4 weeks before it to choose and all weeks before
 those to train. The network's settings were chosen on weeks 41 to 44. There LightGBM has 15 leaves and
@@ -43,7 +43,6 @@ LEFT_OUT = {  # one fit each
 OURS, TREES, RULE = purchases.PurchaseLSTM.name, purchases.LightGBM.name, purchases.WeightedFrequency.name
 JOINED = f"{OURS} joined with {TREES}"
 PLAIN = "without days and trend"
-MEAN = ", mean of 3 fits"
 RANKED = 100  # samples for the scores of ranking
 Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n, k)
 Scores = dict[str, np.ndarray]
@@ -92,9 +91,8 @@ def jobs(
 ) -> dict[str, Callable[[], Forecast]]:
     """Every model to fit: its name -> a function that gives its forecasts; a fit's name ends in its seed."""
     task, few = tasks["45-52"], {"epochs": 1} if quick else {}
-    seeds, trees = range(1 if quick else 3), chosen[TREES]["settings"]
+    seeds = range(1 if quick else 3)
     models = {f"{OURS}, seed {seed}": purchases.PurchaseLSTM(seed, **few) for seed in seeds}
-    models |= {f"{TREES}, seed {seed}": purchases.LightGBM(*trees, fits=1, seed=seed) for seed in seeds[1:]}
     models |= {
         "base rate, seed 0": purchases.BaseRate(),
         "plain frequency, seed 0": purchases.WeightedFrequency(np.inf, 5.0),
@@ -201,14 +199,10 @@ class Study:
         self.table += [row(name, m, interval(v), fits, where=where) for m, v in scores.items()]
 
     def add(self, name: str, fits: list[Forecast]) -> None:
-        """Score a model; of the three that are compared also the mean of the fits' probabilities."""
-        p = {name: [each["test"] for each in fits]}
-        if name in (OURS, TREES, JOINED) and len(fits) > 1:
-            p[name + MEAN] = [np.mean(p[name], axis=0)]
-        for key, made in p.items():
-            self.p[key] = made
-            self.scores[key] = [self.score(key, each) for each in made]
-            self.put(key, "", mean_of_fits(self.scores[key]), len(fits))
+        """Score a model."""
+        self.p[name] = [each["test"] for each in fits]
+        self.scores[name] = [self.score(name, each) for each in self.p[name]]
+        self.put(name, "", mean_of_fits(self.scores[name]), len(fits))
         if name == OURS:
             for seed, one in enumerate(self.scores[name]):
                 self.put(name, f"seed {seed}", {"log-loss": one["log-loss"]}, 1)
@@ -233,17 +227,14 @@ class Study:
         names = [job.rpartition(", seed ")[0] for job in found if not job[0].isdigit()]
         for name in dict.fromkeys(names):
             self.add(name, fits_of(found, name))
-        both = zip(fits_of(found, OURS), fits_of(found, TREES), strict=True)
-        joins = [joined(self.task, ours, theirs) for ours, theirs in both]
+        trees = found[f"{TREES}, seed 0"]
+        joins = [joined(self.task, ours, trees) for ours in fits_of(found, OURS)]
         self.log(f"weights of the LSTM in the joined forecast: {[w for _, w in joins]}")
         self.add(JOINED, [made for made, _ in joins])
         for other in dict.fromkeys([*names, JOINED]):
             if other != OURS:
                 self.pair(other, OURS)
         self.pair(f"{TREES} {PLAIN}", f"{OURS} {PLAIN}")
-        for other in (TREES, JOINED):
-            if other + MEAN in self.scores:
-                self.pair(other + MEAN, OURS + MEAN)
         kind, category = kinds(self.task), self.task.rows("test")[2]
         for where in ("new", "regular", "at risk"):
             self.part(where, kind == where, (RULE, TREES, OURS))

@@ -163,7 +163,7 @@ class LightGBM(Logistic):
 
     name = "LightGBM"
 
-    def __init__(self, leaves: int = 15, trees: int = 321, fits: int = 3, seed: int = 0):
+    def __init__(self, leaves: int = 31, trees: int = 293, fits: int = 3, seed: int = 0):
         self.leaves, self.trees, self.fits, self.seed = leaves, trees, fits, seed
 
     def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
