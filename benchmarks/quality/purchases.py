@@ -9,12 +9,11 @@ one fit.
 
 Two more windows, weeks 29 to 36 and 37 to 44, each with 4 weeks before it to choose and all weeks before
 those to train. The network's settings were chosen on weeks 41 to 44. There LightGBM has 15 leaves and
-chooses its trees; in the last eight weeks it chooses both, without days and trend it keeps those 31 leaves.
+chooses its trees; in the last eight weeks it chooses both.
 """
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,7 +27,7 @@ from ecomlib.lessons.customer_kinds import kinds
 from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.probability import log_loss
 from ecomlib.purchases.baselines import grow, rows_of
-from ecomlib.purchases.channels import GROUPS, Channels, columns
+from ecomlib.purchases.channels import GROUPS
 from ecomlib.split import Split
 
 ENDS = {"45-52": "2017-12-24", "29-36": "2017-09-03", "37-44": "2017-10-29"}  # week 53 lacks Christmas Day
@@ -62,8 +61,7 @@ def rows(quick: bool, log: Log) -> list[dict]:
     found |= {f"{name}, seed 0": each for name, each in chosen.items() if isinstance(each, dict)}
     study = Study(tasks["45-52"], log)
     study.add_all(found)
-    music = kept("purchases", {"CDNOW": partial(counter_example, quick, log)}, log)["CDNOW"]
-    return study.table + rolling(tasks, found) + music
+    return study.table + rolling(tasks, found) + counter_example(quick, log)
 
 
 # ------------------------------------------------------------------------------------------------- the fits
@@ -72,13 +70,12 @@ def rows(quick: bool, log: Log) -> list[dict]:
 def searches(tasks: dict[str, purchases.PurchaseTask], quick: bool) -> dict[str, Callable[[], Any]]:
     """What is chosen on validation before the fits: its name -> a function that gives it.
 
-    Of LightGBM that is its first fit, too.
+    Of LightGBM that is its fit, too.
     """
     task, few = tasks["45-52"], ((31,), 20) if quick else ()
     found: dict[str, Callable[[], Any]] = {
         "frequency": partial(purchases.tune_frequency, task, (6, 8, 10, 12, 14, 16, 20, 26), (1, 2, 3, 4)),
         TREES: partial(grown, task, *(few or ((15, 31, 63),))),
-        f"{TREES} {PLAIN}": lambda: grown(without(task, *NEW), *(few or ((31,),))),
     }
     found |= {
         f"{window}: {TREES}": partial(grown, tasks[window], *(few or ((15,),))) for window in list(tasks)[1:]
@@ -130,13 +127,6 @@ def predicted(model: Any, task: purchases.PurchaseTask) -> Forecast:
     return {part: np.float32(model.predict(task, task.cutoffs(part))) for part in ("valid", "test")}
 
 
-def without(task: purchases.PurchaseTask, *groups: str) -> purchases.PurchaseTask:
-    """The task with groups of channels empty."""
-    values = task.channels.values.copy()
-    values[..., columns(*groups)] = 0
-    return replace(task, channels=Channels(values))
-
-
 def grown(
     task: purchases.PurchaseTask, leaves: tuple[int, ...] = (15, 31), most_trees: int = 800
 ) -> dict[str, Any]:
@@ -155,9 +145,7 @@ def grown(
     return {"settings": (n, booster.best_iteration)} | predicted(model, task)
 
 
-def tune_multi_hot(
-    task: purchases.PurchaseTask, first: int, most: int
-) -> tuple[tuple[str, ...], float, int]:
+def tune_multi_hot(task: purchases.PurchaseTask, first: int, most: int) -> tuple[tuple[str, ...], float, int]:
     """Inputs and dropout (best epoch of the first ones), then epochs, chosen on the validation part."""
 
     def watched(reads: tuple[str, ...], dropout: float, epochs: int) -> list[float]:
@@ -234,7 +222,7 @@ class Study:
         for other in dict.fromkeys([*names, JOINED]):
             if other != OURS:
                 self.pair(other, OURS)
-        self.pair(f"{TREES} {PLAIN}", f"{OURS} {PLAIN}")
+        self.pair(TREES, f"{OURS} {PLAIN}")
         kind, category = kinds(self.task), self.task.rows("test")[2]
         for where in ("new", "regular", "at risk"):
             self.part(where, kind == where, (RULE, TREES, OURS))
@@ -299,14 +287,20 @@ def counter_example(quick: bool, log: Log) -> list[dict]:
     table, ahead = cdnow.summarise(bought), cdnow.WEEKS
     seen, later = [table[c].to_numpy(float) for c in ("repeats", "last", "age")], table["later"].to_numpy()
     counts = cdnow.weekly_counts(bought)[:, :ahead]
-    epochs, units = (1, 4) if quick else cdnow.tune_counting(counts)
+    search = {"CDNOW": lambda: (1, 4) if quick else cdnow.tune_counting(counts)}
+    epochs, units = kept("purchases", search, log)["CDNOW"]
     log(f"CDNOW, chosen on weeks 27 to 39: {epochs} epochs, {units} units")
-    nets = [cdnow.CountLSTM(s, epochs, units=units).fit(counts) for s in range(1 if quick else 3)]
+
+    def simulated(seed: int) -> np.ndarray:
+        net = cdnow.CountLSTM(seed, epochs, units=units).fit(counts)
+        return net.simulate(counts, ahead, paths=2 if quick else 40)
+
+    nets = {f"CDNOW, seed {seed}": partial(simulated, seed) for seed in range(1 if quick else 3)}
     forecasts = {
         "rate so far": [seen[0] / seen[2] * ahead],
         "BG/NBD": [cdnow.bgnbd_expected(cdnow.fit_bgnbd(*seen), *seen, ahead)],
         "Pareto/NBD": [cdnow.pareto_expected(cdnow.fit_pareto(*seen), *seen, ahead)],
-        "LSTM": [net.simulate(counts, ahead, paths=2 if quick else 40) for net in nets],
+        "LSTM": list(kept("purchases", nets, log).values()),
     }
     drawn, scores, out = Draws.of(np.arange(len(later))), {}, []
     for i, (name, fits) in enumerate(forecasts.items()):
