@@ -34,8 +34,6 @@ ENDS = {"45-52": "2017-12-24", "29-36": "2017-09-03", "37-44": "2017-10-29"}  # 
 NEW = ("trip days", "category days", "trend")  # what the weekly panel did not hold
 LEFT_OUT = {  # one fit each
     "household": ("household",),
-    "marketing": ("marketing", "promotion"),
-    "product": ("product",),
     "days": ("trip days", "category days"),
     "trend": ("trend",),
 }
