@@ -40,7 +40,7 @@ LEFT_OUT = {  # one fit each
 OURS, TREES, RULE = purchases.PurchaseLSTM.name, purchases.LightGBM.name, purchases.WeightedFrequency.name
 JOINED = f"{OURS} joined with {TREES}"
 PLAIN = "without days and trend"
-RANKED = 100  # samples for the scores of ranking
+RANKED = 50  # samples for the scores of ranking
 Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n, k)
 Scores = dict[str, np.ndarray]
 
@@ -195,8 +195,8 @@ class Study:
         self.log(f"{name}: log-loss {np.mean([each['log-loss'][0] for each in self.scores[name]]):.5f}")
 
     def score(self, name: str, p: np.ndarray) -> Scores:
-        """All scores; of a network without a group of inputs the log-loss alone."""
-        if name.startswith(f"{OURS} without ") and PLAIN not in name:
+        """All scores; of the joined forecast and of a network without a group the log-loss alone."""
+        if name == JOINED or (name.startswith(f"{OURS} without ") and PLAIN not in name):
             return loss_draws(self.task, p)
         return purchases.draws(self.task, p, n_ranked=RANKED)
 
