@@ -8,14 +8,16 @@ import pytest
 from perturb import assert_identical, change_after
 from toy_shop import toy_shop
 
-from benchmarks.quality.purchases import tune_trees
+from benchmarks.quality.purchases import grown
 from ecomlib import purchases
 from ecomlib.bootstrap import Draws, interval
 from ecomlib.lessons.customer_kinds import kinds
-from ecomlib.lessons.multi_hot import MultiHotLSTM
+from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.panels import WeeklyPanel
+from ecomlib.probability import log_loss
 from ecomlib.purchases.channels import Channels
 from ecomlib.purchases.evaluate import calibration_bins, calibration_error_draws
+from ecomlib.purchases.model import Batches
 from ecomlib.shop import BadValue, TooShort
 from ecomlib.split import Split
 
@@ -42,10 +44,7 @@ def shop_with_marketing():
             "date": pd.to_datetime(["2017-05-20", "2017-08-25"]),
         }
     )
-    customers = pd.DataFrame({"customer_id": range(25), "age": ["25-34", None] * 12 + [None]})
-    return shop.with_tables(
-        campaigns=campaigns, coupons=coupons, redemptions=redemptions, customers=customers
-    )
+    return shop.with_tables(campaigns=campaigns, coupons=coupons, redemptions=redemptions)
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +64,12 @@ def small_task(bought, known=None):
     first = np.zeros(n, int) if known is None else np.asarray(known)
     weeks = pd.date_range("2024-01-01", periods=w, freq="7D")
     panel = WeeklyPanel(np.zeros((n, w, 3)), ["spend", "baskets", "lines"], np.arange(n), weeks, first)
-    values = np.zeros((n, k, w, 14), np.float32)
+    values = np.zeros((n, k, w, len(purchases.CHANNELS)), np.float32)
     values[..., 0] = bought.swapaxes(1, 2)
     values[..., 3] = bought.max(axis=2)[:, None]
     parts = {"train": np.arange(w - 5), "valid": np.arange(w - 5, w - 3), "test": np.arange(w - 3, w - 1)}
     names = [f"c{i}" for i in range(k)]
-    return purchases.PurchaseTask(panel, names, Channels(values), np.zeros((n, 1), np.float32), parts)
+    return purchases.PurchaseTask(panel, names, Channels(values), parts)
 
 
 # ------------------------------------------------------------------------------------------------- the task
@@ -96,7 +95,7 @@ def test_a_split_that_ends_earlier_cuts_the_weeks_after_it(shop):
     assert task.panel.weeks[-1] == pd.Timestamp("2017-08-28") and task.bought.shape[1] == 18
 
 
-def test_silent_customers_stay_and_the_not_yet_known_are_left_out():
+def test_inactive_customers_stay_and_the_not_yet_known_are_left_out():
     task = small_task(np.zeros((2, 8, 3)), known=[0, 6])
     customer, cutoff, category, y = task.rows("test")
     assert customer.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1]
@@ -129,7 +128,7 @@ def test_coupon_is_in_hand_from_the_week_it_comes_to_the_last_it_is_valid_after(
 
 def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
     last, k = 10, len(task.categories)
-    x = task.inputs(last)["weeks"].reshape(len(task.who), k, last + 1, 14)
+    x = task.inputs(last)["weeks"].reshape(25, k, last + 1, len(purchases.CHANNELS))
     for name in purchases.CHANNELS:
         (place,) = purchases.columns(name)
         assert np.array_equal(x[..., place], task.channels[name][:, : last + 1].swapaxes(1, 2))
@@ -141,6 +140,9 @@ def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
         "household": (n, w, 5),
         "marketing": (n, w, k, 3),
         "promotion": (w, k, 3),
+        "trip days": (n, w, 8),
+        "category days": (n, w, k, 2),
+        "trend": (w, k, 2),
     }
 
 
@@ -148,18 +150,16 @@ def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
 def test_leaving_a_group_out_empties_its_channels_and_no_other(task, group):
     whole, less = (task.inputs(12, without)["weeks"] for without in ((), (group,)))
     its = purchases.columns(group)
-    others = [c for c in range(14) if c not in its]
+    others = [c for c in range(len(purchases.CHANNELS)) if c not in its]
     assert whole[..., its].any() and not less[..., its].any()
     assert np.array_equal(whole[..., others], less[..., others])
 
 
-def test_leaving_the_product_or_the_facts_out_empties_them(task):
-    x = task.inputs(3, ("product", "who"))
-    assert not x["product"].any() and not x["who"].any()
-    assert task.inputs(3)["product"].any() and task.inputs(3)["who"].any()
+def test_leaving_the_product_out_empties_it(task):
+    assert task.inputs(3)["product"].any() and not task.inputs(3, ("product",))["product"].any()
 
 
-@pytest.mark.parametrize("without", [("markting",), "who"])
+@pytest.mark.parametrize("without", [("markting",), ("who",)])
 def test_a_group_that_is_none_is_refused(task, without):
     with pytest.raises(BadValue, match="no such group"):
         task.inputs(5, without)
@@ -202,6 +202,38 @@ def test_a_week_of_one_customer_by_hand(shop):
     assert task.channels["mailer this week"][0, [0, 1, 5], bread] == pytest.approx([1.2, 0, 5])
 
 
+def test_days_since_and_weekdays_by_hand(shop):
+    """Bread twice on Tuesday 9 May and again on Monday 22 May, milk on Saturday 13 May; week 0 is 1 May."""
+    days = ["2017-05-09 09:00", "2017-05-09 18:00", "2017-05-13 10:00", "2017-05-22 10:00"]
+    mine = shop.orders.head(4).assign(
+        customer_id=0,
+        order_id=[99_990, 99_991, 99_992, 99_993],
+        timestamp=pd.to_datetime(days),
+        product_id=[0, 1, 4, 0],
+    )
+    orders = pd.concat([shop.orders[shop.orders["customer_id"] != 0], mine])
+    other = shop.with_tables(orders=orders.sort_values("timestamp", ignore_index=True))
+    task = purchases.task(other, SPLIT, 3)
+    bread = task.categories.index("BREAD")
+    trips, items = task.channels["trip days"][0, :5], task.channels["category days"][0, :5, bread]
+    assert np.expm1(2 * trips[:, 0]) == pytest.approx([0, 1, 8, 6, 13], rel=1e-5)
+    assert trips[:, 1:].nonzero()[0].tolist() == [1, 1, 3]
+    assert trips[:, 1:].nonzero()[1].tolist() == [1, 5, 0]  # Tuesday, Saturday, Monday
+    assert np.expm1(2 * items[:, 0]) == pytest.approx([0, 5, 12, 6, 13], rel=1e-5)
+    assert items[:, 1].tolist() == [0, 0.5, 0, 0.5, 0]
+
+
+def test_the_trend_is_the_share_of_known_customers_over_that_of_training(task):
+    buyers, known = task.bought.sum(axis=0), (task.panel.known > 0).sum(axis=0)[:, None]
+    share = buyers / known
+    usual = share[:12].mean(axis=0) + 0.002  # 12 training weeks
+    expected = np.log((share + 0.002) / usual)
+    assert np.allclose(task.channels["buyers this week"], expected, atol=1e-5)
+    lately = (buyers[1] + buyers[0] * 2**-0.5) / (known[1] + known[0] * 2**-0.5)
+    found = task.channels["buyers lately"][0, 1]
+    assert found == pytest.approx(np.log((lately + 0.002) / usual), rel=1e-4)
+
+
 # -------------------------------------------------------------------------------------------------- no leaks
 
 
@@ -226,6 +258,20 @@ def test_what_is_made_at_a_cutoff_ignores_all_that_comes_later(shop, task):
     other = purchases.task(changed.with_tables(campaigns=campaigns), SPLIT, 3)
     assert not np.array_equal(task.bought[:, cutoff + 1 :], other.bought[:, cutoff + 1 :])
     assert_identical(made_at(task, cutoff), made_at(other, cutoff))
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_new_customers_and_days_after_the_cutoff_move_no_channel(shop, task, part):
+    """Days, trend and scales of the training weeks stay, whoever comes later and however often."""
+    cutoff = int(task.cutoffs(part)[0])
+    changed = change_after(shop, task.panel.weeks[cutoff + 1])
+    late = changed.orders[changed.orders["timestamp"] >= task.panel.weeks[cutoff + 1]]
+    new = late.assign(customer_id=late["customer_id"] + 100, order_id=late["order_id"] + 100_000)
+    orders = pd.concat([changed.orders, new]).sort_values("timestamp", ignore_index=True)
+    other = purchases.task(changed.with_tables(orders=orders), SPLIT, 3)
+    assert len(other.bought) > len(task.bought)
+    here, there = (each.channels.values[:25, :, : cutoff + 1] for each in (task, other))
+    assert_identical(here, there)
 
 
 def test_planted_leak_is_caught(shop, task):
@@ -348,8 +394,10 @@ def test_lightgbm_finds_a_rhythm_and_tuning_says_how_many_trees():
     week, habit = np.arange(20), rng.integers(0, 2, 300)
     bought = ((week + habit[:, None]) % 2).astype(float)[..., None]
     task = small_task(bought)
-    leaves, trees = tune_trees(task, leaves=(2, 4), most_trees=60)
+    found = grown(task, leaves=(2, 4), most_trees=60)
+    leaves, trees = found["settings"]
     p = purchases.LightGBM(leaves, trees, fits=1).fit(task).predict(task, task.cutoffs("test"))
+    assert np.allclose(p, found["test"], atol=1e-6)  # the search ends in the fit of its settings
     assert leaves in (2, 4) and 1 <= trees <= 60
     assert np.abs(p - task.target(task.cutoffs("test"))).max() < 0.1
 
@@ -361,7 +409,7 @@ def forecast_of(task, rows, part="test"):
     """A forecast whose rows, in the order of `task.rows`, are the values given."""
     customer, cutoff, category, _ = task.rows(part)
     cutoffs = task.cutoffs(part)
-    p = np.full((len(cutoffs), len(task.who), len(task.categories)), 0.5)
+    p = np.full((len(cutoffs), len(task.bought), len(task.categories)), 0.5)
     p[np.searchsorted(cutoffs, cutoff), customer, category] = rows
     return p
 
@@ -447,14 +495,14 @@ def test_a_forecast_that_holds_no_probabilities_is_refused(task, forecast, word)
         purchases.evaluate(task, {"broken": forecast})
 
 
-def test_new_and_lapsing_customers_by_hand():
-    """New: known for ten weeks or less. Lapsing: no trip in the last four weeks, not in the last three."""
+def test_new_customers_and_those_at_risk_by_hand():
+    """New: known for ten weeks or less. At risk: no trip in the last four weeks, not in the last three."""
     bought = np.zeros((4, 20, 1))
     bought[0, 14] = 1  # cutoffs 17 and 18: silent in weeks 15 to 17, then 15 to 18
     bought[1, 13] = 1  # silent for four weeks at both
     bought[2, 0] = 1  # known since week 8: new at cutoff 17 (tenth week), no longer at 18
     task = small_task(bought, known=[0, 0, 8, 17])
-    expected = ["regular", "lapsing", "lapsing", "lapsing", "new", "lapsing", "new", "new"]
+    expected = ["regular", "at risk", "at risk", "at risk", "new", "at risk", "new", "new"]
     assert kinds(task).tolist() == expected
 
 
@@ -482,16 +530,7 @@ def test_shop_without_products_is_told_so(shop):
 
 def test_marketing_is_optional():
     bare = purchases.task(toy_shop(), SPLIT, 3)
-    assert not bare.channels["marketing"].any() and bare.who.shape == (25, 1)
-
-
-def test_a_column_of_free_text_is_refused(shop):
-    customers = pd.DataFrame({"customer_id": range(25), "note": "regular"})
-    assert purchases.task(shop.with_tables(customers=customers), SPLIT, 3).who.shape == (25, 1)
-    many = pd.DataFrame({"customer_id": range(1000), "note": [f"called on day {i}" for i in range(1000)]})
-    orders = shop.orders.assign(customer_id=np.arange(len(shop.orders)) % 1000)
-    with pytest.raises(BadValue, match="note"):
-        purchases.task(toy_shop().with_tables(orders=orders, customers=many), SPLIT, 3)
+    assert not bare.channels["marketing"].any()
 
 
 # ------------------------------------------------------------------------------------------------- networks
@@ -508,16 +547,51 @@ def test_network_ignores_later_weeks_and_learns(shop, task):
     p = net.predict(task, task.cutoffs("test"))
     assert p.shape == (5, 25, 3) and ((p > 0) & (p < 1)).all()
     assert np.allclose(p[0], here[:, cutoff], atol=1e-6)
-    with pytest.raises(BadValue, match="other categories or facts"):
-        net.predict(replace(task, who=np.zeros((25, 9), np.float32)), [cutoff])
+    with pytest.raises(BadValue, match="other categories"):
+        net.predict(replace(task, categories=["BREAD", "MILK", "COFFEE"]), [cutoff])
 
 
-def test_the_obvious_network_reads_what_its_docstring_says(task):
+def test_the_watched_loss_is_that_of_the_averaged_weights_that_answer(task):
+    net = purchases.PurchaseLSTM(epochs=2, batch_size=16, units=4, momentum=0.8).fit(task, watch=True)
+    p = net.predict(task, task.cutoffs("valid"))
+    loss = log_loss(task.flat(p, "valid"), task.rows("valid")[-1]).mean()
+    assert net.history["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
+    raw = purchases.PurchaseLSTM(epochs=2, batch_size=16, units=4, momentum=0.0).fit(task)
+    assert not np.allclose(raw.predict(task, task.cutoffs("valid")), p, atol=1e-4)
+
+
+def test_a_batch_holds_the_rows_asked_for_and_an_epoch_each_row_once():
+    x = {"product": np.arange(10), "weeks": np.arange(20.0).reshape(10, 2)}
+    rows = np.array([1, 3, 5, 7, 9])
+    batches = Batches(x, np.arange(10) * 100, rows.copy(), 2, np.random.default_rng(0))
+    seen = []
+    for _ in range(2):
+        held = [batches[i] for i in range(len(batches))]
+        assert all((of["product"] * 100 == y).all() for of, y in held) and len(held) == 3
+        assert all((of["weeks"][:, 0] == 2 * of["product"]).all() for of, _ in held)
+        seen.append(np.concatenate([of["product"] for of, _ in held]))
+        batches.on_epoch_end()
+    assert all(sorted(each) == rows.tolist() for each in seen)
+    assert not np.array_equal(*seen)
+    assert len(Batches(x)) == 1 and len(Batches(x)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("reads", "n_columns"), [(FEW, 4 * 3 + 5 + 8), (tuple(purchases.GROUPS), 13 * 3 + 13)]
+)
+def test_the_obvious_network_reads_what_its_docstring_says(task, reads, n_columns):
     last, k = 6, len(task.categories)
-    x = MultiHotLSTM.inputs(task, last)
-    assert x.shape == (25, last + 1, 4 * k + 5) and x.dtype == np.float32
-    assert np.array_equal(x[..., :k], task.bought[:, : last + 1])
-    assert np.array_equal(x[..., -k:], task.channels["mailer next week"][:, : last + 1])
+    x = MultiHotLSTM(reads=reads).inputs(task, last)
+    assert x.shape == (25, last + 1, n_columns) and x.dtype == np.float32
+    bought = x[..., : 3 * k : 3] if reads != FEW else x[..., :k]
+    assert np.array_equal(bought, task.bought[:, : last + 1])
+    buyers = np.broadcast_to(task.channels["buyers lately"][:, : last + 1], (25, last + 1, k))
+    mailer = task.channels["mailer next week"][:, : last + 1]
+    assert (
+        np.array_equal(x[..., -k:], mailer)
+        if reads == FEW
+        else np.array_equal(x[..., 1 - 2 * k :: 2], buyers)
+    )
 
 
 def test_the_obvious_network_learns_and_answers_in_the_same_shape(task):
