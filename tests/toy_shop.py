@@ -101,7 +101,9 @@ def _plans(rng: np.random.Generator, start: pd.Timestamp) -> dict[str, pd.DataFr
     promotions = pd.DataFrame({"product_id": 2 * product, "week_start": start + pd.to_timedelta(week, "W")})
     promotions["display"] = rng.choice([0.25, 0.5], len(week))
     promotions["mailer"] = rng.choice([0.0, 1.0], len(week))
-    campaigns = pd.DataFrame({"customer_id": 10 * rng.integers(1, 41, 60), "campaign_id": np.arange(60) // 15})
+    campaigns = pd.DataFrame(
+        {"customer_id": 10 * rng.integers(1, 41, 60), "campaign_id": np.arange(60) // 15}
+    )
     campaigns["kind"] = "A"
     campaigns["start"] = start + pd.to_timedelta(6 * campaigns["campaign_id"] + 1, "W")
     campaigns["end"] = campaigns["start"] + pd.Timedelta("28D")
