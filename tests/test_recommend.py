@@ -138,7 +138,7 @@ def test_history_is_a_loop_over_earlier_trips(task, half_life):
 
 def test_sequence_counts_are_those_of_one_part():
     task = trips((1, 0, "ab", TRAIN), (1, 3, "b", TRAIN), (1, 5, "a", VALID), (2, 1, "a", VALID))
-    assert sequence_counts(task).toarray().tolist() == [[1, 2]]  # no row for who came later
+    assert sequence_counts(task).toarray().tolist() == [[1, 2], [0, 0]]
     assert sequence_counts(task, "valid").toarray().tolist() == [[1, 0], [1, 0]]
 
 

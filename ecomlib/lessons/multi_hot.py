@@ -42,8 +42,7 @@ class MultiHotLSTM:
         keras.utils.set_random_seed(self.seed)
         self.categories, n, k = task.categories, len(task.who), len(task.categories)
         target = np.stack([each.reshape(n, k, -1).swapaxes(1, 2) for each in task.labels(part)], axis=-1)
-        known = target[..., 1].any(axis=(1, 2))  # how many customers come later makes no batch
-        x, target = self.inputs(task, target.shape[1] - 1)[known], target[known]
+        x = self.inputs(task, target.shape[1] - 1)
         start = keras.initializers.Constant(-2.0)  # sigmoid(-2) is near the base rate
         self.model = keras.Sequential(
             [

@@ -152,7 +152,7 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
         "test": np.arange(first_test - 1, end - 1),
     }
     channels = build(shop, panel, position, first_valid)
-    return PurchaseTask(panel, categories, channels, _who(shop.customers, panel, first_valid), parts)
+    return PurchaseTask(panel, categories, channels, _who(shop.customers, panel), parts)
 
 
 def _categories(
@@ -172,8 +172,7 @@ def _categories(
     return [str(name) for name in chosen], position
 
 
-def _who(customers: pd.DataFrame | None, panel: WeeklyPanel, n_train: int) -> np.ndarray:
-    """One column for each value that a customer of the training weeks has."""
+def _who(customers: pd.DataFrame | None, panel: WeeklyPanel) -> np.ndarray:
     if customers is None or len(customers.columns) < 2:
         return np.zeros((len(panel.customers), 1), np.float32)
     table = customers.set_index("customer_id").reindex(panel.customers)
@@ -183,5 +182,4 @@ def _who(customers: pd.DataFrame | None, panel: WeeklyPanel, n_train: int) -> np
                 f"customers: {column} has {n} values, one 0/1 column each; group them into at most "
                 f"{MOST_FACTS}, or drop the column."
             )
-    facts = pd.get_dummies(table.astype("str").where(table.notna())).to_numpy(np.float32)
-    return facts[:, facts[panel.first < n_train].any(axis=0)]
+    return pd.get_dummies(table.astype("str").where(table.notna())).to_numpy(np.float32)

@@ -52,13 +52,11 @@ def ranges(first: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def sequence_counts(task: SequenceTask, part: str = "train") -> sparse.csr_matrix:
-    """How often each sequence's steps of a part hold each item; (n_sequences with such a step, n_items).
-
-    A customer who comes after the part has no row: how many will come moves no factor.
-    """
+    """How often each sequence's steps of a part hold each item; (n_sequences, n_items)."""
     rows = task.rows(part)
-    who, row = np.unique(task.who[rows], return_inverse=True)
-    pick = sparse.csr_matrix((np.ones(len(rows), np.float32), (row, rows)), (len(who), len(task.who)))
+    pick = sparse.csr_matrix(
+        (np.ones(len(rows), np.float32), (task.who[rows], rows)), (len(task.names), len(task.who))
+    )
     return pick @ task.bags
 
 
