@@ -12,7 +12,7 @@ from benchmarks.quality.purchases import tune_trees
 from ecomlib import purchases
 from ecomlib.bootstrap import Draws, interval
 from ecomlib.lessons.customer_kinds import kinds
-from ecomlib.lessons.multi_hot import MultiHotLSTM
+from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.panels import WeeklyPanel
 from ecomlib.purchases.channels import Channels
 from ecomlib.purchases.evaluate import calibration_bins, calibration_error_draws
@@ -42,10 +42,7 @@ def shop_with_marketing():
             "date": pd.to_datetime(["2017-05-20", "2017-08-25"]),
         }
     )
-    customers = pd.DataFrame({"customer_id": range(25), "age": ["25-34", None] * 12 + [None]})
-    return shop.with_tables(
-        campaigns=campaigns, coupons=coupons, redemptions=redemptions, customers=customers
-    )
+    return shop.with_tables(campaigns=campaigns, coupons=coupons, redemptions=redemptions)
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +62,12 @@ def small_task(bought, known=None):
     first = np.zeros(n, int) if known is None else np.asarray(known)
     weeks = pd.date_range("2024-01-01", periods=w, freq="7D")
     panel = WeeklyPanel(np.zeros((n, w, 3)), ["spend", "baskets", "lines"], np.arange(n), weeks, first)
-    values = np.zeros((n, k, w, 14), np.float32)
+    values = np.zeros((n, k, w, len(purchases.CHANNELS)), np.float32)
     values[..., 0] = bought.swapaxes(1, 2)
     values[..., 3] = bought.max(axis=2)[:, None]
     parts = {"train": np.arange(w - 5), "valid": np.arange(w - 5, w - 3), "test": np.arange(w - 3, w - 1)}
     names = [f"c{i}" for i in range(k)]
-    return purchases.PurchaseTask(panel, names, Channels(values), np.zeros((n, 1), np.float32), parts)
+    return purchases.PurchaseTask(panel, names, Channels(values), parts)
 
 
 # ------------------------------------------------------------------------------------------------- the task
@@ -96,7 +93,7 @@ def test_a_split_that_ends_earlier_cuts_the_weeks_after_it(shop):
     assert task.panel.weeks[-1] == pd.Timestamp("2017-08-28") and task.bought.shape[1] == 18
 
 
-def test_silent_customers_stay_and_the_not_yet_known_are_left_out():
+def test_inactive_customers_stay_and_the_not_yet_known_are_left_out():
     task = small_task(np.zeros((2, 8, 3)), known=[0, 6])
     customer, cutoff, category, y = task.rows("test")
     assert customer.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1]
@@ -129,7 +126,7 @@ def test_coupon_is_in_hand_from_the_week_it_comes_to_the_last_it_is_valid_after(
 
 def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
     last, k = 10, len(task.categories)
-    x = task.inputs(last)["weeks"].reshape(len(task.who), k, last + 1, 14)
+    x = task.inputs(last)["weeks"].reshape(25, k, last + 1, len(purchases.CHANNELS))
     for name in purchases.CHANNELS:
         (place,) = purchases.columns(name)
         assert np.array_equal(x[..., place], task.channels[name][:, : last + 1].swapaxes(1, 2))
@@ -141,6 +138,9 @@ def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
         "household": (n, w, 5),
         "marketing": (n, w, k, 3),
         "promotion": (w, k, 3),
+        "trip days": (n, w, 8),
+        "category days": (n, w, k, 2),
+        "trend": (w, k, 2),
     }
 
 
@@ -148,18 +148,16 @@ def test_a_channel_has_the_same_place_by_name_and_in_the_sequences(task):
 def test_leaving_a_group_out_empties_its_channels_and_no_other(task, group):
     whole, less = (task.inputs(12, without)["weeks"] for without in ((), (group,)))
     its = purchases.columns(group)
-    others = [c for c in range(14) if c not in its]
+    others = [c for c in range(len(purchases.CHANNELS)) if c not in its]
     assert whole[..., its].any() and not less[..., its].any()
     assert np.array_equal(whole[..., others], less[..., others])
 
 
-def test_leaving_the_product_or_the_facts_out_empties_them(task):
-    x = task.inputs(3, ("product", "who"))
-    assert not x["product"].any() and not x["who"].any()
-    assert task.inputs(3)["product"].any() and task.inputs(3)["who"].any()
+def test_leaving_the_product_out_empties_it(task):
+    assert task.inputs(3)["product"].any() and not task.inputs(3, ("product",))["product"].any()
 
 
-@pytest.mark.parametrize("without", [("markting",), "who"])
+@pytest.mark.parametrize("without", [("markting",), ("who",)])
 def test_a_group_that_is_none_is_refused(task, without):
     with pytest.raises(BadValue, match="no such group"):
         task.inputs(5, without)
@@ -361,7 +359,7 @@ def forecast_of(task, rows, part="test"):
     """A forecast whose rows, in the order of `task.rows`, are the values given."""
     customer, cutoff, category, _ = task.rows(part)
     cutoffs = task.cutoffs(part)
-    p = np.full((len(cutoffs), len(task.who), len(task.categories)), 0.5)
+    p = np.full((len(cutoffs), len(task.bought), len(task.categories)), 0.5)
     p[np.searchsorted(cutoffs, cutoff), customer, category] = rows
     return p
 
@@ -447,14 +445,14 @@ def test_a_forecast_that_holds_no_probabilities_is_refused(task, forecast, word)
         purchases.evaluate(task, {"broken": forecast})
 
 
-def test_new_and_lapsing_customers_by_hand():
-    """New: known for ten weeks or less. Lapsing: no trip in the last four weeks, not in the last three."""
+def test_new_customers_and_those_at_risk_by_hand():
+    """New: known for ten weeks or less. At risk: no trip in the last four weeks, not in the last three."""
     bought = np.zeros((4, 20, 1))
     bought[0, 14] = 1  # cutoffs 17 and 18: silent in weeks 15 to 17, then 15 to 18
     bought[1, 13] = 1  # silent for four weeks at both
     bought[2, 0] = 1  # known since week 8: new at cutoff 17 (tenth week), no longer at 18
     task = small_task(bought, known=[0, 0, 8, 17])
-    expected = ["regular", "lapsing", "lapsing", "lapsing", "new", "lapsing", "new", "new"]
+    expected = ["regular", "at risk", "at risk", "at risk", "new", "at risk", "new", "new"]
     assert kinds(task).tolist() == expected
 
 
@@ -482,16 +480,7 @@ def test_shop_without_products_is_told_so(shop):
 
 def test_marketing_is_optional():
     bare = purchases.task(toy_shop(), SPLIT, 3)
-    assert not bare.channels["marketing"].any() and bare.who.shape == (25, 1)
-
-
-def test_a_column_of_free_text_is_refused(shop):
-    customers = pd.DataFrame({"customer_id": range(25), "note": "regular"})
-    assert purchases.task(shop.with_tables(customers=customers), SPLIT, 3).who.shape == (25, 1)
-    many = pd.DataFrame({"customer_id": range(1000), "note": [f"called on day {i}" for i in range(1000)]})
-    orders = shop.orders.assign(customer_id=np.arange(len(shop.orders)) % 1000)
-    with pytest.raises(BadValue, match="note"):
-        purchases.task(toy_shop().with_tables(orders=orders, customers=many), SPLIT, 3)
+    assert not bare.channels["marketing"].any()
 
 
 # ------------------------------------------------------------------------------------------------- networks
@@ -508,16 +497,26 @@ def test_network_ignores_later_weeks_and_learns(shop, task):
     p = net.predict(task, task.cutoffs("test"))
     assert p.shape == (5, 25, 3) and ((p > 0) & (p < 1)).all()
     assert np.allclose(p[0], here[:, cutoff], atol=1e-6)
-    with pytest.raises(BadValue, match="other categories or facts"):
-        net.predict(replace(task, who=np.zeros((25, 9), np.float32)), [cutoff])
+    with pytest.raises(BadValue, match="other categories"):
+        net.predict(replace(task, categories=["BREAD", "MILK", "COFFEE"]), [cutoff])
 
 
-def test_the_obvious_network_reads_what_its_docstring_says(task):
+@pytest.mark.parametrize(
+    ("reads", "n_columns"), [(FEW, 4 * 3 + 5 + 8), (tuple(purchases.GROUPS), 13 * 3 + 13)]
+)
+def test_the_obvious_network_reads_what_its_docstring_says(task, reads, n_columns):
     last, k = 6, len(task.categories)
-    x = MultiHotLSTM.inputs(task, last)
-    assert x.shape == (25, last + 1, 4 * k + 5) and x.dtype == np.float32
-    assert np.array_equal(x[..., :k], task.bought[:, : last + 1])
-    assert np.array_equal(x[..., -k:], task.channels["mailer next week"][:, : last + 1])
+    x = MultiHotLSTM(reads=reads).inputs(task, last)
+    assert x.shape == (25, last + 1, n_columns) and x.dtype == np.float32
+    bought = x[..., : 3 * k : 3] if reads != FEW else x[..., :k]
+    assert np.array_equal(bought, task.bought[:, : last + 1])
+    buyers = np.broadcast_to(task.channels["buyers lately"][:, : last + 1], (25, last + 1, k))
+    mailer = task.channels["mailer next week"][:, : last + 1]
+    assert (
+        np.array_equal(x[..., -k:], mailer)
+        if reads == FEW
+        else np.array_equal(x[..., 1 - 2 * k :: 2], buyers)
+    )
 
 
 def test_the_obvious_network_learns_and_answers_in_the_same_shape(task):

@@ -1,78 +1,136 @@
-"""Purchase prediction: the shared LSTM against simple rules, a line, trees and the obvious network.
+"""Purchase prediction: the shared LSTM against the smoothed frequency, a line, LightGBM, the obvious network.
 
 Protocol. Local weeks 2 to 52. Targets of weeks up to 40 train, 41 to 44 choose, 45 to 52 test. Every
-household known at the cutoff counts, silent ones included; 30 categories. Half-life and prior weight of the
-frequency and the leaves and number of trees are chosen on weeks 41 to 44. An interval is a bootstrap over
-whole households of the mean of the seeds' probabilities or, in rows "seed", of one seed.
+household known at the cutoff counts, inactive ones included; 30 categories. Chosen on weeks 41 to 44:
+half-life and prior weight of the frequency, leaves and number of trees, inputs, dropout and epochs of the
+multi-hot LSTM, the weight of the network in the joined forecast. An interval draws households and weeks and,
+where a row has several fits, the fits; the value of such a row is the mean of the fits' scores. The rows
+"mean of 3 fits" score the mean of their probabilities.
+
+Two more windows, weeks 29 to 36 and 37 to 44, each with 4 weeks before it to choose and all weeks before
+those to train. The network's settings were chosen on weeks 41 to 44.
 """
 
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import purchases
-from ecomlib.bootstrap import interval, ratio_interval
+from ecomlib.bootstrap import Draws, interval, mean_of_fits
 from ecomlib.lessons.customer_kinds import kinds
-from ecomlib.lessons.multi_hot import MultiHotLSTM
+from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.probability import log_loss
 from ecomlib.purchases.baselines import grow, rows_of
+from ecomlib.purchases.channels import GROUPS, Channels, columns
 from ecomlib.split import Split
 
-SPLIT = Split.last(test="56D", valid="28D", end="2017-12-24")  # week 53 lacks Christmas Day
-GROUPS = {
+ENDS = {"45-52": "2017-12-24", "29-36": "2017-09-03", "37-44": "2017-10-29"}  # week 53 lacks Christmas Day
+NEW = ("trip days", "category days", "trend")  # what the weekly panel did not hold
+LEFT_OUT = {  # two fits each
     "household": ("household",),
     "marketing": ("marketing", "promotion"),
     "product": ("product",),
-    "who": ("who",),
+    "days": ("trip days", "category days"),
+    "trend": ("trend",),
 }
-OURS = purchases.PurchaseLSTM.name
+OURS, TREES, RULE = purchases.PurchaseLSTM.name, purchases.LightGBM.name, purchases.WeightedFrequency.name
+JOINED = f"{OURS} joined with {TREES}"
+PLAIN = "without days and trend"
+MEAN = ", mean of 3 fits"
+RANKED = 100  # samples for the scores of ranking
+Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n, k)
+Scores = dict[str, np.ndarray]
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
-    """Quick: one seed, one epoch, few trees, no ablation."""
+    """Quick: one fit of one epoch each, few trees, no ablation, two windows."""
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
-    task = purchases.task(shop, SPLIT)
-    log(f"task: {len(task.who)} households, {len(task.categories)} categories")
-    study, cutoffs = Study(task, log), task.cutoffs("test")
-    best = purchases.tune_frequency(task, (6, 8, 10, 12, 14, 16, 20, 26), (1, 2, 3, 4))
-    rules = {
-        "base rate": purchases.BaseRate(),
-        "own frequency": purchases.WeightedFrequency(np.inf, 5.0),
-        "recency-weighted frequency": purchases.WeightedFrequency(*best),
-        "logistic regression": purchases.Logistic(),
-    }
-    for name, rule in rules.items():
-        study.add(name, [rule.fit(task).predict(task, cutoffs)])
-    leaves, trees = tune_trees(task, (31,), 20) if quick else tune_trees(task)
-    log(f"LightGBM: {leaves} leaves, {trees} trees")
-    # What the network gains by averaging fits, the trees may have too.
-    fits = [purchases.LightGBM(leaves, trees, fits=1, seed=seed) for seed in range(1 if quick else 3)]
-    study.add("LightGBM", [fit.fit(task).predict(task, cutoffs) for fit in fits])
-    found = kept("purchases", jobs(task, quick), log)
-    for name in (OURS, MultiHotLSTM.name):
-        study.add(name, [p for job, p in found.items() if job.startswith(f"{name}, seed")])
-    for group in () if quick else GROUPS:
-        study.add(f"{OURS} without {group}", [found[f"{OURS} without {group}"]])
-    return study.rows() + counter_example(quick, log)
+    windows = dict(list(ENDS.items())[: 2 if quick else 3])
+    splits = {name: Split.last(test="56D", valid="28D", end=end) for name, end in windows.items()}
+    tasks = {name: purchases.task(shop, split) for name, split in splits.items()}
+    del shop
+    settings = kept("purchases", searches(tasks, quick), log)
+    log(f"chosen on validation: {settings}")
+    found = kept("purchases", jobs(tasks, settings, quick), log)
+    study = Study(tasks["45-52"], log)
+    study.add_all(found)
+    return study.table + rolling(tasks, found) + counter_example(quick, log)
 
 
-def jobs(task: purchases.PurchaseTask, quick: bool) -> dict[str, Callable[[], np.ndarray]]:
-    """Every network to fit: its name -> a function that gives its probabilities in the test part."""
-    cutoffs, options = task.cutoffs("test"), {"epochs": 1} if quick else {}
-    nets = {
-        f"{net.name}, seed {seed}": net(seed, **options)
-        for net in (purchases.PurchaseLSTM, MultiHotLSTM)
-        for seed in range(1 if quick else 3)
+# ------------------------------------------------------------------------------------------------- the fits
+
+
+def searches(tasks: dict[str, purchases.PurchaseTask], quick: bool) -> dict[str, Callable[[], Any]]:
+    """What is chosen on validation before the fits: its name -> a function that gives the settings."""
+    task, grid = tasks["45-52"], ((31,), 20) if quick else ()
+    found: dict[str, Callable[[], Any]] = {
+        "frequency": partial(purchases.tune_frequency, task, (6, 8, 10, 12, 14, 16, 20, 26), (1, 2, 3, 4)),
+        TREES: partial(tune_trees, task, *grid),
+        f"{TREES} {PLAIN}": lambda: tune_trees(without(task, *NEW), *(grid or ((15,),))),
+        MultiHotLSTM.name: partial(tune_multi_hot, task, 1 if quick else 12),
     }
-    for group in {} if quick else GROUPS:
-        nets[f"{OURS} without {group}"] = purchases.PurchaseLSTM(0, without=GROUPS[group])
-    return {name: lambda net=net: net.fit(task).predict(task, cutoffs) for name, net in nets.items()}
+    for window in list(tasks)[1:]:  # with the leaves of the last eight weeks
+        found[f"{window}: {TREES}"] = partial(tune_trees, tasks[window], *(grid or ((15,),)))
+    return found
+
+
+def jobs(
+    tasks: dict[str, purchases.PurchaseTask], settings: dict[str, Any], quick: bool
+) -> dict[str, Callable[[], Forecast]]:
+    """Every model to fit: its name -> a function that gives its forecasts; a fit's name ends in its seed."""
+    task, few = tasks["45-52"], {"epochs": 1} if quick else {}
+    models = {
+        "base rate, seed 0": purchases.BaseRate(),
+        "own frequency, seed 0": purchases.WeightedFrequency(np.inf, 5.0),
+        f"{RULE}, seed 0": purchases.WeightedFrequency(*settings["frequency"]),
+    }
+    if not quick:
+        models["logistic regression, seed 0"] = purchases.Logistic()
+    reads, dropout, epochs = settings[MultiHotLSTM.name]
+    for seed in range(1 if quick else 3):
+        models[f"{OURS}, seed {seed}"] = purchases.PurchaseLSTM(seed, **few)
+        models[f"{TREES}, seed {seed}"] = purchases.LightGBM(*settings[TREES], fits=1, seed=seed)
+        net = MultiHotLSTM(seed, epochs, dropout=dropout, reads=reads)
+        models[f"{MultiHotLSTM.name}, seed {seed}"] = net
+        models[f"{OURS} {PLAIN}, seed {seed}"] = purchases.PurchaseLSTM(seed, without=NEW, **few)
+    for seed in () if quick else (0, 1):
+        for group, names in LEFT_OUT.items():
+            models[f"{OURS} without {group}, seed {seed}"] = purchases.PurchaseLSTM(seed, without=names)
+    nets: dict[str, Callable[[], Forecast]] = {
+        name: partial(forecast, model, task) for name, model in models.items()
+    }
+    plain = purchases.LightGBM(*settings[f"{TREES} {PLAIN}"], fits=1)
+    nets[f"{TREES} {PLAIN}, seed 0"] = lambda: forecast(plain, without(task, *NEW))
+    for window in list(tasks)[1:]:
+        for seed in range(1 if quick else 2):
+            net = purchases.PurchaseLSTM(seed, **few)
+            nets[f"{window}: {OURS}, seed {seed}"] = partial(forecast, net, tasks[window])
+        trees = purchases.LightGBM(*settings[f"{window}: {TREES}"], fits=1)
+        nets[f"{window}: {TREES}, seed 0"] = partial(forecast, trees, tasks[window])
+    return nets
+
+
+def forecast(model: Any, task: purchases.PurchaseTask) -> Forecast:
+    """Fit a model; its forecasts of both parts."""
+    model.fit(task)
+    return {part: np.float32(model.predict(task, task.cutoffs(part))) for part in ("valid", "test")}
+
+
+def without(task: purchases.PurchaseTask, *groups: str) -> purchases.PurchaseTask:
+    """The task with groups of channels empty."""
+    values = task.channels.values.copy()
+    values[..., columns(*groups)] = 0
+    return replace(task, channels=Channels(values))
 
 
 def tune_trees(
-    task: purchases.PurchaseTask, leaves: tuple[int, ...] = (15, 31, 63), most_trees: int = 600
+    task: purchases.PurchaseTask, leaves: tuple[int, ...] = (7, 15, 31), most_trees: int = 800
 ) -> tuple[int, int]:
     """Leaves and number of trees of `LightGBM`, chosen on the validation part."""
     from lightgbm import early_stopping
@@ -86,77 +144,172 @@ def tune_trees(
     return min(loss, key=lambda settings: loss[settings])
 
 
+def tune_multi_hot(task: purchases.PurchaseTask, most_epochs: int) -> tuple[tuple[str, ...], float, int]:
+    """Inputs, dropout and epochs of the obvious network, chosen on the validation part."""
+    loss = {}
+    for reads, dropout in itertools.product((FEW, tuple(GROUPS)), (0.0, 0.3)):
+        net = MultiHotLSTM(0, most_epochs, dropout=dropout, reads=reads).fit(task, watch=True)
+        for epoch, value in enumerate(net.history["val_loss"], start=1):
+            loss[reads, dropout, epoch] = value
+    return min(loss, key=lambda settings: loss[settings])
+
+
+# -------------------------------------------------------------------------------------------------- scores
+
+
+def joined(task: purchases.PurchaseTask, ours: Forecast, theirs: Forecast) -> tuple[Forecast, float]:
+    """Weighted mean of two forecasts, and the weight of ours, chosen on the validation part."""
+    y, valid = task.rows("valid")[-1], [task.flat(each["valid"], "valid") for each in (ours, theirs)]
+    share = np.linspace(0, 1, 11)
+    loss = [log_loss(w * valid[0] + (1 - w) * valid[1], y).mean() for w in share]
+    w = np.float32(share[np.argmin(loss)])
+    return {part: w * ours[part] + (1 - w) * theirs[part] for part in ours}, float(w)
+
+
+def fits_of(found: dict[str, Forecast], name: str) -> list[Forecast]:
+    """All fits of a model."""
+    return [made for job, made in found.items() if job.startswith(f"{name}, seed ")]
+
+
 class Study:
-    """All forecasts of the test part and the table made of them."""
+    """The test part of one task: the scores of every fit, and the rows made of them."""
 
     def __init__(self, task: purchases.PurchaseTask, log: Log):
-        self.task, self.log = task, log
-        self.category = task.rows("test")[2]
-        self.kind = kinds(task)
-        self.scores, self.p, self.seeds, self.table, self.first = {}, {}, {}, [], None
+        self.task, self.log, self.table = task, log, []
+        self.scores: dict[str, list[Scores]] = {}
+        self.p: dict[str, list[np.ndarray]] = {}
 
-    def draws(self, p: np.ndarray, where: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        return purchases.draws(self.task, p, n=100 if where is None else 50, where=where)
+    def put(self, name: str, where: str, scores: Scores, fits: int) -> None:
+        """Add a row per metric."""
+        self.table += [row(name, m, interval(v), fits, where=where) for m, v in scores.items()]
 
-    def add(self, name: str, forecasts: list[np.ndarray]) -> None:
-        self.p[name], self.seeds[name] = np.mean(forecasts, axis=0), len(forecasts)
-        self.scores[name] = self.draws(self.p[name])
-        self.put(name, "", self.scores[name], len(forecasts))
-        for seed, one in enumerate(forecasts if len(forecasts) > 1 else ()):
-            scores = self.draws(one)
-            self.put(name, f"seed {seed}", scores, 1)
-            if (name, seed) == (OURS, 0):
-                self.first = scores
-        self.log(f"{name}: log-loss {self.scores[name]['log-loss'][0]:.5f}")
+    def add(self, name: str, fits: list[Forecast]) -> None:
+        """Score a model; of the three that are compared also the mean of the fits' probabilities."""
+        p = {name: [each["test"] for each in fits]}
+        if name in (OURS, TREES, JOINED) and len(fits) > 1:
+            p[name + MEAN] = [np.mean(p[name], axis=0)]
+        for key, made in p.items():
+            self.p[key] = made
+            self.scores[key] = [self.score(key, each) for each in made]
+            self.put(key, "", mean_of_fits(self.scores[key]), len(fits))
+        if name == OURS:
+            for seed, one in enumerate(self.scores[name]):
+                self.put(name, f"seed {seed}", {"log-loss": one["log-loss"]}, 1)
+        self.log(f"{name}: log-loss {np.mean([each['log-loss'][0] for each in self.scores[name]]):.5f}")
 
-    def put(self, name: str, where: str, scores: dict[str, np.ndarray], seeds: int) -> None:
-        self.table += [row(name, m, interval(v), seeds, where=where) for m, v in scores.items()]
+    def score(self, name: str, p: np.ndarray) -> Scores:
+        """All scores; of a network without a group of inputs the log-loss alone."""
+        if name.startswith(f"{OURS} without ") and PLAIN not in name:
+            return loss_draws(self.task, p)
+        return purchases.draws(self.task, p, n_ranked=RANKED)
 
-    def rows(self) -> list[dict]:
-        for other in self.p:
-            if other == OURS:
-                continue
-            if other.startswith(f"{OURS} without"):  # one seed, so it is paired with the same seed
-                lost = self.scores[other]["log-loss"] - self.first["log-loss"]
-                self.put(f"{other} minus {OURS}, seed 0", "paired", {"log-loss": lost}, 1)
-                continue
-            theirs, mine, seeds = self.scores[other], self.scores[OURS], self.seeds[OURS]
-            lost = theirs["log-loss"] - mine["log-loss"]
-            gained = mine["average precision"] / theirs["average precision"]
-            self.put(f"{other} minus {OURS}", "paired", {"log-loss": lost}, seeds)
-            self.put(f"{OURS} to {other}", "paired", {"average precision": gained}, seeds)
-        rule = "recency-weighted frequency"
-        for kind in ("new", "regular", "lapsing"):
-            for name in (rule, "LightGBM", OURS):
-                self.put(name, kind, self.draws(self.p[name], self.kind == kind), self.seeds[name])
-        for k, category in enumerate(self.task.categories):
-            for name in (rule, OURS):
-                scores = self.draws(self.p[name], self.category == k)
-                self.put(name, category, {m: scores[m] for m in ("log-loss", "AUC")}, self.seeds[name])
-        return self.table
+    def pair(self, other: str, ours: str) -> None:
+        """The other model's scores minus ours, on the same draws; fits are drawn, too."""
+        left_out = other.startswith(f"{OURS} without ") and PLAIN not in other
+        fits = self.scores[ours][: 2 if left_out else None]
+        theirs, mine = mean_of_fits(self.scores[other], 1), mean_of_fits(fits)
+        lost = {m: theirs[m] - mine[m] for m in ("log-loss", "average precision", "AUC") if m in theirs}
+        self.put(f"{other} minus {ours}", "paired", lost, len(fits))
+
+    def add_all(self, found: dict[str, Forecast]) -> None:
+        """Every row of the last eight weeks."""
+        names = [job.rpartition(", seed ")[0] for job in found if not job[0].isdigit()]
+        for name in dict.fromkeys(names):
+            self.add(name, fits_of(found, name))
+        both = zip(fits_of(found, OURS), fits_of(found, TREES), strict=True)
+        joins = [joined(self.task, ours, theirs) for ours, theirs in both]
+        self.log(f"weights of the LSTM in the joined forecast: {[w for _, w in joins]}")
+        self.add(JOINED, [made for made, _ in joins])
+        for other in dict.fromkeys([*names, JOINED]):
+            if other != OURS:
+                self.pair(other, OURS)
+        self.pair(f"{TREES} {PLAIN}", f"{OURS} {PLAIN}")
+        for other in (TREES, JOINED):
+            if other + MEAN in self.scores:
+                self.pair(other + MEAN, OURS + MEAN)
+        kind, category = kinds(self.task), self.task.rows("test")[2]
+        for where in ("new", "regular", "at risk"):
+            self.part(where, kind == where, (RULE, TREES, OURS))
+        for k, where in enumerate(self.task.categories):
+            self.part(where, category == k, (RULE, TREES, OURS))
+
+    def part(self, where: str, rows: np.ndarray, names: tuple[str, ...]) -> None:
+        """Log-loss on a part of the rows, and that of the last model taken off the others'."""
+        losses = {name: [loss_draws(self.task, p, rows) for p in self.p[name]] for name in names}
+        for name, fits in losses.items():
+            self.put(name, where, mean_of_fits(fits), len(fits))
+            if name != names[-1]:
+                lost = mean_of_fits(fits, 1)["log-loss"] - mean_of_fits(losses[names[-1]])["log-loss"]
+                self.put(f"{name} minus {names[-1]}", where, {"log-loss": lost}, len(losses[names[-1]]))
+
+
+def loss_draws(task: purchases.PurchaseTask, p: np.ndarray, rows: np.ndarray | None = None) -> Scores:
+    """Draws of the log-loss on all test rows, or on a part of them."""
+    customer, week, _, y = task.rows("test")
+    rows = np.ones(len(y), bool) if rows is None else rows
+    loss = log_loss(task.flat(p, "test")[rows], y[rows])
+    return {"log-loss": Draws.of(customer[rows], week[rows]).means(loss)}
+
+
+def rolling(tasks: dict[str, purchases.PurchaseTask], found: dict[str, Forecast]) -> list[dict]:
+    """The network, LightGBM and the joined forecast in every window, in all of them, and week by week."""
+    unit, monday, window, losses = [], [], [], {OURS: [], TREES: [], JOINED: []}
+    for name, task in sorted(tasks.items()):
+        start = "" if name == "45-52" else f"{name}: "
+        ours, theirs = (fits_of(found, f"{start}{model}")[:2] for model in (OURS, TREES))
+        joins = [joined(task, each, theirs[0])[0] for each in ours]
+        customer, week, _, y = task.rows("test")
+        unit.append(task.panel.customers[customer])
+        monday.append(task.panel.weeks.to_numpy()[week + 1].astype("datetime64[D]"))
+        window.append(np.full(len(y), f"weeks {name}"))
+        for model, fits in zip(losses, (ours, theirs[:1], joins), strict=True):
+            losses[model].append([log_loss(task.flat(p["test"], "test"), y) for p in fits])
+    unit, monday, window = (np.concatenate(each) for each in (unit, monday, window))
+    rows = {model: np.concatenate(each, axis=1) for model, each in losses.items()}  # (fits, rows)
+    places = {name: window == name for name in dict.fromkeys(window)}
+    places |= {"weeks 29-52": np.ones(len(unit), bool)}
+    places |= {f"week of {day}": monday == day for day in dict.fromkeys(monday)}
+    out = []
+    for where, here in places.items():
+        drawn = Draws.of(unit[here], monday[here])
+        made = {model: [{"log-loss": drawn.means(fit[here])} for fit in fits] for model, fits in rows.items()}
+        for i, (model, fits) in enumerate(made.items()):
+            spread = mean_of_fits(fits, i)["log-loss"]
+            if not where.startswith("week of"):
+                out.append(row(model, "log-loss", interval(spread), len(fits), where=where))
+            if model != OURS:
+                lost = interval(spread - mean_of_fits(made[OURS])["log-loss"])
+                out.append(row(f"{model} minus {OURS}", "log-loss", lost, len(made[OURS]), where=where))
+    return out
 
 
 def counter_example(quick: bool, log: Log) -> list[dict]:
-    """CDNOW: two four-parameter models and an LSTM that simulates; intervals over customers."""
+    """CDNOW: two four-parameter models and an LSTM that simulates; customers and fits drawn."""
     from ecomlib.lessons import counter_example as cdnow
 
     bought = cdnow.load_cdnow()
-    table = cdnow.summarise(bought)
+    table, ahead = cdnow.summarise(bought), cdnow.WEEKS
     seen, later = [table[c].to_numpy(float) for c in ("repeats", "last", "age")], table["later"].to_numpy()
-    ahead = cdnow.WEEKS
     counts = cdnow.weekly_counts(bought)[:, :ahead]
-    nets = [cdnow.CountLSTM(s, epochs=1 if quick else 6).fit(counts) for s in range(1 if quick else 3)]
+    epochs, units = (1, 4) if quick else cdnow.tune_counting(counts)
+    log(f"CDNOW, chosen on weeks 27 to 39: {epochs} epochs, {units} units")
+    nets = [cdnow.CountLSTM(s, epochs, units=units).fit(counts) for s in range(1 if quick else 3)]
     forecasts = {
         "rate so far": [seen[0] / seen[2] * ahead],
         "BG/NBD": [cdnow.bgnbd_expected(cdnow.fit_bgnbd(*seen), *seen, ahead)],
         "Pareto/NBD": [cdnow.pareto_expected(cdnow.fit_pareto(*seen), *seen, ahead)],
-        "LSTM": [net.simulate(counts, ahead) for net in nets],
+        "LSTM": [net.simulate(counts, ahead, paths=2 if quick else 40) for net in nets],
     }
-    out = []
-    for name, p in forecasts.items():
-        gap, place = np.abs(np.mean(p, axis=0) - later), {"seeds": len(p), "where": "CDNOW"}
-        out.append(row(name, "MAE", ratio_interval(gap, np.ones(len(gap)), 200), **place))
-        values = {m: value for m, value in cdnow.errors(np.mean(p, axis=0), later).items() if m != "MAE"}
-        out += [row(name, metric, (value,) * 3, **place) for metric, value in values.items()]
-        log(f"CDNOW, {name}: MAE {gap.mean():.3f}")
+    drawn, scores, out = Draws.of(np.arange(len(later))), {}, []
+    for i, (name, fits) in enumerate(forecasts.items()):
+        each = [{"MAE": drawn.means(abs(p - later)), "MSE": drawn.means((p - later) ** 2)} for p in fits]
+        scores[name] = mean_of_fits(each, i)
+        out += [row(name, m, interval(v), len(fits), where="CDNOW") for m, v in scores[name].items()]
+        for metric in ("correlation", "bias"):
+            value = float(np.mean([cdnow.errors(p, later)[metric] for p in fits]))
+            out.append(row(name, metric, (value,) * 3, len(fits), where="CDNOW"))
+        log(f"CDNOW, {name}: MAE {scores[name]['MAE'][0]:.3f}, MSE {scores[name]['MSE'][0]:.3f}")
+    for m, best in scores["Pareto/NBD"].items():
+        lost = interval(scores["LSTM"][m] - best)
+        out.append(row("LSTM minus Pareto/NBD", m, lost, len(nets), where="CDNOW"))
     return out

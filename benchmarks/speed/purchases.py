@@ -40,7 +40,7 @@ def one(times: int) -> None:
     start = time.perf_counter()
     task = purchases.task(shop, ecomlib.Split.last(test="56D", valid="28D", end="2017-12-24"))
     seconds = time.perf_counter() - start
-    print(len(task.who), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    print(len(task.bought), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 
 
 def rows(quick: bool, log: Log) -> list[dict]:

@@ -8,11 +8,12 @@ import numpy as np
 
 from ecomlib.panels import faded_sum, steps_since
 from ecomlib.probability import log_loss
-from ecomlib.purchases.channels import GROUPS
+from ecomlib.purchases.channels import GROUPS, WEEKDAYS
 from ecomlib.purchases.task import FIRST_CUTOFFS, PurchaseTask
 from ecomlib.shop import TooShort
 
 HALF_LIVES = (3.0, 8.0, 20.0)  # weeks, for the features
+RHYTHM = 8.0  # that of them which says on which weekdays a customer comes
 LAGS = 12  # weeks, for the features
 CATEGORY = 8  # the column of `features` that is no quantity
 
@@ -32,7 +33,7 @@ class BaseRate:
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
         """Probabilities (n_cutoffs, n, k)."""
         task.check_same(self.categories)
-        return np.broadcast_to(self.rate, (len(cutoffs), len(task.who), len(self.rate)))
+        return np.broadcast_to(self.rate, (len(cutoffs), len(task.bought), len(self.rate)))
 
 
 class WeightedFrequency(BaseRate):
@@ -72,7 +73,7 @@ def tune_frequency(
 def features(
     task: PurchaseTask, cutoffs: np.ndarray, use: np.ndarray | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Recency, frequency, money, lags, calendar and marketing by hand: float32 (n_rows, 46), and the names.
+    """Recency, frequency, money, days, trend and marketing by hand: float32 (n_rows, 68), and the names.
 
     Rows stand as in `PurchaseTask.rows`, for the customers of `use` (bool, (n_cutoffs, n); default: all).
     """
@@ -95,12 +96,13 @@ def features(
     } | {name: channels[name] for name in ("spend", "baskets", "lines")}
     for h in HALF_LIVES:
         weeks = np.maximum(faded_sum((known > 0).astype(float), h), 1)
-        for name in ("bought", "lines", "discount"):
-            table[f"faded {h:.0f}: {name}"] = faded_sum(channels[name], h) / weeks
-        for name in ("shopped", "spend"):  # the same in every category
+        for name in ("bought", "lines", "discount", "purchase days"):
+            table[f"faded {h:.0f}: {name}"] = (faded_sum(channels[name], h) / weeks).astype(np.float32)
+        for name in ("shopped", "spend", *(WEEKDAYS if h == RHYTHM else ())):  # the same in every category
             table[f"faded {h:.0f}: {name}"] = faded_sum(channels[name][:, :, :1], h) / weeks
     table["redeemed so far"] = channels["coupons redeemed"].cumsum(axis=1)
-    table |= {name: channels[name] for name in GROUPS["marketing"] + GROUPS["promotion"]}
+    for group in ("marketing", "promotion", "trip days", "category days", "trend"):
+        table |= {name: channels[name] for name in GROUPS[group]}
     # Lag 0 is the cutoff's own week.
     table |= {f"bought, lag {i}": np.pad(bought, ((0, 0), (i, 0), (0, 0)))[:, :w] for i in range(LAGS)}
     out = np.empty((int(use.sum()) * k, len(table)), np.float32)
@@ -121,7 +123,7 @@ def rows_of(task: PurchaseTask, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Logistic:
-    """Logistic regression on `features`, of a third of the rows: plenty for 47 weights."""
+    """Logistic regression on `features`, of a third of the rows: plenty for 69 weights."""
 
     name = "logistic regression"
 
@@ -135,7 +137,7 @@ class Logistic:
         """Probabilities (n_cutoffs, n, k)."""
         task.check_same(self.categories)
         p = self._answer(features(task, cutoffs)[0])
-        return p.reshape(len(task.who), len(cutoffs), len(task.categories)).swapaxes(0, 1)
+        return p.reshape(-1, len(cutoffs), len(task.categories)).swapaxes(0, 1)
 
     def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
         from sklearn.linear_model import LogisticRegression
@@ -178,6 +180,6 @@ def grow(x: np.ndarray, y: np.ndarray, leaves: int, trees: int, seed: int = 0, *
 
     model = LGBMClassifier(
         num_leaves=leaves, n_estimators=trees, min_child_samples=200, colsample_bytree=0.7,
-        learning_rate=0.06, n_jobs=2, random_state=seed, verbose=-1,
+        learning_rate=0.06, random_state=seed, verbose=-1,
     )  # fmt: skip
     return model.fit(x, y, categorical_feature=[CATEGORY], **options).booster_

@@ -1,4 +1,4 @@
-"""What is known of a customer and a category at a cutoff: 14 weekly channels in four groups.
+"""What is known of a customer and a category at a cutoff: 26 weekly channels in seven groups.
 
 Everything in week t is made of that week and those before it, and of two things planned ahead: the
 mailers and displays of week t + 1, and the coupons already in the customer's hands.
@@ -9,22 +9,27 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ecomlib.panels import WeeklyPanel, sum_cells
+from ecomlib.panels import WeeklyPanel, faded_sum, sum_cells
 from ecomlib.shop import BadValue, Shop
 
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 GROUPS = {
     "category": ("bought", "lines", "discount"),
     "household": ("shopped", "spend", "baskets", "all lines", "known"),
     "marketing": ("coupons held", "campaigns", "coupons redeemed"),
     "promotion": ("mailer next week", "display next week", "mailer this week"),
+    "trip days": ("days since trip", *WEEKDAYS),
+    "category days": ("days since purchase", "purchase days"),
+    "trend": ("buyers this week", "buyers lately"),
 }
 CHANNELS = [name for names in GROUPS.values() for name in names]
 MOST_PROMOTED = 5.0  # times the mean: a category seldom advertised must not dominate
+FEW_BUYERS = 0.002  # added to the shares of the trend: a week without a buyer has a logarithm, too
 Made = dict[str, np.ndarray]  # channel -> array (n, w, k), or one that broadcasts to it
 
 
 def columns(*names: str) -> list[int]:
-    """Positions of channels, or of all channels of a group, among the 14."""
+    """Positions of channels, or of all channels of a group, among the 26."""
     unknown = [name for name in names if name not in GROUPS and name not in CHANNELS]
     if unknown:
         raise BadValue(f"there is no channel {unknown}; choose from {CHANNELS}, or groups {list(GROUPS)}.")
@@ -35,11 +40,14 @@ def columns(*names: str) -> list[int]:
 class Channels:
     """All channels of n customers, k categories and w weeks; `channels["bought"]` gives one, (n, w, k).
 
-    `values` is float32 (n, k, w, 14): bought (0 or 1); log(1 + lines) over its mean in the training weeks;
+    `values` is float32 (n, k, w, 26): bought (0 or 1); log(1 + lines) over its mean in the training weeks;
     share of the price taken off; shopped; log spend, baskets and lines in all categories over their training
     means; known (0 before the first order); log(1 + coupons for the category that are in hand and valid next
     week); campaigns running for the customer; log(1 + coupons redeemed this week); mailers of next week,
-    displays of next week, mailers of this week, over their training means.
+    displays of next week, mailers of this week, over their training means; log(1 + days since the last trip)
+    / 2 at the week's Sunday (0 before the first); a trip on Monday to Sunday (0 or 1); log(1 + days since the
+    last purchase) / 2; days with a purchase / 2; log of the share of known customers who bought this week,
+    and of its weighted mean (half-life 2 weeks), over the share in the training weeks.
     """
 
     values: np.ndarray
@@ -50,7 +58,9 @@ class Channels:
         if name not in GROUPS:
             return values[..., places[0]]
         values = values[..., places[0] : places[-1] + 1]
-        return {"household": values[:, :, 0], "promotion": values[0]}.get(name, values)
+        if name in ("household", "trip days"):  # the same in every category
+            return values[:, :, 0]
+        return values[0] if name in ("promotion", "trend") else values  # the same for every customer
 
 
 def build(shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int) -> Channels:
@@ -60,14 +70,24 @@ def build(shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int) -> 
     """
     n, w, k = shape = (len(panel.customers), len(panel.weeks), int(position.max()) + 1)
     values = np.zeros((n, k, w, len(CHANNELS)), np.float32)
-    for made in (
-        _category(shop, panel, position, shape, n_train),
-        _household(panel, n_train),
-        _marketing(shop, panel, position, shape),
-        _promotion(shop, panel, position, shape, n_train),
-    ):
+
+    def put(made: Made) -> None:
         for name, each in made.items():
             values.swapaxes(1, 2)[..., CHANNELS.index(name)] = each
+
+    when = shop.orders["timestamp"]
+    weekday = when.dt.day_of_week.to_numpy()
+    customer = pd.Index(panel.customers).get_indexer(shop.orders["customer_id"])
+    cell = (customer, week_of(panel, when), _category_of(position, shop.orders["product_id"]))
+    put(_category(shop.orders, cell, shape, n_train))
+    put(_household(panel, n_train))
+    put(_marketing(shop, panel, position, shape))
+    put(_promotion(shop, panel, position, shape, n_train))
+    since, on = _days(cell[:2], weekday, shape[:2])
+    put({"days since trip": since[..., None]} | {day: on[i, ..., None] for i, day in enumerate(WEEKDAYS)})
+    since, on = _days(cell, weekday, shape)
+    put({"days since purchase": since, "purchase days": on.sum(axis=0, dtype=np.float32) / 2})
+    put(_trend(values[..., 0].sum(axis=0).T, panel, n_train))
     values.setflags(write=False)  # what a network reads is a view of it
     return Channels(values)
 
@@ -88,10 +108,7 @@ def _scaled(values: np.ndarray, n_train: int) -> np.ndarray:
     return np.log1p(values) / (known.mean() if len(known) else 1.0)
 
 
-def _category(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple, n_train: int) -> Made:
-    orders = shop.orders
-    customer = pd.Index(panel.customers).get_indexer(orders["customer_id"])
-    cell = (customer, week_of(panel, orders["timestamp"]), _category_of(position, orders["product_id"]))
+def _category(orders: pd.DataFrame, cell: tuple[np.ndarray, ...], shape: tuple, n_train: int) -> Made:
     lines, off, paid = (
         sum_cells(cell, shape, weights).astype(np.float32)
         for weights in (None, orders["discount"], orders["revenue"])
@@ -147,3 +164,27 @@ def _promotion(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple
         plan[kind] = np.minimum(total / np.maximum(total[:n_train].mean(axis=0), 0.01), MOST_PROMOTED)
     next_week = {f"{kind} next week": total[1:] for kind, total in plan.items()}
     return {**next_week, "mailer this week": plan["mailer"][:-1]}
+
+
+def _days(
+    cell: tuple[np.ndarray, ...], weekday: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log(1 + days since the last event) / 2 at each week's Sunday, and the days with one, bool (7, *shape).
+
+    Axis 1 of `shape` is the week. Before the first event the days since are 0.
+    """
+    on = np.stack([sum_cells(tuple(i[weekday == day] for i in cell), shape) > 0 for day in range(7)])
+    sunday = (7 * np.arange(shape[1], dtype=np.int32) + 6).reshape(1, -1, *[1] * (len(shape) - 2))
+    last = np.where(on.any(axis=0), sunday - on[::-1].argmax(axis=0).astype(np.int32), -1)
+    last = np.maximum.accumulate(last, axis=1)
+    return np.log1p(np.where(last >= 0, sunday - last, 0).astype(np.float32)) / 2, on
+
+
+def _trend(buyers: np.ndarray, panel: WeeklyPanel, n_train: int) -> Made:
+    """From the number of customers who bought, (w, k): the shop's own trend, the same for every customer."""
+    known = (panel.known > 0).sum(axis=0)[:, None]
+    share = buyers / np.maximum(known, 1)
+    lately = (faded_sum(each.T, half_life=2.0).T for each in (buyers, known))
+    usual = share[:n_train].mean(axis=0) + FEW_BUYERS
+    made = {"buyers this week": share, "buyers lately": np.divide(*lately)}
+    return {name: np.log((each + FEW_BUYERS) / usual) for name, each in made.items()}

@@ -1,14 +1,14 @@
 """The network: one small LSTM shared by all categories, with a forecast after every week."""
 
-import math
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from ecomlib.probability import EPSILON
+from ecomlib.purchases.channels import CHANNELS
 from ecomlib.purchases.task import PurchaseTask
 
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -17,44 +17,43 @@ Callbacks = Sequence[keras.callbacks.Callback]
 def purchase_network(
     n_channels: int,
     n_products: int,
-    n_who: int,
     units: int = 32,
     embedding: int = 6,
     head: int = 32,
     dropout: float = 0.1,
+    n_weeks: int | None = None,
 ) -> keras.Model:
     """One small LSTM shared by all categories: a probability of purchase after every week.
 
     Parameters
     ----------
-    n_channels, n_products, n_who : int
-        Of `PurchaseTask.inputs`: channels per week, categories, facts per customer.
+    n_channels, n_products : int
+        Of `PurchaseTask.inputs`: channels per week, categories.
     units, embedding, head : int
         Sizes of the state, of a category's vector and of the layer before the answer.
     dropout : float
-        Before and after that layer. Facts of a customer drop out half of the time: many columns and few
-        customers that fill them would otherwise be learnt by heart.
+        Before and after that layer.
+    n_weeks : int, optional
+        Length of all sequences. Default: any length; a fixed one trains in half of the time.
 
     Returns
     -------
     keras.Model
-        Inputs "weeks" (batch, n_weeks, n_channels), "product" (batch,), "who" (batch, n_who); output
-        (batch, n_weeks), the probability that week t + 1 has a purchase, from weeks 0 to t.
+        Inputs "weeks" (batch, n_weeks, n_channels) and "product" (batch,); output (batch, n_weeks), the
+        probability that week t + 1 has a purchase, from weeks 0 to t.
     """
-    weeks = keras.Input((None, n_channels), name="weeks")
+    weeks = keras.Input((n_weeks, n_channels), name="weeks")
     product = keras.Input((), dtype="int32", name="product")
-    who = keras.Input((n_who,), name="who")
-    facts = layers.Dense(3)(layers.Dropout(0.5)(who))
-    vector = layers.Concatenate()([layers.Embedding(n_products, embedding)(product), facts])
+    vector = layers.Embedding(n_products, embedding)(product)
     ones = ops.mean(ops.ones_like(weeks), axis=-1, keepdims=True)  # (batch, n_weeks, 1)
     vector = ops.matmul(ones, ops.expand_dims(vector, 1))  # the same vector beside every week
     both = layers.Concatenate()([weeks, vector])
-    state = layers.LSTM(units, return_sequences=True)(both)
+    state = layers.LSTM(units, return_sequences=True, unroll=n_weeks is not None)(both)
     seen = layers.Dropout(dropout)(layers.Concatenate()([state, both]))
     hidden = layers.Dropout(dropout)(layers.Dense(head, activation="relu")(seen))
     start = keras.initializers.Constant(-2.0)  # sigmoid(-2) is near the base rate
     p = layers.Dense(1, activation="sigmoid", bias_initializer=start)(hidden)
-    return keras.Model([weeks, product, who], layers.Reshape((-1,))(p))
+    return keras.Model([weeks, product], layers.Reshape((-1,))(p))
 
 
 @keras.saving.register_keras_serializable("ecomlib")
@@ -66,11 +65,45 @@ def week_loss(target: keras.KerasTensor, p: keras.KerasTensor) -> keras.KerasTen
     return ops.sum(loss) / ops.maximum(ops.sum(weight), 1.0)
 
 
+class Batches(keras.utils.PyDataset):
+    """Batches of rows, cut out of the arrays only when they are asked for: nothing is copied as a whole.
+
+    `x` maps a network's inputs to arrays (n_rows, ...); a generator shuffles the rows before every epoch.
+    """
+
+    def __init__(
+        self,
+        x: dict[str, np.ndarray],
+        target: np.ndarray | None = None,
+        rows: np.ndarray | None = None,
+        size: int = 4096,
+        shuffle: np.random.Generator | None = None,
+    ):
+        super().__init__()
+        self.x, self.target, self.size, self.shuffle = x, target, size, shuffle
+        self.rows = np.arange(len(x["product"])) if rows is None else rows
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.size)
+
+    def __getitem__(self, i: int) -> tuple:
+        rows = self.rows[i * self.size : (i + 1) * self.size]
+        x = {name: values[rows] for name, values in self.x.items()}
+        return (x,) if self.target is None else (x, self.target[rows])
+
+    def on_epoch_end(self) -> None:
+        """Shuffle."""
+        if self.shuffle is not None:
+            self.shuffle.shuffle(self.rows)
+
+
 class PurchaseLSTM:
     """`purchase_network`, trained on all weeks at once.
 
-    The learning rate is the peak of a cosine schedule with warm-up; `without` names inputs that are left out
-    (see `PurchaseTask.inputs`).
+    The learning rate is constant; the weights that answer are an average over the last steps of training
+    (`momentum` of it stays at every step). `without` names inputs that are left out, see
+    `PurchaseTask.inputs`.
     """
 
     name = "shared LSTM"
@@ -78,38 +111,43 @@ class PurchaseLSTM:
     def __init__(
         self,
         seed: int = 0,
-        epochs: int = 6,
-        batch_size: int = 512,
+        epochs: int = 4,
+        batch_size: int = 256,
         learning_rate: float = 0.01,
+        momentum: float = 0.99,
         units: int = 32,
         without: Iterable[str] = (),
     ):
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
-        self.learning_rate, self.units, self.without = learning_rate, units, tuple(without)
+        self.learning_rate, self.momentum = learning_rate, momentum
+        self.units, self.without = units, tuple(without)
 
     def fit(
         self, task: PurchaseTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
     ) -> Self:
-        """Train on a part's cutoffs; `watch` adds the validation loss of each epoch."""
+        """Train on a part's cutoffs; `watch` adds the validation loss of each epoch's averaged weights."""
         keras.utils.set_random_seed(self.seed)
-        self.categories, self.n_who = task.categories, task.who.shape[1]
-        x, target = self._examples(task, part)
-        steps = self.epochs * math.ceil(len(target) / self.batch_size)
-        rate = keras.optimizers.schedules.CosineDecay(
-            self.learning_rate / 5, steps, warmup_target=self.learning_rate, warmup_steps=steps // 20
-        )
-        self.model = purchase_network(x["weeks"].shape[2], len(self.categories), self.n_who, self.units)
-        self.model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), week_loss)
-        valid = self._examples(task, "valid") if watch else None
-        options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": list(callbacks)}
-        self.history = self.model.fit(x, target, validation_data=valid, verbose=0, **options).history
+        self.categories = task.categories
+        parts = (part, "valid") if watch else (part,)
+        last = max(int(task.cutoffs(each).max()) for each in parts)  # one length for all sequences
+        examples = self._examples(task, part, last, self.batch_size, np.random.default_rng(self.seed))
+        sizes = len(CHANNELS), len(self.categories), self.units
+        net = purchase_network(*sizes, n_weeks=last + 1)
+        average = {"use_ema": True, "ema_momentum": self.momentum}
+        net.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=1.0, **average), week_loss)
+        valid, swap = None, []
+        if watch:  # the average stands in for the weights while they are scored
+            valid, swap = self._examples(task, "valid", last), [keras.callbacks.SwapEMAWeights()]
+        options = {"epochs": self.epochs, "callbacks": [*swap, *callbacks], "shuffle": False, "verbose": 0}
+        self.history = net.fit(examples, validation_data=valid, **options).history
+        self.model = purchase_network(*sizes)  # the same for any number of weeks
+        self.model.set_weights(net.get_weights())
         return self
 
-    def _examples(self, task: PurchaseTask, part: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        y, weight = task.labels(part)
-        keep = weight.any(axis=1) | (part == "valid")  # what is only watched may be empty
-        x = {name: values[keep] for name, values in task.inputs(y.shape[1] - 1, self.without).items()}
-        return x, np.stack([y, weight], axis=-1)[keep]
+    def _examples(self, task: PurchaseTask, part: str, last: int, *options: Any) -> Batches:
+        y, weight = task.labels(part, last)
+        rows = np.flatnonzero(weight.any(axis=1) | (part == "valid"))  # what is only watched may be empty
+        return Batches(task.inputs(last, self.without), np.stack([y, weight], axis=-1), rows, *options)
 
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
         """Probabilities (n_cutoffs, n, k)."""
@@ -117,6 +155,6 @@ class PurchaseLSTM:
 
     def every_week(self, task: PurchaseTask, last: int) -> np.ndarray:
         """Probabilities after every week from 0 to `last`: (n, last + 1, k)."""
-        task.check_same(self.categories, self.n_who)
-        p = self.model.predict(task.inputs(last, self.without), batch_size=4096, verbose=0)
-        return p.reshape(len(task.who), len(self.categories), last + 1).swapaxes(1, 2)
+        task.check_same(self.categories)
+        p = self.model.predict(Batches(task.inputs(last, self.without)), verbose=0)
+        return p.reshape(-1, len(self.categories), last + 1).swapaxes(1, 2)

@@ -15,9 +15,8 @@ from ecomlib.purchases.channels import GROUPS, Channels, build, columns, week_of
 from ecomlib.shop import BadValue, Shop, TooShort
 from ecomlib.split import Split
 
-INPUTS = (*GROUPS, "product", "who")  # what can be left out of a network
+INPUTS = (*GROUPS, "product")  # what can be left out of a network
 FIRST_CUTOFFS = 4  # weeks of history before a hand-made feature means anything
-MOST_FACTS = 100  # values of one column of the customers table
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,6 @@ class PurchaseTask:
     categories : list of str (k,)
     channels : Channels
         What is known at every cutoff.
-    who : float32 (n, d)
-        Facts of the customer as 0 and 1; all 0 where nothing is known.
     parts : dict
         "train", "valid", "test": positions of the cutoffs.
     """
@@ -40,7 +37,6 @@ class PurchaseTask:
     panel: WeeklyPanel
     categories: list[str]
     channels: Channels
-    who: np.ndarray
     parts: dict[str, np.ndarray]
 
     @property
@@ -59,14 +55,14 @@ class PurchaseTask:
         return self.bought[:, np.asarray(cutoffs) + 1].swapaxes(0, 1)
 
     def use(self, cutoffs: np.ndarray) -> np.ndarray:
-        """Customers known at each cutoff, silent ones included: bool (n_cutoffs, n)."""
+        """Customers known at each cutoff, inactive ones included: bool (n_cutoffs, n)."""
         return self.panel.known[:, cutoffs].T > 0
 
     def inputs(self, last: int, without: Iterable[str] = ()) -> dict[str, np.ndarray]:
-        """What a network reads: "weeks" (n * k, last + 1, 14), "product" (n * k,), "who" (n * k, d).
+        """What a network reads: "weeks" (n * k, last + 1, 26) and "product" (n * k,), which category it is.
 
-        `last` is the last cutoff. What `without` names is all 0: groups of channels (`channels.GROUPS`),
-        "product" (which category it is), "who".
+        `last` is the last cutoff. What `without` names is all 0: groups of channels (`channels.GROUPS`) or
+        "product".
         """
         if unknown := sorted(set(without) - set(INPUTS)):
             raise BadValue(f"without={unknown}: there is no such group; choose from {list(INPUTS)}.")
@@ -77,13 +73,15 @@ class PurchaseTask:
             weeks = weeks.copy()
             weeks[..., left_out] = 0
         product = np.tile(np.arange(k, dtype=np.int32) * ("product" not in without), n)
-        who = np.repeat(self.who * np.float32("who" not in without), k, axis=0)
-        return {"weeks": weeks, "product": product, "who": who}
+        return {"weeks": weeks, "product": product}
 
-    def labels(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Targets and weights of the sequences, both (n * k, last cutoff + 1); weight 0 outside the part."""
-        cutoffs = self.cutoffs(part)
-        last, (n, _, k) = int(cutoffs.max()), self.bought.shape
+    def labels(self, part: str, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and weights of the sequences, both (n * k, last + 1); weight 0 outside the part.
+
+        `last` is the last cutoff of the sequences. Default: that of the part.
+        """
+        cutoffs, (n, _, k) = self.cutoffs(part), self.bought.shape
+        last = int(cutoffs.max()) if last is None else last
         y = self.bought[:, 1 : last + 2].swapaxes(1, 2).reshape(n * k, last + 1)
         weight = np.zeros((n, last + 1), np.float32)
         weight[:, cutoffs] = self.use(cutoffs).T
@@ -107,12 +105,10 @@ class PurchaseTask:
             raise BadValue(f"{part}: an array of shape {shape} is no forecast, which has {expected}.")
         return np.swapaxes(values, 0, 1)[use.T].ravel()
 
-    def check_same(self, categories: list[str], n_who: int | None = None) -> None:
-        """Refuse a model that was fitted on other categories or facts: it would answer for the wrong ones."""
-        if categories != self.categories or n_who not in (None, self.who.shape[1]):
-            raise BadValue(
-                "the model was fitted on other categories or facts of customers; fit it on this task."
-            )
+    def check_same(self, categories: list[str]) -> None:
+        """Refuse a model that was fitted on other categories: it would answer for the wrong ones."""
+        if categories != self.categories:
+            raise BadValue("the model was fitted on other categories; fit it on this task.")
 
 
 def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
@@ -121,7 +117,7 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
     Parameters
     ----------
     shop : Shop
-        Needs products; promotions, campaigns, coupons, redemptions and customers are used where present.
+        Needs products; promotions, campaigns, coupons and redemptions are used where present.
     split : Split
         Whole weeks; a target belongs to the part in which its week lies.
     n_categories : int
@@ -152,7 +148,7 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
         "test": np.arange(first_test - 1, end - 1),
     }
     channels = build(shop, panel, position, first_valid)
-    return PurchaseTask(panel, categories, channels, _who(shop.customers, panel), parts)
+    return PurchaseTask(panel, categories, channels, parts)
 
 
 def _categories(
@@ -170,16 +166,3 @@ def _categories(
         raise TooShort(f"training holds {len(chosen)} categories, not {n}; give a smaller n_categories.")
     position = pd.Series(pd.Index(chosen).get_indexer(category), index=category.index)
     return [str(name) for name in chosen], position
-
-
-def _who(customers: pd.DataFrame | None, panel: WeeklyPanel) -> np.ndarray:
-    if customers is None or len(customers.columns) < 2:
-        return np.zeros((len(panel.customers), 1), np.float32)
-    table = customers.set_index("customer_id").reindex(panel.customers)
-    for column, n in table.nunique().items():
-        if n > MOST_FACTS:
-            raise BadValue(
-                f"customers: {column} has {n} values, one 0/1 column each; group them into at most "
-                f"{MOST_FACTS}, or drop the column."
-            )
-    return pd.get_dummies(table.astype("str").where(table.notna())).to_numpy(np.float32)
