@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ecomlib.panels import Panel
-from ecomlib.sales import ETS, LightGBM, SalesTask, Theta, WeekdayMean, calendar_features
+from ecomlib.sales import ETS, LightGBM, Ridge, SalesTask, Theta, WeekdayMean, calendar_features
 from ecomlib.shop.complete_journey import HOLIDAYS
 
 DAYS = pd.date_range("2017-05-01", periods=140)
@@ -28,6 +28,7 @@ MODELS = [
     WeekdayMean(4),
     ETS(),
     Theta(),
+    Ridge(),
     LightGBM(n_estimators=200, learning_rate=0.1, min_child_samples=5, subsample=1.0),
     LightGBM(correct=True, n_estimators=200, learning_rate=0.1, min_child_samples=5, subsample=1.0),
 ]
@@ -80,3 +81,31 @@ def test_trees_read_what_the_network_reads():
     assert table.shape == (len(windows) * 7, 4 + 10 + future.shape[1] + 2)
     np.testing.assert_array_equal(table[:, 14:-2], future)
     np.testing.assert_allclose(table[:, :4].mean(axis=1), windows.weekday_mean(4).ravel(), rtol=1e-5)
+
+
+def test_ridge_by_hand():
+    task = replace(make_task(noise=0.3), lookback=56)
+    windows = task.windows(task.cutoffs("refit"))
+    model = Ridge(penalty=7.0).fit(task, "refit")
+    table = LightGBM.table(windows)[:, :-2].astype(float)
+    spread = table.std(axis=0)
+    table = (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    change = (windows.target - windows.weekday_mean(8)).ravel()
+    inner = table.T @ table + 7 * np.eye(table.shape[1])
+    fitted = table @ np.linalg.solve(inner, table.T @ (change - change.mean())) + change.mean()
+    error = (change - fitted).reshape(-1, 2, 7)
+    by_hand = np.quantile(error, [0.1, 0.5, 0.9], axis=(0, 2)).T
+    np.testing.assert_allclose(model.offsets, by_hand, atol=1e-3)
+    mean = windows.weekday_mean(8) + fitted.reshape(-1, 7)
+    forecast = model.predict(task, task.cutoffs("refit"))
+    expected = (mean[..., None] + by_hand[windows.series][:, None]) * windows.scale[:, :, None]
+    np.testing.assert_allclose(forecast.reshape(expected.shape), np.maximum(expected, 0), rtol=1e-3, atol=0.1)
+
+
+def test_a_huge_penalty_leaves_the_eight_week_mean_and_its_errors():
+    task = replace(make_task(noise=0.3), lookback=56)
+    cutoffs = task.cutoffs("test")
+    mean, model = WeekdayMean(8).predict(task, cutoffs)[..., 1], Ridge(penalty=1e12).fit(task)
+    scale = task.windows(cutoffs).scale.reshape(len(cutoffs), 2, 1)
+    change = (model.predict(task, cutoffs)[..., 1] - mean) / scale
+    np.testing.assert_allclose(change, np.broadcast_to(change[:1, :, :1], change.shape), atol=1e-4)

@@ -7,21 +7,21 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mean_pinball_loss
 
-from ecomlib.bootstrap import interval
 from ecomlib.panels import Panel
 from ecomlib.sales import (
     SalesTask,
     advice,
     calibrate_band,
     compare_forecasts,
+    conformal_band,
     draws,
     evaluate,
     naive_scale,
     order_cost,
     score_forecast,
-    stretch_band,
 )
 from ecomlib.sales.evaluate import forecast_errors
+from ecomlib.shop import BadValue
 
 RNG = np.random.default_rng(0)
 ACTUAL = RNG.gamma(2, 10, (4, 3, 7))
@@ -43,7 +43,7 @@ def test_scores_equal_their_definitions():
 
 
 def test_pinball_equals_scikit_learn():
-    total = forecast_errors(ACTUAL, FORECAST)["pinball"][0].sum() / ACTUAL.size
+    total = forecast_errors(ACTUAL, FORECAST[0])["pinball"].sum() / ACTUAL.size
     by_hand = [
         mean_pinball_loss(ACTUAL.ravel(), FORECAST[0, ..., i].ravel(), alpha=q)
         for i, q in enumerate([0.1, 0.5, 0.9])
@@ -92,10 +92,10 @@ def test_calibration_makes_the_band_cover_what_it_says():
     narrow = np.broadcast_to(np.array([95.0, 100, 105]), (40, 5, 7, 3))
     factors = calibrate_band(actual[:20], narrow[:20])
     assert np.all(factors > 2)
-    wide = stretch_band(narrow, factors)
+    wide = conformal_band(narrow, factors)
     covered = ((actual >= wide[..., 0]) & (actual <= wide[..., 2]))[20:].mean()
     assert covered == pytest.approx(0.8, abs=0.05)
-    assert stretch_band(narrow, np.array([50.0, 1])).min() == 0
+    assert conformal_band(narrow, np.array([50.0, 1])).min() == 0
 
 
 def test_the_newsvendor_quantile_is_the_cheapest_order():
@@ -145,9 +145,10 @@ def test_draws_of_a_part_and_of_several_seeds():
     task = hand_task()
     truth = task.actual(task.cutoffs("valid"))[..., None]
     close, far = (np.concatenate([truth, truth + k, truth + k], axis=-1) for k in (1, 3))
-    found = draws(task, np.stack([close, far]), "valid", n=200)
-    assert found["WAPE"][0] == pytest.approx(2 / 10) and set(found) >= {"pinball", "coverage", "bias"}
-    value, low, high = interval(found["WAPE"])
+    table = evaluate(task, {"two fits": [close, far]}, "valid", n=200).set_index("metric")
+    assert set(draws(task, close, "valid", n=2)) >= {"WAPE", "pinball", "coverage", "bias"}
+    value, low, high = table.loc["WAPE", ["value", "low", "high"]]
+    assert value == pytest.approx(2 / 10)
     # one seed or the other, drawn twice; the cutoffs drawn change the sum of sales a little
     assert low == pytest.approx(0.1, rel=0.1) and high == pytest.approx(0.3, rel=0.1)
 
@@ -182,30 +183,28 @@ def test_the_defaults_are_a_thousand_draws_of_seed_0_and_of_other_weeks():
     assert score_forecast(ACTUAL, FORECAST) == score_forecast(ACTUAL, FORECAST, n=1000, seed=0)
     pair = ACTUAL, FORECAST[0], FORECAST[1]
     default = compare_forecasts(*pair)
-    assert default == compare_forecasts(*pair, draw_cutoffs=True, n=1000, seed=0)
+    assert default == compare_forecasts(*pair, n=1000, seed=0)
     assert default != compare_forecasts(*pair, seed=1)
     task = hand_task()
-    noisy = np.random.default_rng(0).gamma(2, 5, (3, 2, 2, 7, 3))
-    assert draws(task, noisy)["WAPE"].tolist() == draws(task, noisy, "test", 1000, 0, 0)["WAPE"].tolist()
+    noisy = list(np.random.default_rng(0).gamma(2, 5, (3, 2, 2, 7, 3)))
+    assert draws(task, noisy[0])["WAPE"].tolist() == draws(task, noisy[0], "test", 1000, 0)["WAPE"].tolist()
     table = evaluate(task, {"a": noisy})
     pd.testing.assert_frame_equal(table, evaluate(task, {"a": noisy}, "test", n=1000, seed=0))
     assert not table.equals(evaluate(task, {"a": noisy}, seed=1))
 
 
-def test_these_weeks_are_not_drawn_and_other_weeks_are():
+def test_weeks_are_drawn():
     actual = np.full((8, 3, 7), 10.0)
     off = np.arange(1.0, 9)[:, None, None] + np.zeros((8, 3, 7))  # each week another error, all series alike
     first = np.repeat((actual + off)[..., None], 3, axis=-1)
     second = np.repeat((actual + 5)[..., None], 3, axis=-1)
-    value, low, high = compare_forecasts(actual, first, second, draw_cutoffs=False)
-    assert value == low == high == pytest.approx(0.9)
-    _, low, high = compare_forecasts(actual, first, second)
-    assert low < 0.8 and high > 1
+    value, low, high = compare_forecasts(actual, first, second)
+    assert value == pytest.approx(0.9) and low < 0.8 and high > 1
 
 
 def test_two_models_of_a_table_meet_seeds_of_their_own():
     task = hand_task()
-    noisy = np.random.default_rng(0).gamma(2, 5, (3, 2, 2, 7, 3))
+    noisy = list(np.random.default_rng(0).gamma(2, 5, (3, 2, 2, 7, 3)))
     table = evaluate(task, {"one": noisy, "same": noisy}).set_index(["model", "metric"])
     assert table.loc[("one", "WAPE / best"), ["low", "high"]].tolist() == [1, 1]
     assert table.loc[("same", "WAPE / best"), "low"] < 1 < table.loc[("same", "WAPE / best"), "high"]
@@ -231,10 +230,37 @@ def test_calibration_by_hand():
     actual = np.arange(1.0, 21)[None, None]  # twenty days, the median is 0: 1 to 20 half widths above it
     band = np.broadcast_to(np.array([-1.0, 0, 1]), (1, 1, 20, 3))
     below, above = calibrate_band(actual, band)
-    assert above == pytest.approx(np.quantile(actual, 19 / 20)) and below < 0
+    assert above == pytest.approx(np.quantile(actual, 19 / 20)) and below == 0
     # five days cannot promise nine out of ten: the largest is taken
     assert calibrate_band(actual[..., :5], band[:, :, :5])[1] == 5
     is_open = np.arange(20)[None, None] < 5
     assert calibrate_band(actual, band, is_open)[1] == 5
-    flat = np.zeros((1, 1, 20, 3))  # a band without width needs a very large factor
-    assert calibrate_band(actual, flat)[1] > 1e6
+
+
+def test_each_group_of_series_has_its_own_factors():
+    actual = np.broadcast_to(np.arange(1.0, 21), (1, 3, 20)) * np.array([1, 2, 2])[:, None]
+    band = np.broadcast_to(np.array([-1.0, 0, 1]), (1, 3, 20, 3))
+    factors = calibrate_band(actual, band, groups=np.array(["calm", "wild", "wild"]))
+    assert factors.shape == (2, 3, 1)
+    alone = [calibrate_band(actual[:, rows], band[:, rows])[1] for rows in ([0], [1, 2])]
+    assert factors[1].ravel().tolist() == [alone[0], alone[1], alone[1]] and alone[1] > 1.9 * alone[0]
+    upper = conformal_band(band, factors)[0, :, 0, 2]
+    assert upper.tolist() == factors[1].ravel().tolist()
+    is_open = np.arange(20)[None, None] < 5
+    assert calibrate_band(actual, band, is_open, np.zeros(3))[1].ravel().tolist() == [10, 10, 10]
+
+
+def test_no_factor_crosses_the_quantiles_and_days_without_sales_are_refused():
+    actual = np.arange(1.0, 21)[None, None]
+    above_all = np.broadcast_to(np.array([-1.0, 0, 1]), (1, 1, 20, 3))
+    assert calibrate_band(actual, above_all)[0] == 0  # no day is below the median
+    assert (np.diff(conformal_band(above_all, calibrate_band(actual, above_all)), axis=-1) >= 0).all()
+    flat = np.zeros((1, 1, 20, 3))  # a band without width: no factor reaches the sales
+    seldom = np.where(np.arange(20) < 11, 0.0, 5)[None, None]
+    wide = np.broadcast_to(np.array([0.0, 1, 9]), (1, 1, 20, 3))
+    for sold, band in ((actual, flat), (seldom, wide)):
+        with pytest.raises(
+            BadValue, match="a band cannot be calibrated on these days"
+        ):
+            calibrate_band(sold, band)
+    assert np.isfinite(calibrate_band(np.where(np.arange(20) < 10, 0.0, 5)[None, None], wide)).all()

@@ -41,6 +41,7 @@ def test_the_lesson_builds_the_packages_network(task, inputs):
 
     names = {"keras": keras, "layers": layers, "ops": ops, "task": task, "x": inputs}
     names |= {"UNITS": 8, "EMBEDDING": 4, "DROPOUT": 0.1}
+    exec(lesson_cell("def encoder("), names)
     exec(lesson_cell("def build():"), names)
     shown, packaged = names["build"](), sales_network(task, 8, 4, 0.1)
     packaged.set_weights(shown.get_weights())
@@ -53,6 +54,39 @@ def test_untrained_it_is_the_eight_week_mean(task, inputs):
     out = run(sales_network(task, 8, 4), inputs)
     np.testing.assert_allclose(out[..., 1], inputs["future"][..., 0], atol=1e-6)
     assert (np.diff(out, axis=-1) > 0).all()
+
+
+@pytest.mark.parametrize("part", ["recurrent", "encode", "correct"])
+def test_what_is_left_out_is_left_out(task, inputs, part):
+    import keras
+
+    from ecomlib.sales import sales_network
+
+    keras.utils.set_random_seed(0)
+    network = sales_network(task, 8, 4, **{part: False})
+    other = {name: array.copy() for name, array in inputs.items()}
+    other["past"] += 1
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds.count("LSTM") == {"recurrent": 0, "encode": 1, "correct": 2}[part]
+    out, weights = run(network, inputs), network.get_weights()
+    start = np.zeros_like(out[..., 1]) if part == "correct" else inputs["future"][..., 0]
+    np.testing.assert_allclose(out[..., 1], start, atol=1e-6)
+    rng = np.random.default_rng(0)
+    network.set_weights([w + rng.normal(0, 0.1, w.shape) for w in weights])
+    assert np.array_equal(run(network, inputs), run(network, other)) == (part == "encode")
+
+
+def test_an_mlp_forecasts_each_day_alone_but_for_the_window(task, inputs):
+    from ecomlib.sales import MLP, SalesLSTM
+
+    network = MLP(seed=1, members=1, epochs=1, units=8).fit(task).model
+    changed = inputs["future"].copy()
+    changed[:, 0] += 1  # the first day's columns
+    out, other = run(network, inputs), run(network, inputs | {"future": changed})
+    np.testing.assert_array_equal(out[:, 1:], other[:, 1:])
+    assert not np.array_equal(out[:, 0], other[:, 0])
+    lstm = SalesLSTM(seed=1, members=1, epochs=1, units=8).fit(task).model
+    assert not np.array_equal(run(lstm, inputs)[:, 1:], run(lstm, inputs | {"future": changed})[:, 1:])
 
 
 def test_the_lessons_loss_is_the_packages_and_scikit_learns():

@@ -1,19 +1,24 @@
-"""Sales forecasting: the LSTM against every rival of `ecomlib.sales`, in two periods and two horizons.
+"""Sales forecasting: the LSTM against every rival of `ecomlib.sales`, what each part brings, and money.
 
-Protocol. Test period: the last 56 days, eight weekly cutoffs. Every choice (features, network, trees,
-epochs) was made on the 28 days before it, with a cutoff every day. The calm period is the eight weeks before
-the test: all is trained and calibrated on what came before it, with the settings chosen above; those were
-chosen on four of its eight weeks, so it checks that the ordering holds, it is not a second unseen test.
-One LSTM is three small networks trained in one fit, and forecasts their mean; a seed is one such fit.
-Each learner is fitted twice: on the training days, to forecast the validation days and calibrate the band
-there; then on training and validation days, to forecast the test. The bands of the means, of ETS and of
-Theta are calibrated on the validation days too. "..., not calibrated" has the band as the model gives it.
+Protocol. Three windows of eight weekly cutoffs: "test", the last 56 days; "autumn", the eight weeks before;
+"summer", the eight before those. Every setting (features, network, LightGBM, epochs) was chosen on the 28
+days before the test. They are half of "autumn", and "summer" was in the training of that choice: the two
+show whether the order holds, they are no second unseen test. Within a window everything is fitted and
+calibrated on what came before it; "24 weeks" pools the three.
+One LSTM (or MLP) is three small networks trained in one fit, and forecasts their mean; a seed is one such
+fit. Each learner is fitted twice: on the training days, to forecast the validation days and calibrate the
+band there; then on training and validation days, to forecast the test. "..., not calibrated" has the band as
+the model gives it. The arms that leave one part out are one network each, like "LSTM, one network", and are
+not calibrated.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
+from typing import Any
 
 import joblib
 import numpy as np
@@ -21,46 +26,92 @@ import numpy as np
 import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import Split, sales
+from ecomlib.bootstrap import Draws, interval, mean_of_fits
+from ecomlib.panels import Panel
 from ecomlib.sales import (
     ETS,
     LightGBM,
+    Ridge,
     SalesTask,
     Theta,
     WeekdayMean,
     calibrate_band,
     compare_forecasts,
+    conformal_band,
     naive_scale,
+    order_cost,
     score_forecast,
-    stretch_band,
 )
+from ecomlib.sales.evaluate import METRICS, forecast_errors
 from ecomlib.shop import Shop
 from ecomlib.shop.complete_journey import CLOSED, HOLIDAYS
 
 SEEDS = (0, 1, 2)
-PERIODS = {"test": None, "calm": "2017-11-05"}  # the last day
+PERIODS = {"test": None, "autumn": "2017-11-05", "summer": "2017-09-10"}  # the last day
 PLACES = [
-    {"dataset": dataset, "period": period, "horizon": horizon, "without": without}
-    for dataset in ("departments", "categories")
-    for period, horizon, without in (
-        ("test", 7, ("promotions", "holidays")),
-        ("calm", 7, ("promotions",)),
-        ("test", 28, ()),
-    )
+    {"dataset": "categories", "period": "test", "horizon": 7, "without": ("promotions", "holidays")},
+    {"dataset": "categories", "period": "autumn", "horizon": 7, "without": ("promotions",)},
+    {"dataset": "categories", "period": "summer", "horizon": 7},
+    {"dataset": "categories", "period": "test", "horizon": 28},
+    {"dataset": "departments", "period": "test", "horizon": 7},
+]
+# Categories whose goods do not keep for a week: what is ordered daily.
+FRESH = ["BAKED BREAD/BUNS/ROLLS", "BEEF", "BERRIES", "CAKES", "CHICKEN", "DELI MEATS", "PORK", "SALAD MIX"]
+FRESH += ["TOMATOES", "TROPICAL FRUIT"]
+MISSING, LEFT = 0.45, 0.05  # what a dollar of sales costs that is missing, and one that is left over
+
+# LightGBM forecasts the level or the correction of the eight-week mean, whichever is better on validation.
+LEVELS = {"departments": {"correct": True}, "categories": {"correct": False}}
+# One part left out of one network; for each, the better of the rates .005 and .01 on validation.
+ARMS: dict[str, dict[str, Any]] = {
+    "LSTM, one network": {},
+    "LSTM, level instead of correction": {"correct": False, "learning_rate": 0.01},
+    "LSTM, no encoder": {"encode": False},
+}
+ONE = "LSTM, one network"
+BOTH = "mean of LSTM and LightGBM"
+# Ratios, paired: both meet the same draws of series and weeks; the seeds of each are drawn apart.
+PAIRS = [("LSTM", rival) for rival in ("mean of 8 weeks", "ETS", "Theta", "Ridge", "LightGBM", "MLP")]
+PAIRS += [("LSTM, mean of 3", "LightGBM, mean of 3"), ("LSTM", ONE), ("MLP", "LightGBM")]
+PAIRS += [(BOTH, rival) for rival in ("LightGBM", "LSTM")]
+PAIRS += [("mean of MLP and LightGBM", "LightGBM")]
+PAIRS += [("Ridge", "Ridge, one per series")]
+PARTS = [*list(ARMS)[1:], "LSTM, five series each", "LSTM without promotions", "LSTM without holidays"]
+POOLED = [
+    "mean of 8 weeks",
+    "ETS",
+    "Theta",
+    "Ridge",
+    "LightGBM",
+    "MLP",
+    "LSTM",
+    BOTH,
+    "mean of MLP and LightGBM",
 ]
 
-# The trees forecast the level or the correction of the eight-week mean, whichever is better on validation.
-TREES = {"departments": {"correct": True}, "categories": {"correct": False}}
 
-# Ratios, with an interval over series, seeds and weeks, and one for these weeks (series and seeds).
-PAIRS = [("LSTM", other) for other in ("mean of 8 weeks", "ETS", "Theta", "LightGBM")]
-# One LSTM is three networks: three fits of the trees are its like.
-PAIRS += [(lstm, "LightGBM, mean of 3") for lstm in ("LSTM", "LSTM, mean of 3", "LSTM, one network")]
-# A variant without some inputs has no calibrated band, so it is compared with a model that has none either.
-PAIRS += [
-    (f"{model}, not calibrated", f"{model} without {word}")
-    for model in ("LSTM", "LightGBM")
-    for word in ("promotions", "holidays")
-]
+class InGroups:
+    """A model for every few series, instead of one for all of them."""
+
+    def __init__(self, make: Callable[[], Any], seed: int = 0, size: int = 5):
+        self.make, self.seed, self.size = make, seed, size
+
+    def fit(self, task: SalesTask, part: str) -> "InGroups":
+        """Fit each group's model on its series only."""
+        groups = [np.arange(i, i + self.size) for i in range(0, task.n_series, self.size)]
+        self.models = [(rows, self.make().fit(some_series(task, rows), part)) for rows in groups]
+        return self
+
+    def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Forecasts of all groups, in the order of the series."""
+        parts = [model.predict(some_series(task, rows), cutoffs) for rows, model in self.models]
+        return np.concatenate(parts, axis=1)
+
+
+def some_series(task: SalesTask, rows: np.ndarray) -> SalesTask:
+    """The task of a few of its series."""
+    panel = Panel(task.panel.values[rows], [task.panel.names[i] for i in rows], task.panel.days)
+    return replace(task, panel=panel, known=task.known[rows])
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
@@ -69,11 +120,16 @@ def rows(quick: bool, log: Log) -> list[dict]:
     n = min(joblib.cpu_count(), 2)
     log(f"{len(PLACES)} places, {n} at a time")
     with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
-        parts = list(pool.map(_study_alone, PLACES[::-1], repeat(quick), repeat(log)))
-    return [row for part in parts[::-1] for row in part]
+        studies = list(pool.map(_study_alone, PLACES, repeat(quick), repeat(log)))
+    return table(studies)
 
 
-def _study_alone(place: dict, quick: bool, log: Log) -> list[dict]:
+def table(studies: list["Study"]) -> list[dict]:
+    """All rows of all places, then of the three windows together."""
+    return [row for study in studies for row in study.rows()] + pooled(studies)
+
+
+def _study_alone(place: dict, quick: bool, log: Log) -> "Study":
     """A place in a process of its own, on one core: two small networks side by side beat one on two cores."""
     import tensorflow as tf
 
@@ -83,78 +139,98 @@ def _study_alone(place: dict, quick: bool, log: Log) -> list[dict]:
     return study(shop, place, quick, log)
 
 
-def study(shop: Shop, place: dict, quick: bool, log: Log) -> list[dict]:
+def study(shop: Shop, place: dict, quick: bool, log: Log) -> "Study":
     """All models in one place."""
-    from ecomlib.sales import SalesLSTM
+    from ecomlib.sales import MLP, SalesLSTM
 
     level = {"departments": "department", "categories": "category"}[place["dataset"]]
     split = Split.last(test="56D", valid="28D", end=PERIODS[place["period"]])
     task = sales.task(shop, split, level, horizon=place["horizon"], holidays=HOLIDAYS, closed=CLOSED)
-    seeds = SEEDS[:1] if quick else SEEDS
+    seeds = SEEDS if place["horizon"] == 7 and not quick else SEEDS[:1]  # 28 days: four times the rows
     options = {"epochs": 1} if quick else {}
-    trees = [LightGBM(seed, **TREES[place["dataset"]]) for seed in seeds]
+    lstm = partial(SalesLSTM, members=1, **options)
     own = Study(task, place, quick, log)
-    own.classical(quick)
-    few = seeds if place["horizon"] == 7 else seeds[:1]  # four times the rows; seeds hardly differ
-    own.learner("LightGBM", trees[: len(few)])
-    own.learner("LSTM", [SalesLSTM(seed, **options) for seed in seeds])
-    if (place["dataset"], place["period"], place["horizon"]) == ("categories", "test", 7):
-        own.learner("LSTM, one network", [SalesLSTM(seed, members=1, **options) for seed in seeds])
-    for word in place.get("without", ()):
-        own.learner(f"LightGBM without {word}", trees, task.without(word))
-        lstm = [SalesLSTM(seed, **options) for seed in seeds]
-        own.learner(f"LSTM without {word}", lstm, task.without(word))
-    return own.rows()
+    own.fit("seasonal naive", [WeekdayMean(1)])
+    for model in [WeekdayMean(4), WeekdayMean(8), Theta(), Ridge()] + ([] if quick else [ETS()]):
+        own.fit(model.name, [model])
+    own.fit("LightGBM", [LightGBM(seed, **LEVELS[place["dataset"]]) for seed in seeds])
+    own.fit("LSTM", [SalesLSTM(seed, **options) for seed in seeds])
+    if place["horizon"] == 7:
+        own.fit("MLP", [MLP(seed, **options) for seed in seeds])
+    if "without" in place:
+        own.arm(ONE, [lstm(seed) for seed in seeds])
+        for word in place["without"]:
+            own.arm(f"LSTM without {word}", [lstm(seed) for seed in seeds], task.without(word))
+            lightgbm = [LightGBM(seed, **LEVELS[place["dataset"]]) for seed in seeds]
+            own.arm(f"LightGBM without {word}", lightgbm, task.without(word))
+    if place == PLACES[0]:
+        for name, arm in list(ARMS.items())[1:]:
+            own.arm(name, [lstm(seed, **arm) for seed in seeds])
+        few = [InGroups(partial(lstm, seed, batch_size=32), seed) for seed in seeds[:2]]
+        own.arm("LSTM, five series each", few)
+        own.fit("Ridge, one per series", [InGroups(Ridge, size=1)])
+    own.means()
+    return own
 
 
 class Study:
-    """All forecasts of one task, and the table made of them."""
+    """All forecasts of one task, and the tables made of them."""
 
     def __init__(self, task: SalesTask, place: dict, quick: bool, log: Log):
         self.task, self.quick, self.log = task, quick, log
         self.place = {name: place[name] for name in ("dataset", "period", "horizon")}
-        self.cutoffs = task.cutoffs("test")
+        self.cutoffs, self.valid = task.cutoffs("test"), task.cutoffs("valid")
         self.actual, self.is_open = task.actual(self.cutoffs), task.is_open(self.cutoffs)
+        self.known, self.valid_open = task.actual(self.valid), task.is_open(self.valid)
         self.scale = naive_scale(task.panel.values[:, : task.test_start])
-        self.forecasts: dict[str, np.ndarray] = {}
+        self.fresh = np.isin(task.panel.names, FRESH)
+        self.raw: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # of the validation and the test, by fit
+        self.forecasts: dict[str, np.ndarray] = {}  # (n_fits, n_cutoffs, n_series, horizon, 3), calibrated
 
-    def classical(self, quick: bool) -> None:
-        models = [WeekdayMean(1), WeekdayMean(4), WeekdayMean(8), Theta()] + ([] if quick else [ETS()])
-        valid = self.task.cutoffs("valid")
-        for model in models:
-            forecast = model.fit(self.task).predict(self.task, self.cutoffs)
-            if model.name != "last week":  # it has no band
-                raw, known = model.predict(self.task, valid), self.task.actual(valid)
-                self.forecasts[f"{model.name}, not calibrated"] = forecast[None]
-                forecast = stretch_band(forecast, calibrate_band(known, raw, self.task.is_open(valid)))
-            self.forecasts[model.name] = forecast[None]
-            self._say(model.name)
+    def fit(self, name: str, models: list) -> None:
+        """Fit on train, forecast valid; fit again on both, forecast the test; once for each seed."""
 
-    def learner(self, name: str, models: list, task: SalesTask | None = None) -> None:
-        """Fit on train, calibrate on valid, fit again on both, forecast the test; once for each seed.
+        def made(model) -> tuple[np.ndarray, np.ndarray]:
+            valid = model.fit(self.task, "train").predict(self.task, self.valid)
+            return valid, model.fit(self.task, "refit").predict(self.task, self.cutoffs)
 
-        A variant without some inputs is fitted once only, on both: its band stays as it is.
-        """
-        variant = task is not None
+        jobs = {f"{name} {getattr(model, 'seed', 0)}": partial(made, model) for model in models}
+        valid, test = (np.stack(part) for part in zip(*self._kept(jobs).values(), strict=True))
+        self._calibrated(name, valid, test)
+
+    def arm(self, name: str, models: list, task: SalesTask | None = None) -> None:
+        """A variant: fitted once for each seed, on both parts; its band stays as it is."""
         task = task or self.task
-        valid = task.cutoffs("valid")
-        known, is_open = task.actual(valid), task.is_open(valid)
 
-        def fit(model) -> tuple[np.ndarray, np.ndarray]:
-            factors = np.ones(2)
-            if not variant:
-                factors = calibrate_band(known, model.fit(task, "train").predict(task, valid), is_open)
-            forecast = model.fit(task, "refit").predict(task, self.cutoffs)
-            return forecast, stretch_band(forecast, factors)
+        def made(model) -> np.ndarray:
+            return model.fit(task, "refit").predict(task, self.cutoffs)
 
-        jobs = {f"{name} {model.seed}": partial(fit, model) for model in models}
+        jobs = {f"{name} {model.seed}": partial(made, model) for model in models}
+        self.forecasts[name] = np.stack(list(self._kept(jobs).values()))
+        self._say(name)
+
+    def means(self) -> None:
+        """Means of fits and of two kinds of models, each calibrated anew."""
+        for name in ("LSTM", "LightGBM"):
+            if len(self.forecasts[name]) > 1:
+                alone = (part.mean(axis=0, keepdims=True) for part in self.raw[name])
+                self._calibrated(f"{name}, mean of {len(self.forecasts[name])}", *alone)
+        for name in {"LSTM", "MLP"} & set(self.raw):
+            both = ((a + b) / 2 for a, b in zip(self.raw[name], self.raw["LightGBM"], strict=True))
+            self._calibrated(f"mean of {name} and LightGBM", *both)
+
+    def _kept(self, jobs: dict) -> dict:
         where = "-".join(map(str, self.place.values())) + "-quick" * self.quick
-        raw, calibrated = zip(*kept(f"sales/{where}", jobs, self.log).values(), strict=True)
-        if not variant:
-            self.forecasts[f"{name}, not calibrated"] = np.stack(raw)
-        self.forecasts[name] = np.stack(calibrated)
-        if len(models) > 1 and not variant and name in ("LSTM", "LightGBM"):
-            self.forecasts[f"{name}, mean of {len(models)}"] = np.stack(calibrated).mean(axis=0)[None]
+        return kept(f"sales/{where}", jobs, self.log)
+
+    def _calibrated(self, name: str, valid: np.ndarray, test: np.ndarray) -> None:
+        self.raw[name] = valid, test
+        if name == "seasonal naive":  # it has no band
+            self.forecasts[name] = test
+        else:
+            self.forecasts[f"{name}, not calibrated"] = test
+            factors = [calibrate_band(self.known, each, self.valid_open) for each in valid]
+            self.forecasts[name] = np.stack(list(map(conformal_band, test, factors)))
         self._say(name)
 
     def _say(self, name: str) -> None:
@@ -163,40 +239,111 @@ class Study:
         self.log(f"{' '.join(map(str, self.place.values()))}  {name}: {figures}")
 
     def rows(self) -> list[dict]:
+        """Scores and paired ratios; in the main place also without and in the holiday weeks, and money."""
         weeks = {"in": np.ones(len(self.cutoffs), bool)}
-        if self.place["period"] == "test" and self.place["horizon"] == 7:
+        main = self.place["period"] == "test" and self.place["horizon"] == 7
+        if main:
             weeks["only"] = self.task.holiday_weeks(self.cutoffs)
             weeks["out"] = ~weeks["only"]
         out = []
         for holidays, keep in weeks.items():
-            place = self.place | {"holidays": holidays}
-            for name, forecast in self.forecasts.items():
-                out += self._scores(name, forecast, keep, place)
-            for pair in PAIRS:
-                if all(name in self.forecasts for name in pair):
-                    out += self._ratios(*pair, keep, place)
+            place = self.place | {"holidays": holidays, "series": "all"}
+            for name in self.forecasts:
+                out += self._scores(name, keep, place)
+            out += self._ratios(keep, place)
+        if main and self.place["dataset"] == "categories":
+            out += self.by_series("LSTM") + self.money()
         return out
 
-    def _scores(self, name, forecast, keep, place) -> list[dict]:
-        actual, is_open = self.actual[keep], self.is_open[keep]
-        scores = score_forecast(actual, forecast[:, keep], self.scale, is_open)
+    def _scores(self, name: str, keep: np.ndarray, place: dict) -> list[dict]:
+        actual, is_open, forecast = self.actual[keep], self.is_open[keep], self.forecasts[name][:, keep]
+        scores = score_forecast(actual, forecast, self.scale, is_open)
         out = [row(name, metric, values, len(forecast), **place) for metric, values in scores.items()]
-        if len(forecast) > 1 and name == "LSTM":
-            for seed in range(len(forecast)):
-                scores = score_forecast(actual, forecast[seed : seed + 1, keep], None, is_open)
-                out += [
-                    row(f"LSTM seed {seed}", m, scores[m], 1, **place)
-                    for m in ("WAPE", "pinball", "coverage")
-                ]
+        if name == "LSTM" and len(forecast) > 1:
+            for seed, alone in enumerate(forecast):
+                scores = score_forecast(actual, alone, None, is_open)
+                three = ("WAPE", "pinball", "coverage")
+                out += [row(f"LSTM seed {seed}", metric, scores[metric], 1, **place) for metric in three]
         return out
 
-    def _ratios(self, name, other, keep, place) -> list[dict]:
-        first, second = (self.forecasts[n][:, keep] for n in (name, other))
+    def _ratios(self, keep: np.ndarray, place: dict) -> list[dict]:
+        """Paired ratios, also of arms: they have no calibrated band, so neither has their other side."""
+        pairs = PAIRS + [(ONE, part) for part in PARTS]
+        without = [name for name in self.forecasts if name.startswith("LightGBM without")]
+        pairs += [("LightGBM, not calibrated", name) for name in without]
         out = []
-        for metric in ("WAPE", "pinball"):
-            for draw_cutoffs, note in ((True, ""), (False, ", these weeks")):
-                values = compare_forecasts(
-                    self.actual[keep], first, second, self.is_open[keep], metric, draw_cutoffs
-                )
-                out.append(row(f"{name} / {other}", metric + note, values, len(first), **place))
+        for first, second in pairs:
+            one = f"{first}, not calibrated" if second == ONE else first
+            if {one, second} <= set(self.forecasts):
+                one, two = (self.forecasts[name][:, keep] for name in (one, second))
+                for metric in ("WAPE", "pinball"):
+                    values = compare_forecasts(self.actual[keep], one, two, self.is_open[keep], metric)
+                    out.append(row(f"{first} / {second}", metric, values, len(one), **place))
         return out
+
+    def by_series(self, name: str) -> list[dict]:
+        """Coverage of each series; weeks and fits are drawn."""
+        out = []
+        for i, series in enumerate(self.task.panel.names):
+            one = slice(i, i + 1)
+            forecast = self.forecasts[name][:, :, one]
+            covered = score_forecast(self.actual[:, one], forecast, None, self.is_open)["coverage"]
+            place = self.place | {"holidays": "in", "series": series}
+            out.append(row(name, "coverage", covered, len(forecast), **place))
+        return out
+
+    def orders(self) -> dict[str, np.ndarray]:
+        """Orders of the goods that do not keep, (n_fits, n_cutoffs, n_fresh, horizon).
+
+        The mean itself, the mean with the margin that was cheapest on validation, and each model's 90 %
+        quantile, which is the cheapest order at these costs.
+        """
+        mean = self.forecasts["mean of 8 weeks"][:, :, self.fresh, :, 1]
+        past = self.raw["mean of 8 weeks"][0][0][:, self.fresh, :, 1]
+        sold = self.known[:, self.fresh]
+        margins = np.arange(0, 3.01, 0.05)
+        cost = [order_cost(past * (1 + m), sold, MISSING, LEFT, self.valid_open).sum() for m in margins]
+        out = {"the mean itself": mean, "the mean + a margin": mean * (1 + margins[np.argmin(cost)])}
+        return out | {name: self.forecasts[name][:, :, self.fresh, :, 2] for name in POOLED}
+
+    def money(self) -> list[dict]:
+        """Cost of the orders in dollars a week, and what the LSTM's save: series, weeks and fits drawn."""
+        sold, place = self.actual[:, self.fresh], self.place | {"holidays": "in", "series": "fresh"}
+        week, series = np.divmod(np.arange(sold[..., 0].size), sold.shape[1])
+        drawn, cost = Draws.of(series, week), {}
+        for stream, (name, fits) in enumerate(self.orders().items()):
+            paid = [order_cost(order, sold, MISSING, LEFT, self.is_open).sum(axis=-1) for order in fits]
+            made = [{"cost": drawn.sums(each.ravel()) / len(self.cutoffs)} for each in paid]
+            cost[name] = mean_of_fits(made, stream)["cost"], len(fits)
+        out = [row(name, "order cost", interval(paid), n, **place) for name, (paid, n) in cost.items()]
+        own, n = cost["LSTM"]
+        for name, (paid, _) in cost.items():
+            if name != "LSTM":
+                out.append(row(f"{name} - LSTM", "order cost", interval(paid - own), n, **place))
+        return out
+
+
+def pooled(studies: list[Study]) -> list[dict]:
+    """The three windows together: a series is drawn by its name, in all windows; a week by its date."""
+    windows = [s for s in studies if (s.place["dataset"], s.place["horizon"]) == ("categories", 7)]
+    series = np.concatenate([np.tile(s.task.panel.names, len(s.cutoffs)) for s in windows])
+    week = np.concatenate([np.repeat(s.cutoffs, s.task.n_series) for s in windows])
+    drawn = Draws.of(series, week)
+
+    def scores(name: str, fit: int) -> dict[str, np.ndarray]:
+        errors = [forecast_errors(s.actual, s.forecasts[name][fit], s.is_open) for s in windows]
+        total = {part: drawn.sums(np.concatenate([e[part].ravel() for e in errors])) for part in errors[0]}
+        return {metric: total[top] / total[bottom] for metric, (top, bottom) in METRICS.items()}
+
+    place = {"dataset": "categories", "period": "24 weeks", "horizon": 7, "holidays": "in", "series": "all"}
+    out, fits = [], {}
+    for name in [name for name in POOLED if all(name in s.forecasts for s in windows)]:
+        fits[name] = [scores(name, fit) for fit in range(min(len(s.forecasts[name]) for s in windows))]
+        found = mean_of_fits(fits[name])
+        out += [row(name, metric, interval(v), len(fits[name]), **place) for metric, v in found.items()]
+    for pair in [pair for pair in PAIRS if set(pair) <= set(fits)]:
+        one, two = (mean_of_fits(fits[name], stream) for stream, name in enumerate(pair))
+        for metric in ("WAPE", "pinball"):
+            ratio = interval(one[metric] / two[metric])
+            out.append(row(" / ".join(pair), metric, ratio, len(fits[pair[0]]), **place))
+    return out

@@ -11,10 +11,10 @@ SCORES = ["advice", "calibrate_band", "compare_forecasts", "draws", "naive_scale
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "baselines": ["ETS", "LightGBM", "Theta", "WeekdayMean"],
-        "evaluate": [*SCORES, "evaluate", "score_forecast", "stretch_band"],
+        "baselines": ["ETS", "LightGBM", "Ridge", "Theta", "WeekdayMean"],
+        "evaluate": [*SCORES, "evaluate", "conformal_band", "score_forecast"],
         "known_ahead": ["calendar_features", "open_days"],
-        "model": ["SalesLSTM", "pinball_loss", "sales_network"],
+        "model": ["MLP", "SalesLSTM", "pinball_loss", "sales_network"],
         "task": ["QUANTILES", "SalesTask", "Windows", "task"],
     },
 )

@@ -24,7 +24,7 @@ class WeekdayMean:
         if weeks < 1:
             raise BadValue(f"weeks={weeks}: a mean needs at least 1.")
         self.weeks = weeks
-        self.name = "last week" if weeks == 1 else f"mean of {weeks} weeks"
+        self.name = "seasonal naive" if weeks == 1 else f"mean of {weeks} weeks"
 
     def fit(self, task: SalesTask, part: str = "train") -> "WeekdayMean":
         """Nothing to learn."""
@@ -113,20 +113,81 @@ class Theta(_PerSeries):
 
     The season is multiplicative: better than an additive one on the running shop's validation period. Source:
     Assimakopoulos & Nikolopoulos (2000), International Journal of Forecasting 16(4); statsmodels'
-    `ThetaModel`.
+    `ThetaModel`. The band is our own: statsmodels 0.15 takes the residuals of the sales *with* their season,
+    which makes the band of a weekly season up to three times too wide.
     """
 
     name = "Theta"
 
     def _forecast(self, histories: list[pd.Series], horizon: int) -> np.ndarray:
         from statsmodels.tsa.forecasting.theta import ThetaModel
+        from statsmodels.tsa.seasonal import seasonal_decompose
 
         out = []
         for history in histories:
-            fit = ThetaModel(history, period=7, method="multiplicative", use_test=False).fit()
-            band = fit.prediction_intervals(horizon, alpha=0.2)
-            out.append(np.column_stack([band["lower"], fit.forecast(horizon), band["upper"]]))
+            season = seasonal_decompose(history.to_numpy(), model="multiplicative", period=7).seasonal[:7]
+            level = history / season[np.arange(len(history)) % 7]
+            fit = ThetaModel(level, deseasonalize=False).fit()
+            spread = self._spread(level.to_numpy(), fit.params["alpha"], horizon)
+            middle = fit.forecast(horizon).to_numpy()
+            band = np.column_stack([middle - spread, middle, middle + spread])
+            out.append(band * season[np.arange(len(history), len(history) + horizon) % 7, None])
         return np.stack(out)
+
+    @staticmethod
+    def _spread(level: np.ndarray, alpha: float, horizon: int) -> np.ndarray:
+        """Half width of the 80 % band of exponential smoothing; (horizon,)."""
+        from scipy.signal import lfilter
+        from scipy.stats import norm
+
+        smooth, _ = lfilter([alpha], [1, alpha - 1], level, zi=[(1 - alpha) * level[0]])
+        error = np.std(level[1:] - smooth[:-1])
+        return norm.ppf(QUANTILES[2]) * error * np.sqrt(1 + np.arange(horizon) * alpha**2)
+
+
+class Ridge:
+    """Linear regression with a penalty on LightGBM's table, in closed form: a second for sixty series.
+
+    It forecasts the correction of the eight-week mean. Each series' quantiles are those of its own errors on
+    the days of the fit.
+
+    Parameters
+    ----------
+    penalty : float
+        Weight of the squared coefficients of the standardised columns; chosen on the running shop's
+        validation period. Source: Hoerl & Kennard (1970), Technometrics 12(1); scikit-learn's `Ridge`.
+    """
+
+    name = "Ridge"
+
+    def __init__(self, penalty: float = 100.0):
+        self.penalty = penalty
+
+    def fit(self, task: SalesTask, part: str = "train") -> "Ridge":
+        """Solve for the coefficients on a part's cutoffs."""
+        from sklearn.linear_model import Ridge as Regression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        windows = task.windows(task.cutoffs(part))
+        table, change = self._table(windows), windows.target - windows.weekday_mean(8)
+        self.model = make_pipeline(StandardScaler(), Regression(self.penalty)).fit(table, change.ravel())
+        errors = change.ravel() - self.model.predict(table)
+        errors = errors.reshape(-1, task.n_series, task.horizon)
+        self.offsets = np.quantile(errors, QUANTILES, axis=(0, 2)).T  # (n_series, 3)
+        return self
+
+    def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
+        """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency."""
+        windows = task.windows(cutoffs)
+        change = self.model.predict(self._table(windows)).reshape(len(windows), -1)
+        scaled = (windows.weekday_mean(8) + change)[..., None] + self.offsets[windows.series][:, None]
+        return task.by_cutoff(scaled * windows.scale[:, :, None], cutoffs)
+
+    @staticmethod
+    def _table(windows: Windows) -> np.ndarray:
+        """LightGBM's columns without the numbers of day and series, which have no order."""
+        return LightGBM.table(windows)[:, :-2]
 
 
 class LightGBM:

@@ -1,12 +1,10 @@
 """Scores of a sales forecast: metrics with intervals, paired comparison, calibration of the band, money."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
-from ecomlib.bootstrap import draw_units, interval
-from ecomlib.results import advise, score_table
+from ecomlib.bootstrap import Draws, interval, mean_of_fits
+from ecomlib.results import Forecasts, advise, score_fits, score_table
 from ecomlib.sales.task import QUANTILES, SalesTask
 from ecomlib.shop import BadValue
 
@@ -16,6 +14,7 @@ METRICS = {
     "coverage": ("covered", "days"),
     "bias": ("signed", "sales"),
 }
+WIDEST = 1000  # a factor of this size comes from days whose band has no width
 Scale = tuple[np.ndarray, np.ndarray]
 
 
@@ -24,9 +23,9 @@ def forecast_errors(
 ) -> dict[str, np.ndarray]:
     """Sum a forecast's errors over the horizon: what all forecasting metrics are made of.
 
-    Arguments as in `score_forecast`, the forecast with its axis of seeds. Returns arrays (n_seeds, n_cutoffs,
-    n_series); "pinball" is twice the mean over the three quantiles, so that it is on the scale of the
-    absolute error, "covered" counts days inside the 80 % band.
+    Arguments as in `score_forecast`, the forecast of one fit. Returns arrays (n_cutoffs, n_series); "pinball"
+    is twice the mean over the three quantiles, so that it is on the scale of the absolute error, "covered"
+    counts days inside the 80 % band.
     """
     count = np.ones(actual.shape) if is_open is None else np.broadcast_to(is_open, actual.shape).astype(float)
     low, middle, high = np.moveaxis(forecast.astype(float), -1, 0)
@@ -60,40 +59,24 @@ def naive_scale(values: np.ndarray, season: int = 7) -> Scale:
     return np.abs(error).mean(axis=1), np.sqrt((error**2).mean(axis=1))
 
 
-def _forecast_draws(
-    errors: dict[str, np.ndarray],
-    scale: Scale | None,
-    n: int,
-    seed: int,
-    draw_cutoffs: bool = True,
-    stream: int = 0,
-) -> dict[str, np.ndarray]:
-    """Every metric on the data (entry 0) and on n bootstrap samples of series, cutoffs and seeds.
+def _scores(errors: dict[str, np.ndarray], scale: Scale | None, n: int, seed: int) -> dict[str, np.ndarray]:
+    """Every metric of one forecast on the data (entry 0) and on n bootstrap samples of series and cutoffs.
 
-    Two models meet the same series and cutoffs; the draws of a model's own seeds depend on `stream` too.
+    `errors` as in `forecast_errors`, each (n_cutoffs, n_series).
     """
-    n_seeds, n_cutoffs, n_series = errors["sales"].shape
-    rng = np.random.default_rng(seed)
-    w_series, w_cutoff = (draw_units(units, n, rng).astype(float) for units in (n_series, n_cutoffs))
-    w_seed = draw_units(n_seeds, n, np.random.default_rng([seed, stream])).astype(float)
-    if not draw_cutoffs:
-        w_cutoff = np.ones_like(w_cutoff)
-
-    def total(name: str) -> np.ndarray:
-        by_series = np.einsum("bk,kos,bo->bs", w_seed, errors[name], w_cutoff, optimize=True)
-        return (by_series * w_series).sum(axis=1)
-
-    draws = {m: total(top) / total(bottom) for m, (top, bottom) in METRICS.items()}
+    n_cutoffs, n_series = errors["sales"].shape
+    week, series = np.divmod(np.arange(n_cutoffs * n_series), n_series)
+    drawn = Draws.of(series, week, n, seed)
+    total = {name: drawn.sums(values.ravel()) for name, values in errors.items()}
+    draws = {metric: total[top] / total[bottom] for metric, (top, bottom) in METRICS.items()}
     if scale is not None:
         mae, rmse = scale
-        can = mae > 0  # a series that repeats its weeks exactly has no scale
-        w_day = np.einsum("kos,bo->bks", errors["days"], w_cutoff)
-        mean = np.einsum("kos,bo->bks", errors["absolute"], w_cutoff) / np.maximum(w_day, 1)
-        square = np.einsum("kos,bo->bks", errors["squared"], w_cutoff) / np.maximum(w_day, 1)
-        weight = w_seed[:, :, None] * (w_series * can)[:, None, :]
-        weight = weight / np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1)
-        draws["MASE"] = (mean / np.where(can, mae, 1) * weight).sum(axis=(1, 2))
-        draws["RMSSE"] = (np.sqrt(square) / np.where(can, rmse, 1) * weight).sum(axis=(1, 2))
+        can = drawn.units * (mae > 0)  # a series that repeats its weeks exactly has no scale
+        can = can / np.maximum(can.sum(axis=1, keepdims=True), 1)
+        days = np.maximum(drawn.weeks @ errors["days"], 1)
+        mean, square = (drawn.weeks @ errors[name] / days for name in ("absolute", "squared"))
+        draws["MASE"] = (mean / np.where(mae > 0, mae, 1) * can).sum(axis=1)
+        draws["RMSSE"] = (np.sqrt(square) / np.where(mae > 0, rmse, 1) * can).sum(axis=1)
     return draws
 
 
@@ -110,8 +93,8 @@ def score_forecast(
     Parameters
     ----------
     actual : array (n_cutoffs, n_series, horizon)
-    forecast : array ([n_seeds,] n_cutoffs, n_series, horizon, 3)
-        With seeds the value is the mean of the seeds' metrics, and the interval covers seeds too.
+    forecast : array ([n_fits,] n_cutoffs, n_series, horizon, 3)
+        With several fits the value is the mean of their metrics, and the interval covers fits too.
     scale : (mae, rmse), optional
         From `naive_scale` on the training days.
     is_open : bool array (n_cutoffs, 1, horizon), optional
@@ -120,7 +103,7 @@ def score_forecast(
     Returns
     -------
     dict of metric to (value, low, high)
-        95 % percentile bootstrap interval over series, cutoffs and seeds, drawn independently. WAPE is
+        95 % percentile bootstrap interval over series, cutoffs and fits, drawn independently. WAPE is
         total error / total sales; MASE: Hyndman & Koehler (2006), International Journal of
         Forecasting 22(4); RMSSE: the M5 competition's, here a plain mean over series.
 
@@ -131,12 +114,22 @@ def score_forecast(
     >>> [round(value, 3) for value in score_forecast(actual, forecast)["WAPE"]]
     [0.1, 0.1, 0.1]
     """
-    errors = forecast_errors(actual, _with_seeds(forecast), is_open)
-    return {metric: interval(values) for metric, values in _forecast_draws(errors, scale, n, seed).items()}
+    found = _fits_scores(actual, forecast, is_open, scale, n, seed)
+    return {metric: interval(values) for metric, values in found.items()}
 
 
-def _with_seeds(forecast: np.ndarray) -> np.ndarray:
-    return forecast if forecast.ndim == 5 else forecast[None]
+def _fits_scores(
+    actual: np.ndarray,
+    forecast: np.ndarray,
+    is_open: np.ndarray | None,
+    scale: Scale | None,
+    n: int,
+    seed: int,
+    stream: int = 0,
+) -> dict[str, np.ndarray]:
+    fits = forecast if np.ndim(forecast) == 5 else [forecast]
+    made = [_scores(forecast_errors(actual, fit, is_open), scale, n, seed) for fit in fits]
+    return mean_of_fits(made, stream)
 
 
 def compare_forecasts(
@@ -145,58 +138,41 @@ def compare_forecasts(
     other: np.ndarray,
     is_open: np.ndarray | None = None,
     metric: str = "WAPE",
-    draw_cutoffs: bool = True,
     n: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Ratio of two forecasters' metric with a paired bootstrap interval; below 1 the first is better.
+    """Ratio of two forecasters' metric, with an interval over series, cutoffs and fits that both meet.
 
-    Arguments as in `score_forecast`. With `draw_cutoffs` the interval speaks of other weeks too, without it
-    of these weeks, other series and seeds.
+    Arguments as in `score_forecast`. Where the interval lies below 1 the first is better, where it holds 1
+    the two are level.
     """
     first, second = (
-        _forecast_draws(
-            forecast_errors(actual, _with_seeds(f), is_open), None, n, seed, draw_cutoffs, stream
-        )[metric]
-        for stream, f in enumerate((forecast, other))
+        _fits_scores(actual, each, is_open, None, n, seed, stream)[metric]
+        for stream, each in enumerate((forecast, other))
     )
     return interval(first / second)
 
 
 def draws(
-    task: SalesTask,
-    forecast: np.ndarray,
-    part: str = "test",
-    n: int = 1000,
-    seed: int = 0,
-    stream: int = 0,
+    task: SalesTask, forecast: np.ndarray, part: str = "test", n: int = 1000, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Score a forecast at a part's cutoffs, on the data (entry 0) and on n bootstrap samples.
+    """Score a forecast (n_cutoffs, n_series, horizon, 3) at all cutoffs of a part.
 
-    `forecast` holds all cutoffs of the part; two models with seeds of their own get two numbers as `stream`.
+    Metrics as in `score_forecast`, each (1 + n,): on the data, then on n samples of series and cutoffs.
     """
     cutoffs = task.cutoffs(part)
-    seeds, wanted = _with_seeds(np.asarray(forecast)), (len(cutoffs), task.n_series, task.horizon, 3)
-    if seeds.shape[1:] != wanted:
+    wanted = (len(cutoffs), task.n_series, task.horizon, 3)
+    if np.shape(forecast) != wanted:
         raise BadValue(f"a forecast of the {part} part has the shape {wanted}, not {np.shape(forecast)}.")
-    errors = forecast_errors(task.actual(cutoffs), seeds, task.is_open(cutoffs))
-    scale = naive_scale(task.panel.values[:, : cutoffs[0] + 1])
-    return _forecast_draws(errors, scale, n, seed, stream=stream)
+    errors = forecast_errors(task.actual(cutoffs), forecast, task.is_open(cutoffs))
+    return _scores(errors, naive_scale(task.panel.values[:, : cutoffs[0] + 1]), n, seed)
 
 
 def evaluate(
-    task: SalesTask,
-    forecasts: Mapping[str, np.ndarray],
-    part: str = "test",
-    n: int = 1000,
-    seed: int = 0,
+    task: SalesTask, forecasts: Forecasts, part: str = "test", n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
-    scores = {
-        name: draws(task, forecast, part, n, seed, stream)
-        for stream, (name, forecast) in enumerate(forecasts.items())
-    }
-    return score_table(scores, "WAPE")
+    return score_table(score_fits(lambda each: draws(task, each, part, n, seed), forecasts), "WAPE")
 
 
 def advice(table: pd.DataFrame) -> str:
@@ -204,30 +180,69 @@ def advice(table: pd.DataFrame) -> str:
     return advise(table, "WAPE")
 
 
-def calibrate_band(actual: np.ndarray, forecast: np.ndarray, is_open: np.ndarray | None = None) -> np.ndarray:
-    """Conformal calibration: by how much the band has to be stretched to hold what it promises.
+def calibrate_band(
+    actual: np.ndarray,
+    forecast: np.ndarray,
+    is_open: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """Conformal factors: by how much the band has to be stretched to hold what it promises.
 
     Each side of the band is stretched on its own, until a tenth of the days lies beyond it. The days must be
-    of a period that the model was not trained on. Returns factors (2,) for the lower and the upper half of
-    the band; above 1 where it was too narrow. Source: split conformal prediction with the score of Romano,
-    Patterson & Candes (2019), arXiv:1905.03222, taken relative to the band's own width.
+    of a period that the model was not trained on. Source: split conformal prediction with the score of
+    Romano, Patterson & Candes (2019), arXiv:1905.03222, taken relative to the band's own width.
+
+    Parameters
+    ----------
+    actual, forecast : arrays (n_cutoffs, n_series, horizon) and (n_cutoffs, n_series, horizon, 3)
+    is_open : bool array (n_cutoffs, 1, horizon), optional
+        Days that count.
+    groups : array (n_series,), optional
+        The group of each series; each group gets its own factors.
+
+    Returns
+    -------
+    array (2,), with groups (2, n_series, 1)
+        For the lower and the upper half of the band; above 1 where it was too narrow, never below 0.
+
+    Raises
+    ------
+    BadValue
+        Where most days are without sales, or a tenth has sales beyond a band without any width: no factor
+        helps there.
     """
     count = np.ones(actual.shape, bool) if is_open is None else np.broadcast_to(is_open, actual.shape)
+    if groups is None:
+        return _factors(actual[count], forecast[count])
+    factors = np.ones((2, len(groups), 1))
+    for group in np.unique(groups):
+        mine = np.flatnonzero(groups == group)
+        days = count[:, mine]
+        factors[:, mine] = _factors(actual[:, mine][days], forecast[:, mine][days])[:, None, None]
+    return factors
+
+
+def _factors(actual: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    """Factors (2,) of days (n,) and their bands (n, 3)."""
     low, middle, high = np.moveaxis(forecast, -1, 0)
-    tiny = 1e-6
-    below = ((middle - actual) / np.maximum(middle - low, tiny))[count]
-    above = ((actual - middle) / np.maximum(high - middle, tiny))[count]
-    n = len(below)
+    beyond = [(middle - actual, middle - low), (actual - middle, high - middle)]
+    n = len(actual)
     level = min(np.ceil(0.9 * (n + 1)) / n, 1.0)  # the +1 pays for the day still to come
-    return np.array([np.quantile(below, level), np.quantile(above, level)])
+    factors = np.array([np.quantile(gap / np.maximum(half, 1e-6), level) for gap, half in beyond])
+    if np.mean(actual == 0) > 0.5 or not factors.max() < WIDEST:
+        raise BadValue(
+            "a band cannot be calibrated on these days: most are without sales, or the band has no width; "
+            "forecast weeks, or series that sell on most days."
+        )
+    return np.maximum(factors, 0)
 
 
-def stretch_band(forecast: np.ndarray, factors: np.ndarray) -> np.ndarray:
+def conformal_band(forecast: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Stretch the band (..., 3) around its median by the factors of `calibrate_band`; never below 0.
 
     Examples
     --------
-    >>> stretch_band(np.array([4.0, 5.0, 7.0]), np.array([2.0, 1.5]))
+    >>> conformal_band(np.array([4.0, 5.0, 7.0]), np.array([2.0, 1.5]))
     array([3., 5., 8.])
     """
     low, middle, high = np.moveaxis(forecast, -1, 0)
