@@ -8,14 +8,14 @@ from perturb import assert_identical
 from test_recommend import CUTOFF, SPLIT, invent_shop, two_futures
 
 from ecomlib import recommend
-from ecomlib.recommend import NextItems, bag_loss, cut_windows
+from ecomlib.recommend import Factors, NextItems, bag_loss, cut_windows
 from ecomlib.recommend.history import history
 from ecomlib.recommend.task import SequenceTask, with_today
 
 SIZES = {"units": 8, "size": 6, "dropout": 0.0}
 KINDS = {
-    "discovery": {"profile": True, "trend_days": 7},
-    "whole": {"half_lives": (7.0, 60.0)},
+    "discovery": {"profile": True, "trend_days": (3, 7), "beside": (Factors(4),)},
+    "whole": {"own": True, "trend_days": (7,)},
 }
 
 
@@ -118,7 +118,7 @@ def test_training_learns(task, n_sampled):
     model = NextItems(**settings).fit(task, watch=True)
     assert model.history_["loss"][-1] < model.history_["loss"][0]
     assert model.history_["val_loss"][-1] < model.history_["val_loss"][0]
-    assert recall(model) > before + 0.05
+    assert recall(model) > before  # it starts from the factors, which know something already
     assert not any(isinstance(value, SequenceTask) for value in vars(model).values())
 
 

@@ -17,7 +17,6 @@ import pytest
 from perturb import assert_identical
 
 from ecomlib import clicks, purchases, read_shop, recommend, sales, visits
-from ecomlib.lessons.rivals import TIFUKNN, Trended
 from ecomlib.panels import monday_of
 from ecomlib.runtime import ROOT
 from ecomlib.shop import BadValue, Shop, ShopError
@@ -123,9 +122,13 @@ CASES = {
             recommend.PersonalFrequency,
             recommend.Markov,
             recommend.ItemKNN,
-            TIFUKNN,
+            recommend.TIFUKNN,
             recommend.Factors,
-            lambda: Trended(recommend.Factors()),
+            recommend.ALS,
+            recommend.EASE,
+            recommend.Trend,
+            lambda: recommend.Blend([recommend.EASE(), recommend.Trend(14)], [1.0, 0.5]),
+            lambda: recommend.TwoStage(trees=5),
         ),
         (
             lambda: recommend.NextItems(units=4, size=4, epochs=1),
@@ -145,7 +148,10 @@ CASES = {
         ),
     ),
 }
-SHOWN_BY_LESSONS = {"purchases": ("lessons.multi_hot",), "recommend": ("lessons.rivals",)}
+FURTHER_ROOMS = {
+    "purchases": ("lessons.multi_hot",),
+    "recommend": ("recommend.blend", "recommend.two_stage"),
+}
 SHOPS = {
     "20 weeks": lambda: invented_shop(20),
     "104 weeks": lambda: invented_shop(104),
@@ -210,7 +216,7 @@ def test_every_rule_runs(case, shop):
 @pytest.mark.parametrize("case", CASES)
 def test_no_model_is_left_out(case):
     made = {type(make()) for make in (*CASES[case].rules, *CASES[case].networks)}
-    rooms = [f"{case}.baselines", f"{case}.model", *SHOWN_BY_LESSONS.get(case, ())]
+    rooms = [f"{case}.baselines", f"{case}.model", *FURTHER_ROOMS.get(case, ())]
     known = {
         model
         for room in rooms

@@ -1,32 +1,33 @@
-"""Recommendation: the LSTM against every baseline, for two questions, at three levels.
+"""Recommendation: the LSTM against every rival, for two questions, at three levels, in three windows.
 
-Protocol. The eight weeks before Christmas test, once; the four weeks before them choose; all earlier weeks
-train. What a model learns comes from the training weeks only; what it reads (the household's own earlier
-trips, the sales of the last days) is all that happened before the trip's day. Every item of the vocabulary
-is a candidate. Settings of the baselines and the network's epochs are chosen by recall@10 on the same 2,000
-validation trips; its width, dropout and inputs were chosen there too, once, at the level of product types.
-An LSTM row is the mean over its seeds. Intervals are a bootstrap over households.
+Protocol. A window's eight weeks test, once; the four weeks before them choose; all earlier weeks train. What
+a model learns comes from the training weeks only; what it reads (the household's own earlier trips, the sales
+of the last days) is all that happened before the trip's day. Every item of the vocabulary is a candidate.
+Settings of the rivals and weights of a joined forecast are chosen on all validation trips of their window.
+The network's settings were chosen once, on weeks 41 to 44, for product types: they are part of the second
+window, and of no test week of the first and the third. A row "LSTM" is the mean over its fits. Intervals draw
+households, weeks and fits. The last eight weeks had been scored some 35 times by earlier models when this
+network was chosen; weeks 29 to 36 had not been looked at.
 
-Rows whose model reads "A / B" or "A - B" compare two models by one bootstrap over the same households.
+Rows whose model reads "A / B" are ratios by the same draws; "window" is a window, "all three" or one week.
 """
 
-import itertools
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from itertools import repeat
-from multiprocessing import get_context
+from itertools import product
 
-import joblib
 import numpy as np
+import pandas as pd
 
 import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import recommend
-from ecomlib.bootstrap import interval
-from ecomlib.lessons.rivals import TIFUKNN, Trended
+from ecomlib.bootstrap import Draws, interval, mean_of_fits
 from ecomlib.recommend import (
+    ALS,
+    EASE,
+    TIFUKNN,
+    Blend,
     Factors,
     ItemKNN,
     Markov,
@@ -34,187 +35,237 @@ from ecomlib.recommend import (
     PersonalFrequency,
     Popularity,
     Ranking,
+    Trend,
+    TwoStage,
+    tune_blend,
 )
 
-SPLIT = ecomlib.Split.last(test="8W", valid="4W", end="2017-12-24")
-LEVELS = {"category": 50, "product_type": 100, "product_id": 50}  # level: least number of training trips
-QUESTIONS = ("discovery", "whole")
-SEEDS = {"category": (0, 1, 2), "product_type": (0, 1, 2), "product_id": (0, 1)}
-SHOP = {
+WINDOWS = {"45-52": "2017-12-24", "37-44": "2017-10-29", "29-36": "2017-09-03"}
+LEVELS = {"product_type": 100, "category": 50, "product_id": 50}  # level: least number of training trips
+LAST = "45-52"
+METRICS = ["recall@10", "recall@20", "ndcg@10", "mrr@20"]
+SIMPLE = {
     "popularity": [Popularity()],
     "recent popularity": [Popularity(days) for days in (7, 14, 28)],
     "Markov chain": [Markov(smooth) for smooth in (10, 100)],
-    "item-kNN": [
-        ItemKNN(100, 10, "who"),
-        ItemKNN(1000, 10, "who"),
-        ItemKNN(300, 100, "who", 60),
-        ItemKNN(300, 10, "step"),
-    ],
-    "matrix factors": [Factors(size) for size in (8, 16, 32, 64)],
-    "TIFU-kNN": [
-        TIFUKNN(300, 0.7),
-        TIFUKNN(300, 0.9, 7, 0.9, 0.8),
-        TIFUKNN(300, 0.7, 7, 0.95, 0.8),
-        TIFUKNN(300, 0.9, 7, 0.95, 0.9),
-    ],
+    "item-kNN": [ItemKNN(100, 10, "who"), ItemKNN(300, 100, "who", 60), ItemKNN(300, 10, "step")],
+    "PureSVD": [Factors(size) for size in (8, 16, 32, 64)],
 }
-NEW = {"matrix factors + trend": [Trended(Factors(16), 14, weight) for weight in (0.3, 1.0, 2.0)]}
 OWN = {
     "personal frequency": [PersonalFrequency()],
     "recent personal frequency": [PersonalFrequency(days) for days in (60, 120, 240)],
 }
-NETS = {
+DISCOVERY = NextItems(64, dropout=0.4, trend_days=(3, 7, 14, 28), profile=True, epochs=12, learning_rate=3e-3)
+WHOLE = NextItems(128, dropout=0.3, own=True, trend_days=(7,), epochs=8)
+# One change at a time; at product types, in the last window.
+CHANGED = {
     "discovery": {
-        "LSTM": NextItems(64, trend_days=14, profile=True),
-        "LSTM without trend": NextItems(64, profile=True),
+        "LSTM without recurrence": {"units": 0},
+        "LSTM without trends": {"trend_days": ()},
+        "LSTM with one trend": {"trend_days": (14,)},
+        "LSTM, random first vectors": {"factors": False},
+        "LSTM, each trip counts the same": {"weight_power": 0.0},
+        "LSTM, 4 epochs": {"epochs": 4},
     },
     "whole": {
-        "LSTM + personal history": NextItems(dropout=0.3, half_lives=(7, 30, 120, 400), trend_days=14),
-        "LSTM alone": NextItems(dropout=0.3),
+        "LSTM without recurrence": {"units": 0},
+        "LSTM without own habits": {"own": False, "trend_days": (), "epochs": 12},
+        "LSTM, each trip counts the same": {"weight_power": 0.0},
+        "LSTM, random first vectors": {"factors": False},
+        "LSTM, 3 epochs": {"epochs": 3},
     },
 }
-EPOCHS = {  # at most; the best on validation trips is kept
-    "category": {"discovery": 6, "whole": 3},
-    "product_type": {"discovery": 7, "whole": 3},
-    "product_id": {"discovery": 5, "whole": 3},
+BEST = {
+    "discovery": ("ALS + trend", "EASE + trend", "linear mix"),
+    "whole": ("TIFU-kNN", "two-stage LightGBM"),
 }
-BATCH = {"category": 64, "product_type": 64, "product_id": 32}
-PAIRS = {
-    "discovery": (
-        "LSTM",
-        ("popularity", "Markov chain", "item-kNN", "matrix factors", "matrix factors + trend", "TIFU-kNN"),
-    ),
-    "whole": ("LSTM + personal history", ("LSTM alone", "recent personal frequency", "TIFU-kNN")),
-}
+Found = dict[str, list[dict]]  # a model -> what each of its fits gave
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
-    """One part after another in as many processes as there are cores, two at most. Quick: one seed."""
-    ecomlib.load_complete_journey()  # fills the cache, so that no two processes do it at once
-    places = list(itertools.product(LEVELS, QUESTIONS))[::-1]  # the longest first
-    with ProcessPoolExecutor(min(joblib.cpu_count(), 2), mp_context=get_context("spawn")) as pool:
-        parts = list(pool.map(part, places, repeat(quick), repeat(log)))
-    return [row for found in parts[::-1] for row in found]
-
-
-def part(place: tuple[str, str], quick: bool, log: Log) -> list[dict]:
-    """One question at one level, on one core."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    level, question = place
+    """One place after another, in one process. Quick: one fit of one epoch, the last window."""
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
-    task = recommend.task(shop, SPLIT, level, min_count=LEVELS[level]).ask(question)
-    models: dict[str, list[dict]] = {}
-    for job, found in kept("recommend", jobs(task, level, quick), log).items():
-        log(f"{job}: recall@10 {found['draws']['recall@10'][0]:.4f}  {found['about']}")
-        models.setdefault(job.split(": ")[1].split(", seed")[0], []).append(found)
-    table = [each for name, found in models.items() for each in score(name, found)]
-    table += compare(models, *PAIRS[question])
-    if "LSTM, full softmax" in models:
-        table += compare(models, "LSTM, full softmax", ("LSTM",))
-    return [each | {"level": level, "question": question} for each in table]
-
-
-def jobs(task: recommend.SequenceTask, level: str, quick: bool) -> dict[str, Callable[[], dict]]:
-    """Every model of one question and level: its name -> a function that gives its test scores."""
-    question = task.question
-    found: dict[str, Callable[[], dict]] = {}
-    for name, grid in (SHOP | (NEW if question == "discovery" else OWN)).items():
-        found[name] = lambda grid=grid: tuned(task, grid)
-    sampled = 1024 if level == "product_id" else 0
-    epochs = 1 if quick else EPOCHS[level][question]
-    for name, net in NETS[question].items():
-        if name == "LSTM without trend" and level != "product_type":
-            continue
-        one = quick or name not in ("LSTM", "LSTM + personal history")
-        for seed in SEEDS[level][:1] if one else SEEDS[level]:
-            each = replace(net, n_sampled=sampled, epochs=epochs, batch_size=BATCH[level], seed=seed)
-            found[f"{name}, seed {seed}"] = lambda each=each: trained(task, each)
-    if sampled and question == "discovery":
-        full = replace(NETS["discovery"]["LSTM"], epochs=epochs, batch_size=BATCH[level])
-        found["LSTM, full softmax, seed 0"] = lambda: trained(task, full)
-    return {f"{level} {question}: {name}": job for name, job in found.items()}
-
-
-def valid_recall(task: recommend.SequenceTask, model: recommend.Recommender) -> float:
-    """Mean recall@10 on 2,000 validation trips."""
-    cutoffs = np.sort(np.random.default_rng(0).permutation(task.cutoffs("valid"))[:2000])
-    return Ranking.of(task, model.predict(task, cutoffs), cutoffs).per_row()["recall@10"].mean()
-
-
-def tuned(task: recommend.SequenceTask, grid: list[recommend.Recommender]) -> dict:
-    """Choose a setting on validation trips, then score it on the test trips."""
-    values = [valid_recall(task, model.fit(task)) for model in grid] if len(grid) > 1 else [0.0]
-    model = grid[int(np.argmax(values))].fit(task)
-    return tested(task, model, {"valid": round(float(max(values)), 4), "chosen": repr(model)})
-
-
-def trained(task: recommend.SequenceTask, model: NextItems) -> dict:
-    """Train one LSTM, keep the epoch that is best on validation trips, and score it on the test trips."""
-    import keras
-
-    found: list[tuple[float, float]] = []
-
-    class KeepBest(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.begun = time.perf_counter()
-
-        def on_epoch_end(self, epoch, logs=None):
-            seconds = time.perf_counter() - self.begun
-            value = valid_recall(task, model)
-            if not found or value > max(v for v, _ in found):
-                self.best = self.model.get_weights()
-            found.append((value, seconds))
-            if len(found) - 1 - np.argmax([v for v, _ in found]) >= 2:
-                self.model.stop_training = True
-
-        def on_train_end(self, logs=None):
-            self.model.set_weights(self.best)
-
-    keras.utils.set_random_seed(model.seed)
-    model.fit(task, callbacks=[KeepBest()])
-    values, seconds = zip(*found, strict=True)
-    about = {"valid": round(max(values), 4), "epochs": 1 + int(np.argmax(values))}
-    return tested(task, model, about | {"seconds per epoch": round(float(np.median(seconds)), 1)})
-
-
-def tested(task: recommend.SequenceTask, model: recommend.Recommender, about: dict) -> dict:
-    """Draws of every metric on the test part, and the coverage with its interval."""
-    cutoffs = task.cutoffs("test")
-    lists = model.predict(task, cutoffs)
-    ranking = Ranking.of(task, lists, cutoffs)
-    _, who = np.unique(task.who[ranking.rows], return_inverse=True)
-    value, spread = ranking.coverage(), []
-    for seed in range(40):  # as many households drawn anew hold fewer distinct ones: only the spread is used
-        drawn = np.unique(np.random.default_rng(seed).integers(0, who.max() + 1, who.max() + 1))
-        spread.append(len(np.unique(ranking.lists[np.isin(who, drawn), :10])) / task.n_items)
-    low, high = value + np.quantile(spread, [0.025, 0.975]) - np.mean(spread)
-    return {"draws": recommend.draws(task, lists), "coverage": (value, low, high), "about": about}
-
-
-def mean_draws(found: list[dict], metric: str) -> np.ndarray:
-    """Mean over the seeds."""
-    return np.mean([each["draws"][metric] for each in found], axis=0)
-
-
-def score(name: str, found: list[dict]) -> list[dict]:
-    """Rows of one model."""
-    table = [row(name, m, interval(mean_draws(found, m)), len(found)) for m in found[0]["draws"]]
-    table.append(row(name, "coverage@10", tuple(np.mean([f["coverage"] for f in found], axis=0)), len(found)))
-    seconds = [each["about"]["seconds per epoch"] for each in found if "epochs" in each["about"]]
-    if seconds:
-        spread = (float(np.mean(seconds)), min(seconds), max(seconds))
-        table.append(row(name, "seconds per epoch", spread, len(found)))
+    table = []
+    for level, question in product(LEVELS, ("discovery", "whole")):
+        windows = list(WINDOWS) if level == "product_type" and not quick else [LAST]
+        found = {window: study(shop, level, question, window, quick, log) for window in windows}
+        place = {"level": level, "question": question}
+        for window, models in found.items():
+            table += [each | place | {"window": window} for each in scored(models, question)]
+        if len(windows) > 1:
+            table += [each | place for each in pooled(found, question)]
     return table
 
 
-def compare(models: dict[str, list[dict]], name: str, others: tuple[str, ...]) -> list[dict]:
-    """Ratio and difference of two models, by the same draws of households."""
-    table, n = [], len(models[name])
-    for other, metric in itertools.product(others, ("recall@10", "recall@20")):
-        ours, theirs = mean_draws(models[name], metric), mean_draws(models[other], metric)
-        table.append(row(f"{name} / {other}", f"{metric} ratio", interval(ours / theirs), n))
-        table.append(row(f"{name} - {other}", f"{metric} difference", interval(ours - theirs), n))
+def study(shop: ecomlib.Shop, level: str, question: str, window: str, quick: bool, log: Log) -> Found:
+    """All models of one place: rivals first, since a joined forecast needs their settings."""
+    split = ecomlib.Split.last(test="8W", valid="4W", end=WINDOWS[window])
+    task = recommend.task(shop, split, level, min_count=LEVELS[level]).ask(question)
+    where = f"{level} {question} {window}"
+    rivals = kept(
+        "recommend", {f"{where}, {name}": job for name, job in rival_jobs(task, window).items()}, log
+    )
+    models = {job.split(", ")[1]: [found] for job, found in rivals.items()}
+    jobs = net_jobs(task, level, window, {name: found[0]["model"] for name, found in models.items()}, quick)
+    for job, found in kept(
+        "recommend", {f"{where}, {name}": each for name, each in jobs.items()}, log
+    ).items():
+        for name, result in found.items():
+            models.setdefault(name, []).append(result)
+        log(
+            f"{job}: "
+            + ", ".join(f"{n} {r['rows'][METRICS].mean().round(4).tolist()}" for n, r in found.items())
+        )
+    return models
+
+
+def rival_jobs(task: recommend.SequenceTask, window: str) -> dict[str, Callable[[], dict]]:
+    """Every rival: its name -> a function that tunes it and scores its test lists."""
+    grids = (SIMPLE if window == LAST else {}) | ({} if task.question == "discovery" else OWN)
+    grids |= {
+        "TIFU-kNN": [
+            TIFUKNN(300, own, 7, w, a) for own, w, a in ((0.7, 0.95, 0.8), (0.9, 0.95, 0.9), (0.7, 0.9, 0.7))
+        ]
+    }
+    jobs: dict[str, Callable[[], dict]] = {
+        name: lambda grid=grid: tested(task, tuned(task, grid)) for name, grid in grids.items()
+    }
+    if task.question == "whole":
+        return jobs | {"two-stage LightGBM": lambda: tested(task, TwoStage().fit(task))}
+    jobs |= {"ALS + trend": lambda: tested(task, with_trend(task, als_grid()))}
+    jobs |= {"EASE + trend": lambda: tested(task, with_trend(task, ease_grid()))}
+    return jobs | {"linear mix": lambda: tested(task, linear_mix(task))}
+
+
+def als_grid() -> list[ALS]:
+    """Settings of ALS that are tried."""
+    return [
+        ALS(factors, penalty, alpha) for factors in (16, 32, 64) for penalty, alpha in ((30, 0.5), (10, 2))
+    ]
+
+
+def ease_grid() -> list[EASE]:
+    """Settings of EASE that are tried."""
+    return [EASE(penalty, counts=False) for penalty in (300, 1000, 2000)]
+
+
+def with_trend(task: recommend.SequenceTask, grid: Iterable[recommend.Recommender]) -> Blend:
+    """The best model of a grid with a trend: first its own settings, then the trend's days and weight."""
+    best = tuned(task, [Blend([model, Trend(7)], [1, 1.5]) for model in grid]).models[0]
+    blends = [Blend([best, Trend(days).fit(task)], [1, 1.0]) for days in (3, 7, 14, 28)]
+    return max((tune_blend(task, blend, step=0.25) for blend in blends), key=lambda b: valid_gain(task, b))
+
+
+def valid_gain(task: recommend.SequenceTask, model: recommend.Recommender) -> float:
+    """Mean of the four metrics on the validation trips, each over its usual size."""
+    cutoffs = task.cutoffs("valid")
+    values = Ranking.of(task, model.predict(task, cutoffs), cutoffs).per_row()[METRICS].mean()
+    return float((values / [0.1, 0.16, 0.07, 0.1]).mean())
+
+
+def tuned(task: recommend.SequenceTask, grid: list[recommend.Recommender]) -> recommend.Recommender:
+    """The setting of a grid that is best on validation trips, fitted."""
+    if len(grid) == 1:
+        return grid[0].fit(task)
+    return max(grid, key=lambda model: valid_gain(task, model.fit(task)))
+
+
+def linear_mix(task: recommend.SequenceTask) -> Blend:
+    """ALS, EASE and two trends, added up."""
+    als, ease = (with_trend(task, grid()).models[0] for grid in (als_grid, ease_grid))
+    return tune_blend(task, Blend([als, ease, Trend(7), Trend(3)], [1, 0.2, 1, 0.5]).fit(task))
+
+
+def net_jobs(
+    task: recommend.SequenceTask, level: str, window: str, rivals: dict, quick: bool
+) -> dict[str, Callable[[], dict[str, dict]]]:
+    """Every network: its name and seed -> a function that gives its scores, and those of its joined forms."""
+    net = DISCOVERY if task.question == "discovery" else WHOLE
+    best = rivals[BEST[task.question][-1]]
+    net = replace(net, n_sampled=1024 * (level == "product_id"), **({"epochs": 1} if quick else {}))
+    kinds = {"LSTM": net}
+    if level == "product_type" and task.question == "discovery":
+        kinds["LSTM beside ALS and EASE"] = replace(net, beside=tuple(best.models[:2]), dropout=0.5)
+    if level == "product_type" and window == LAST:
+        kinds |= {name: replace(net, **change) for name, change in CHANGED[task.question].items()}
+    jobs = {}
+    for name, kind in kinds.items():
+        many = not quick and (name not in CHANGED[task.question] or "recurrence" in name)
+        for seed in range((3 if level == "product_type" else 2) if many else 1):
+            one, rival = replace(kind, seed=seed), None if name in CHANGED[task.question] else best
+            jobs[f"{name}, seed {seed}"] = lambda name=name, one=one, rival=rival: trained(
+                task, name, one, rival
+            )
+    return jobs
+
+
+def trained(
+    task: recommend.SequenceTask, name: str, net: NextItems, rival: recommend.Recommender | None
+) -> dict[str, dict]:
+    """Train a network; its scores, and those of a blend with a rival, weights chosen on validation."""
+    found = {name: tested(task, net.fit(task))}
+    if rival is not None:
+        found[f"{name}, joined"] = tested(task, tune_blend(task, Blend([net, rival], [1, 0.1])))
+    return found
+
+
+def tested(task: recommend.SequenceTask, model: recommend.Recommender) -> dict:
+    """What is known of a model on the test part: metrics by row, coverage, the settings chosen."""
+    cutoffs = task.cutoffs("test")
+    lists = model.predict(task, cutoffs)
+    ranking = Ranking.of(task, lists, cutoffs)
+    by_row = ranking.per_row().astype(np.float32)
+    by_row["who"], by_row["week"] = task.names[task.who[ranking.rows]], task.day[ranking.rows] // 7
+    settings = None if isinstance(model, NextItems) else model
+    return {"rows": by_row, "coverage": ranking.coverage(), "model": settings}
+
+
+def draws_of(fits: list[dict]) -> list[dict[str, np.ndarray]]:
+    """Metrics of every fit on the same draws of households and weeks."""
+    by_row = fits[0]["rows"]
+    drawn = Draws.of(by_row["who"].to_numpy(), by_row["week"].to_numpy())
+    return [{m: drawn.means(fit["rows"][m].to_numpy(float)) for m in by_row.columns[:-2]} for fit in fits]
+
+
+def scored(models: Found, question: str) -> list[dict]:
+    """Every model's metrics, and the ratios that the lesson speaks of."""
+    draws = {name: draws_of(fits) for name, fits in models.items()}
+    table = []
+    for name, fits in draws.items():
+        mean = mean_of_fits(fits)
+        table += [row(name, metric, interval(mean[metric]), len(fits)) for metric in mean]
+        shown = [fit["coverage"] for fit in models[name]]
+        table.append(row(name, "coverage@10", (np.mean(shown), min(shown), max(shown)), len(fits)))
+    return table + ratios(draws, question)
+
+
+def ratios(draws: dict[str, list[dict[str, np.ndarray]]], question: str) -> list[dict]:
+    """The network, alone and joined, over its rivals, and over itself with one thing changed."""
+    ours = [name for name in ("LSTM", "LSTM, joined", "LSTM beside ALS and EASE, joined") if name in draws]
+    pairs = [(name, other) for name in ours for other in (*BEST[question], "LSTM") if other != name]
+    pairs += [(ours[0], other) for other in draws if (ours[0], other) not in pairs and other not in ours]
+    table = []
+    for name, other in pairs:
+        first, second = mean_of_fits(draws[name], 1), mean_of_fits(draws[other], 2)
+        n = len(draws[name])
+        table += [row(f"{name} / {other}", m, interval(first[m] / second[m]), n) for m in METRICS]
+    return table
+
+
+def pooled(found: dict[str, Found], question: str) -> list[dict]:
+    """Ratios over the weeks of all windows, and week by week (there only households and fits are drawn)."""
+    common = [name for name in found[LAST] if all(name in models for models in found.values())]
+    every: Found = {}
+    for name in common:
+        fits = zip(*(models[name] for models in found.values()), strict=True)
+        every[name] = [{"rows": pd.concat([each["rows"] for each in fit])} for fit in fits]
+    draws = {name: draws_of(fits) for name, fits in every.items()}
+    table = [each | {"window": "all three"} for each in ratios(draws, question)]
+    for week in sorted(every["LSTM"][0]["rows"]["week"].unique()):
+        some = {
+            n: [{"rows": f["rows"][f["rows"]["week"] == week]} for f in fits] for n, fits in every.items()
+        }
+        by_week = ratios({name: draws_of(fits) for name, fits in some.items()}, question)
+        shown = {f"{name} / {other}" for name in ("LSTM", "LSTM, joined") for other in BEST[question]}
+        table += [each | {"window": f"week {week + 1:.0f}"} for each in by_week if each["model"] in shown]
     return table

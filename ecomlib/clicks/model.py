@@ -12,7 +12,7 @@ import tensorflow as tf
 from ecomlib.clicks.baselines import SessionKNN
 from ecomlib.clicks.batches import LENGTHS, ClickBatches, grid
 from ecomlib.clicks.task import ClickModel, until_test
-from ecomlib.recommend.model import Callbacks, Data, Tensors, TiedNetwork, endless
+from ecomlib.recommend.model import Callbacks, Epoch, Tensors, TiedNetwork
 from ecomlib.recommend.task import SequenceTask
 
 RATES = (0.1, 0.05)  # Adagrad's, of the embedding and of the biases
@@ -61,7 +61,7 @@ class ClickNetwork(TiedNetwork):
         logits = tf.tensor_scatter_nd_add(logits, pair, held + tf.gather(log_pi, pair[:, 1]))
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch["right"], logits))
 
-    def train_step(self, batch: Tensors) -> Tensors:
+    def train_step(self, batch: Tensors) -> tf.Tensor:
         """One step; Adagrad moves the batch's items (rare ones take larger steps), Adam the rest."""
         columns, tables = batch["columns"], (self.items.value, self.bias.value)
         rows = self.rows(columns)
@@ -74,8 +74,7 @@ class ClickNetwork(TiedNetwork):
             total = tf.gather(squares, columns) + gradient**2
             squares.scatter_nd_update(columns[:, None], total)
             table.scatter_nd_sub(columns[:, None], rate * gradient / tf.sqrt(total))
-        self.mean_loss.update_state(loss)
-        return {"loss": self.mean_loss.result()}
+        return loss
 
 
 @dataclass
@@ -118,20 +117,19 @@ class NextClick(ClickModel):
         self.items_ = task.items["item"]
         self.network_ = ClickNetwork(self, task.n_items)
         self.n_targets_ = int(np.clip(len(task.cutoffs(part)) // 50, 64, 1024))  # of a batch
-        valid = self._data(task, "valid") if watch else None
-        self.history_ = self.network_.learn(self._data(task, part), self.epochs, callbacks, valid)
+        valid = self._epoch(task, "valid") if watch else None
+        train = self._epoch(task, part)
+        self.history_ = self.network_.learn(train, self.epochs, self.seed, callbacks, valid)
         return self
 
     def partial_fit(self, task: SequenceTask, part: str = "valid") -> Self:
         """Go on learning, for one epoch, from the sessions of another part; returns the model itself."""
-        self.network_.learn(self._data(task, part), 1)
+        self.network_.learn(self._epoch(task, part), 1, self.seed)
         return self
 
-    def _data(self, task: SequenceTask, part: str) -> Data:
-        batches, rows = ClickBatches(task, self.n_sampled, self.power), task.targets(part)
-        n_batches = sum(1 for _ in batches.groups(rows, self.n_targets_, np.random.default_rng(0)))
-        epoch = partial(batches.epoch, rows, self.n_targets_)
-        return endless(epoch, self.seed, fixed={"pair": 1, "pause": 2}), n_batches
+    def _epoch(self, task: SequenceTask, part: str) -> Epoch:
+        batches = ClickBatches(task, self.n_sampled, self.power)
+        return partial(batches.epoch, task.targets(part), self.n_targets_)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         network, item = self.network_, task.bags.indices

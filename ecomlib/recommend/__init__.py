@@ -11,12 +11,24 @@ from ecomlib.recommend.task import task as task
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "baselines": ["Factors", "ItemKNN", "Markov", "PersonalFrequency", "Popularity"],
+        "baselines": [
+            "ALS",
+            "EASE",
+            "TIFUKNN",
+            "Factors",
+            "ItemKNN",
+            "Markov",
+            "PersonalFrequency",
+            "Popularity",
+            "Trend",
+        ],
         "batches": ["cut_windows"],
+        "blend": ["Blend", "tune_blend"],
         "evaluate": ["Ranking", "advice", "draws", "evaluate"],
         "history": ["history"],
         "model": ["NextItems", "bag_loss"],
         "ranking": ["Recommender", "top_k"],
+        "two_stage": ["TwoStage"],
         "task": ["SequenceTask", "task", "with_today"],
     },
 )

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
-from ecomlib.recommend.history import history, ranges, trend
+from ecomlib.recommend.habits import ranges
+from ecomlib.recommend.history import day_trend
+from ecomlib.recommend.ranking import Recommender
 from ecomlib.recommend.task import SequenceTask
 
 SPAN = 30  # targets of one window; its LSTM reads them and up to SPAN steps before: 60 in all
@@ -41,84 +43,102 @@ class Batches:
     """Batches of windows of one task; the settings are those of `NextItems`.
 
     A batch is a dict of arrays. "shape" (2,): n_windows, n_steps of the grid; cell = window * n_steps + step.
-    "ids", "cell" (n_held,): every item read and where it lies. "step" (n_real,), "context" (n_real, 9): every
-    real cell and its context. "target" (n_targets,): the cell before each target, "arrival" (n_targets, 8).
-    With a profile "owned", "owner", "owned_weight" (n_owned,): every item bought before a target, which
-    target, and its weight. "masked" (n_targets, n_columns): bought before, for discovery. "past" (n_past,
-    n_targets, n_columns): own history by half-life, then the trend. In training "right" (n_pairs, 2): row and
-    column of every right item, and where negatives are drawn "columns", "log_pi" (n_columns,).
+    "ids", "cell" (n_held,): every item read and where it lies. "context" (n_windows, n_steps, 9). "target"
+    (n_targets,): the cell before each target, "arrival" (n_targets, 8). "pair" (n_pairs, 2): target and item
+    of everything bought before, "weight" (n_pairs,) its weight in the profile, "habits" (n_pairs, 9) see
+    `Purchases.habits`. "trend" (n_days, n_spans, n_items) and "day" (n_targets,): see `trend`. In training
+    "right" (n_right, 2): target and item of every right item, and where negatives are drawn "columns",
+    "log_pi" (n_columns,), of which "pair" and "right" then hold the places. "beside" (n_targets, k,
+    n_columns): standardised scores of other models.
     """
 
     task: SequenceTask
-    half_lives: tuple[float, ...] = ()
-    trend_days: int = 0
+    question: str = "whole"
+    own: bool = False
+    trend_days: tuple[int, ...] = ()
     profile: bool = False
+    beside: tuple[Recommender, ...] = ()
     n_sampled: int = 0
 
+    @cached_property
+    def trends(self) -> np.ndarray:
+        """The trends of every day of the task; (n_days, n_spans, n_items)."""
+        days = int(self.task.day.min()) + np.arange(self.task.daily.shape[0])
+        return np.stack([day_trend(self.task, days, span) for span in self.trend_days], axis=1)
+
     def epoch(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Batches of `size` windows to learn from: windows of like length together, in random order."""
-        order = rng.permutation(len(cut.first))
-        order = np.concatenate(
-            [o[np.argsort(cut.length[o], kind="stable")] for o in chunks(order, 10 * size)]
-        )
-        groups = list(chunks(order, size))
-        for i in rng.permutation(len(groups)):
-            rows, batch = self.inputs(cut, groups[i])
+        """Batches of `size` windows to learn from, in random order."""
+        for group in chunks(rng.permutation(len(cut.first)), size):
+            rows, batch = self.inputs(cut, group)
             yield batch | self.outputs(rows, rng)
 
     def inputs(self, cut: Windows, group: np.ndarray) -> tuple[np.ndarray, Batch]:
-        """The targets of some windows, (n_targets,) rows, and what is known before them."""
+        """The targets of some windows, (n_targets,) rows, and what the state before them is made of."""
         first, length = cut.first[group], cut.length[group]
-        n_steps = int(length.max())
-        steps = ranges(first, length)
+        steps, n_steps = ranges(first, length), int(length.max())
         cell = ranges(np.arange(len(group)) * n_steps, length)
         n_targets = cut.edge[group + 1] - cut.edge[group]
         rows = cut.rows[ranges(cut.edge[group], n_targets)]
         bags = self.task.bags[steps]
         target = np.repeat(np.arange(len(group)) * n_steps - first, n_targets) + rows - 1
+        context = np.zeros((len(group) * n_steps, self.task.context.shape[1]), np.float32)
+        context[cell] = self.task.context[steps]
         batch = {
             "shape": np.array([len(group), n_steps], np.int32),
             "ids": bags.indices.astype(np.int32),
             "cell": np.repeat(cell, np.diff(bags.indptr)).astype(np.int32),
-            "step": cell.astype(np.int32),
-            "context": self.task.context[steps],
+            "context": context.reshape(len(group), n_steps, -1),
             "target": target.astype(np.int32),
             "arrival": self.task.arrival[rows],
         }
         if self.profile:
-            owned = history(self.task, rows)
-            owner = np.repeat(np.arange(len(rows)), np.diff(owned.indptr))
-            weight = np.log1p(owned.data)
-            norm = np.sqrt(np.bincount(owner, weight**2, len(rows)))[owner]
-            batch |= {"owned": owned.indices.astype(np.int32), "owner": owner.astype(np.int32)}
+            at, latest = self.task.purchases.before(rows)
+            weight = np.log1p(self.task.purchases.count[latest])
+            norm = np.sqrt(np.bincount(at, weight**2, len(rows)))[at]
+            batch["owned"] = np.column_stack([at, self.task.purchases.item[latest]]).astype(np.int32)
             batch["owned_weight"] = (weight / norm).astype(np.float32)
         return rows, batch
 
     def outputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
         """What the output layer reads; with `rng` (training) also what is right, and the drawn columns."""
-        batch: Batch = {}
-        columns: slice | np.ndarray = slice(None)
-        task, right = self.task, self.task.bags[rows]
+        batch, bags = {}, self.task.bags[rows]
+        place = np.arange(self.task.n_items, dtype=np.int32)
         if rng is not None and self.n_sampled:
             columns, batch["log_pi"] = draw_columns(
-                task, right.indices, right.nnz, self.n_sampled, POWER, rng
+                self.task, bags.indices, bags.nnz, self.n_sampled, POWER, rng
             )
+            place = np.full(self.task.n_items, -1, np.int32)
+            place[columns] = np.arange(len(columns))
             batch["columns"] = columns
-        right = right[:, columns]
-        if task.question == "discovery":
-            seen = history(task, rows)[:, columns].astype(bool)
-            batch["masked"] = seen.toarray().astype(np.uint8)
-            right = right - right.multiply(seen)
-            right.eliminate_zeros()
-        past = [np.log1p(20 * history(task, rows, h)[:, columns].toarray()) for h in self.half_lives]
+        if self.own or self.question == "discovery":
+            at, latest = self.task.purchases.before(rows)
+            column = place[self.task.purchases.item[latest]]
+            at, latest, column = at[column >= 0], latest[column >= 0], column[column >= 0]
+            batch["pair"] = np.column_stack([at, column]).astype(np.int32)
+        if self.own:
+            batch["habits"] = self.task.purchases.habits(rows, at, latest)
         if self.trend_days:
-            past.append(trend(task, rows, self.trend_days)[:, columns])
-        if past:
-            batch["past"] = np.stack(past)
+            days, batch["day"] = np.unique(self.task.day[rows].astype(int), return_inverse=True)
+            batch["day"] = batch["day"].astype(np.int32)
+            batch["trend"] = self.trends[days - int(self.task.day.min())]
+        if self.beside:
+            scores = [standardised(model.scores(self.task, rows)) for model in self.beside]
+            batch["beside"] = np.stack(scores, axis=1)
+        for name in {"trend", "beside"} & set(batch) if "columns" in batch else ():
+            batch[name] = batch[name][:, :, batch["columns"]]
         if rng is not None:
-            pairs = sparse.coo_matrix(right)
-            batch["right"] = np.column_stack([pairs.row, pairs.col]).astype(np.int32)
+            size = np.diff(bags.indptr)
+            right = np.column_stack([np.repeat(np.arange(len(rows)), size), place[bags.indices]])
+            if self.question == "discovery":
+                right = right[self.task.purchases.is_new[ranges(self.task.bags.indptr[rows], size)]]
+            batch["right"] = right.astype(np.int32)
         return batch
+
+
+def standardised(scores: np.ndarray) -> np.ndarray:
+    """Scores (n_rows, n_items) with mean 0 and deviation 1 in each row."""
+    scores = scores - scores.mean(axis=1, keepdims=True)
+    return (scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 def draw_columns(

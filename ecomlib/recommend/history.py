@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
+from ecomlib.recommend.habits import ranges
 from ecomlib.recommend.task import SequenceTask
 
 Decay = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -45,12 +46,6 @@ def look_back(
     return sparse.csr_matrix((weight.astype(np.float32), column, indptr), (len(length), len(task.who)))
 
 
-def ranges(first: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Give first[0], first[0] + 1, ... (length[0] of them), then first[1], ..."""
-    shift = np.repeat(first - np.r_[0, np.cumsum(length)[:-1]], length)
-    return np.arange(length.sum()) + shift
-
-
 def sequence_counts(task: SequenceTask, part: str = "train") -> sparse.csr_matrix:
     """How often each sequence's steps of a part hold each item; (n_sequences, n_items)."""
     rows = task.rows(part)
@@ -73,7 +68,12 @@ def trend(task: SequenceTask, rows: np.ndarray, days: int, prior: float = 5.0) -
     log of (sales + prior) / (expected sales + prior): 0 is as usual, 0.7 is twice as much.
     """
     at, back = np.unique(task.day[rows].astype(int), return_inverse=True)
+    return day_trend(task, at, days, prior)[back]
+
+
+def day_trend(task: SequenceTask, at: np.ndarray, days: int, prior: float = 5.0) -> np.ndarray:
+    """`trend` at the days `at`, (n,); (n, n_items)."""
     recent = recent_counts(task, at, days)
     usual = (task.items["count"] / task.items["count"].sum()).to_numpy(np.float32)
     expected = recent.sum(axis=1, keepdims=True) * usual
-    return np.log((recent + prior) / (expected + prior)).astype(np.float32)[back]
+    return np.log((recent + prior) / (expected + prior)).astype(np.float32)

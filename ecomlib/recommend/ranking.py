@@ -37,16 +37,13 @@ class Recommender:
         ones can reverse the order of two models (Krichene & Rendle, 2020, KDD, On sampled metrics for item
         recommendation).
         """
-        order = np.random.default_rng(0).permutation(task.n_items)
         lists = [np.empty((0, min(k, task.n_items)), int)]
         for at in range(0, len(cutoffs), block):
             rows = np.asarray(cutoffs)[at : at + block] + 1
-            scores = np.array(self.scores(task, rows), np.float32)
+            scores = self.scores(task, rows)
             if np.isnan(scores).any():
                 raise BadValue(f"{self.name}: some scores are NaN; train it with a smaller learning rate.")
-            if task.question == "discovery":
-                scores[history(task, rows).astype(bool).toarray()] = -np.inf
-            lists.append(order[top_k(scores[:, order], k)])
+            lists.append(rank(task, rows, scores, k))
         return np.concatenate(lists)
 
     def _learn(self, task: SequenceTask, part: str) -> None:
@@ -54,6 +51,15 @@ class Recommender:
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         raise NotImplementedError
+
+
+def rank(task: SequenceTask, rows: np.ndarray, scores: np.ndarray, k: int = 20) -> np.ndarray:
+    """Lists of the k best items by scores, (n_rows, n_items); see `Recommender.predict`."""
+    order = np.random.default_rng(0).permutation(task.n_items)
+    scores = np.array(scores, np.float32)
+    if task.question == "discovery":
+        scores[history(task, rows).nonzero()] = -np.inf
+    return order[top_k(scores[:, order], k)]
 
 
 def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:

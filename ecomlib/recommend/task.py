@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import sparse
 
 from ecomlib.panels import monday_of
+from ecomlib.recommend.habits import Purchases
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
 from ecomlib.split import Split
 
@@ -80,6 +81,11 @@ class SequenceTask:
     def counts(self, part: str) -> np.ndarray:
         """Steps of a part that hold each item; (n_items,)."""
         return np.asarray(self.bags[self.rows(part)].sum(axis=0)).ravel()
+
+    @cached_property
+    def purchases(self) -> Purchases:
+        """Every purchase, item by item within each sequence."""
+        return Purchases(self.bags, self.who, self.day, self.start)
 
     @cached_property
     def daily(self) -> sparse.csr_matrix:
