@@ -47,10 +47,12 @@ def change_after(shop: Shop, cutoff: str | pd.Timestamp, seed: int = 0) -> Shop:
     return shop.with_tables(orders=orders[keep].reset_index(drop=True), redemptions=redemptions)
 
 
-def change_future(shop: Shop, when: pd.Timestamp, ahead: str = "7D", seed: int = 0) -> Shop:
+def change_future(
+    shop: Shop, when: pd.Timestamp, ahead: str = "7D", seed: int = 0, newcomers: bool = True
+) -> Shop:
     """Change all that is not known before `when`, as hard as can be; what is made of the past must stay.
 
-    On top of `change_after`: customers and products of the tables that no order has shop for the first time;
+    On top of `change_after`: customers (`newcomers`) and products of the tables that no order has come in;
     whoever shops on the first changed day does so with another basket; plans from `when` + `ahead` on are
     others, and so are campaigns and redemptions; lines of the same moment, of the past too, stand in another
     order.
@@ -62,7 +64,8 @@ def change_future(shop: Shop, when: pd.Timestamp, ahead: str = "7D", seed: int =
     late = np.flatnonzero(orders["timestamp"] >= when)
     for column, table in (("customer_id", shop.customers), ("product_id", shop.products)):
         new = table.loc[~table[column].isin(shop.orders[column]), column]
-        pick = late[rng.random(len(late)) < 0.3]
+        share = 0.3 if newcomers or column == "product_id" else 0.0
+        pick = late[rng.random(len(late)) < share]
         orders.loc[pick, column] = rng.choice(new, len(pick))
     today = shop.orders[shop.orders["timestamp"].dt.normalize() == when].drop_duplicates("customer_id")
     again = pd.concat([today, today.sample(n=3 * len(today), replace=True, random_state=seed)])
