@@ -14,6 +14,7 @@ from ecomlib.bootstrap import Draws, interval
 from ecomlib.panels import WeeklyPanel
 from ecomlib.shop import BadValue, Shop, TooShort
 from ecomlib.split import Split
+from ecomlib.visits.task import VisitsTask, _channels, trip_days
 
 SPLIT = Split.last(test="56D", valid="28D")  # of 30 weeks: targets from week 18, from week 22
 
@@ -77,22 +78,32 @@ def test_the_target_counts_the_weeks_after_the_cutoff_and_not_its_own():
     assert visits.shopping_weeks_ahead(panel_of([1, 0, 1]), 1).tolist() == [[0, 1, -1]]
 
 
-def test_the_band_compares_with_the_usual_spend():
-    panel = panel_of([[1, 1, 1, 1, 1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 1, 1, 1, 1, 0, 0]])
-    band = benchmark.spending_band_ahead(panel, 4)
-    assert band[0].tolist() == [2, 2, 2, 2, 2, 1, -1, -1, -1, -1]
-    # The second: usual after week 0 is 80 (one week known), after week 3 it is 20, then 80 follow.
-    assert band[1, :4].tolist() == [1, 2, 3, 3]
-
-
 def test_channels_of_a_typical_shopping_week_are_one():
     shopped = np.ones((2, 20), int)
     shopped[0, [0, 1, 2, 5]] = 0
     channel = task_of(shopped, min_known=2).channel
-    assert list(channel) == ["shopped", "spend", "baskets", "lines", "known"]
+    assert list(channel)[:6] == ["shopped", "spend", "baskets", "lines", "known", "days since trip"]
     for name in ("shopped", "spend", "baskets", "lines"):
         np.testing.assert_allclose(channel[name], shopped, rtol=1e-6)
     assert channel["known"][0].tolist() == [0, 0, 0] + [1] * 17  # from the first order on
+
+
+def test_days_since_the_last_trip_are_counted_to_the_sunday_and_trips_stand_on_their_weekday():
+    shopped = np.stack([np.isin(np.arange(20), [0, 17, 19]), np.ones(20)]).astype(int)
+    channel = task_of(shopped, min_known=2, horizon=2).channel
+    # The trips are on a Wednesday: four days before the Sunday of their own week.
+    days = np.expm1(2 * channel["days since trip"][0])
+    np.testing.assert_allclose(days, [*(4 + 7 * np.arange(17)), 4, 11, 4], rtol=1e-5)
+    assert np.flatnonzero(channel["Wednesday"][0]).tolist() == [0, 17, 19]
+    others = ("Monday", "Tuesday", "Thursday", "Friday", "Saturday", "Sunday")
+    assert not any(channel[day].any() for day in others) and channel["Wednesday"].max() == 1
+
+
+def test_days_outside_the_panel_do_not_count():
+    orders = orders_of([[1, 1, 1]])
+    orders["timestamp"] += pd.to_timedelta(np.repeat([-14, 0, 28], 10), unit="D")  # weeks -2, 1 and 6
+    on = trip_days(orders, panel_of([[1, 1, 1]]))
+    assert on.shape == (1, 3, 7) and np.argwhere(on).tolist() == [[0, 1, 2]]
 
 
 def test_the_scale_of_the_channels_ends_with_the_training_cutoffs():
@@ -118,10 +129,10 @@ def test_a_split_that_ends_earlier_cuts_the_weeks_after_it(shop):
     assert task.cutoffs("test")[-1] == 23 and (task.y[:, -4:] == -1).all()
 
 
-def test_a_customer_is_forecast_from_its_eighth_known_week_on_silent_ones_included():
+def test_a_customer_is_forecast_from_its_eighth_known_week_on_inactive_ones_included():
     shopped = np.ones((3, 24), int)
     shopped[1, :9] = 0  # known from week 9 on: forecast from week 16 on
-    shopped[2, 1:] = 0  # silent since week 0
+    shopped[2, 1:] = 0  # inactive since week 0
     task = task_of(shopped, test="56D", valid="28D")
     assert task.cutoffs("test").tolist() == [15, 16, 17, 18, 19]
     customer, cutoff, y = task.rows("test")
@@ -147,7 +158,11 @@ def test_flat_takes_the_rows_in_their_order(task):
 
 
 def test_another_target_and_horizon(shop):
-    task = visits.task(shop, SPLIT, target=benchmark.spending_band_ahead, n_classes=4, horizon=2, min_known=3)
+    def every_week(panel, horizon):
+        ahead = visits.shopping_weeks_ahead(panel, horizon)
+        return np.where(ahead < 0, -1, 3 * (ahead > 1))
+
+    task = visits.task(shop, SPLIT, target=every_week, n_classes=4, horizon=2, min_known=3)
     assert task.cutoffs("train").tolist() == list(range(2, 16)) and task.cutoffs("valid").tolist() == [
         17,
         18,
@@ -183,7 +198,10 @@ def test_what_cannot_be_done_is_said_in_one_sentence(shop, task):
 
 
 def test_features_by_hand():
-    values, names = visits.features(panel_of([0, 1, 0, 0, 1, 0, 0, 0]))
+    shopped = [0, 1, 0, 0, 1, 0, 0, 0]
+    panel = panel_of(shopped)
+    x = _channels(orders_of(shopped), panel, last=7)
+    values, names = visits.features(VisitsTask(panel, x, visits.shopping_weeks_ahead(panel, 4), 4, 8, 5, {}))
     now = dict(zip(names, values[0, -1], strict=True))
     assert (now["recency"], now["known"], now["mean gap"], now["longest gap"]) == (3, 7, 3, 3)
     assert now["recency / known"] == pytest.approx(3 / 7) and now["recency / mean gap"] == 1
@@ -191,7 +209,14 @@ def test_features_by_hand():
     assert now["spend of a shopping week"] == pytest.approx(np.log1p(20))
     assert now["spend, 8 weeks"] == pytest.approx(np.log1p(40 / 7))
     assert now["spend, lag 0"] == 0 and now["spend, lag 3"] == pytest.approx(np.log1p(20))
-    assert now["baskets, lag 6"] == pytest.approx(np.log(2)) and values.shape[-1] == 51
+    assert now["baskets, lag 6"] == pytest.approx(np.log(2)) and values.shape[-1] == 63
+    # In days: trips on the Wednesdays of weeks 1 and 4, 21 days apart, seen from the Sunday of week 7.
+    assert (now["days since trip"], now["mean gap, days"], now["longest gap, days"]) == (25, 21, 25)
+    weight = 0.5 ** (25 / 42)  # the gap was over 25 days ago; two weeks count as one gap of today
+    recent = (21 * weight + 14) / (weight + 1)
+    assert now["recent gap, days"] == pytest.approx(recent)
+    assert now["days since / recent gap"] == pytest.approx(26 / recent)
+    assert values[0, :, names.index("Wednesday")].tolist() == shopped and now["Monday"] == 0
     assert values[0, 0, names.index("recency")] == 0  # nothing is known
 
 
@@ -208,7 +233,7 @@ def test_nothing_leaks_over_the_cutoff(shop, cutoff):
         trees = visits.LightGBM(leaf_rows=5, trees=3)
         return {
             "x": task.x[:, : cutoff + 1],
-            "features": visits.features(task.panel)[0][:, : cutoff + 1][known],
+            "features": visits.features(task)[0][:, : cutoff + 1][known],
             "targets": task.y[:, : cutoff + 1 - task.horizon],
             "labels": task.labels("train"),
             **{m.name: m.fit(task).predict(task, np.array([cutoff]))[:, known] for m in (*rules, trees)},
@@ -221,7 +246,7 @@ def test_class_shares_count_the_training_rows_only():
     shopped = np.ones((2, 24), int)
     shopped[1, 17:] = 0
     task = task_of(shopped)
-    # Training cutoffs 7 to 11; the targets of the last end in week 15, the second one's silence begins in 17.
+    # Training cutoffs 7 to 11; the targets of the last end in week 15, the second one stays away from 17 on.
     p = visits.ClassShares().fit(task).predict(task, task.cutoffs("valid"))
     assert p.shape == (1, 2, 5) and p[0].tolist() == [[0, 0, 0, 0, 1]] * 2
     assert visits.ClassShares().fit(task, "valid").prior.tolist() == [0, 0.5, 0, 0, 0.5]
@@ -315,7 +340,7 @@ def test_scores_by_hand():
     brier = (0.09 + 0.0025 * 2 + 0.01 + 0.25, 0.5625 + 0.25 + 0.0625)
     assert scores["Brier"][0] == pytest.approx(np.mean(brier), rel=1e-4)
     assert (
-        scores["accuracy"][0] == 0.5 and scores["AUC silent"][0] == 0
+        scores["accuracy"][0] == 0.5 and scores["AUC inactive"][0] == 0
     )  # 0.3 for who came, 0.25 for who did not
     assert np.isnan(scores["AUC macro"][0])  # nobody has class 1
 
@@ -346,7 +371,7 @@ def test_evaluate_and_advice_speak_of_all_models(task):
         "log-loss",
         "Brier",
         "accuracy",
-        "AUC silent",
+        "AUC inactive",
         "AUC macro",
         "log-loss / best",
     }
@@ -371,7 +396,7 @@ def test_accuracy_and_the_mean_of_the_classes_by_scikit_learn():
     assert found["accuracy"][0] == pytest.approx(accuracy_score(y, flat.argmax(axis=1)))
     aucs = [roc_auc_score(y == k, flat[:, k]) for k in range(5)]
     assert found["AUC macro"][0] == pytest.approx(np.mean(aucs))
-    assert found["AUC silent"][0] == pytest.approx(aucs[0]) and found["AUC macro"].shape == (1001,)
+    assert found["AUC inactive"][0] == pytest.approx(aucs[0]) and found["AUC macro"].shape == (1001,)
     assert_identical(found, visits.draws(task, p, "test", n=1000, seed=0))
     tables = [
         visits.evaluate(task, {"a": p}, **kwargs) for kwargs in ({}, {"n": 1000, "seed": 0}, {"seed": 1})

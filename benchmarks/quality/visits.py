@@ -1,11 +1,13 @@
-"""The first Keras LSTM in full: both questions, every baseline, five seeds, each remedy against over-fitting.
+"""The first Keras LSTM in full: every baseline, remedies against over-fitting one by one, three windows.
 
-Every choice is made on the validation part (cutoff week 40, targets 41 to 44); the test part (cutoffs 44 to
-48, targets 45 to 52) is scored once, at the end.
+LightGBM and the weight of the joined forecast are chosen on each window's own validation part, the four weeks
+before it. The network's settings were chosen on weeks 33 to 44: windows 29-36 and 37-44 are not new to them.
+Weeks 45 to 52 were scored before with other settings; with these they are scored once.
 """
 
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,27 +16,30 @@ import numpy as np
 import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import visits
-from ecomlib.bootstrap import interval
-from ecomlib.panels import WeeklyPanel
-from ecomlib.probability import log_loss
+from ecomlib.bootstrap import Draws, interval, mean_of_fits
+from ecomlib.probability import log_loss, ranking_draws
 from ecomlib.split import Split
-from ecomlib.visits.baselines import grow, recent_mean, rows_of
-from ecomlib.visits.task import sum_ahead
+from ecomlib.visits.baselines import grow, rows_of
 
-SPLIT = Split.last(test="56D", valid="28D", end="2017-12-24")  # week 53 lacks Christmas Day
-SEEDS = {"shopping weeks": 5, "spending band": 3}
+WINDOWS = {"29-36": "2017-09-03", "37-44": "2017-10-29", "45-52": "2017-12-24"}  # week 53 lacks Christmas Day
+LESSON = "45-52"  # the window of lesson 16; remedies and simple baselines are measured there only
+SEEDS = {"29-36": 3, "37-44": 3, LESSON: 5}
 REMEDY_SEEDS = 3
+BATCH, RATE = 64, 4e-3  # of the remedies, as in `VisitsLSTM`
 PATIENCE = 5  # epochs without a new best before early stopping gives up
-DRAWS = 2000
 REMEDIES: dict[str, dict[str, Any]] = {
     "plain": {},
     "dropout 0.3": {"dropout": 0.3},
     "recurrent dropout 0.3": {"recurrent_dropout": 0.3},
     "weight decay 0.1": {"decay": 0.1},
     "10 units": {"units": 10},
-    "dropout 0.3 and weight decay 0.1": {"dropout": 0.3, "decay": 0.1},
+    "cosine decay": {"cosine": True},
+    "averaged weights": {"average": True},
+    "more targets": {"last_only": False},
+    "more targets, cosine decay": {"last_only": False, "cosine": True},
+    "more targets, averaged weights": {"last_only": False, "average": True},
 }
-OURS, FREE = "LSTM, one fit", "LSTM without recurrent dropout, one fit"
+JOINED = "LSTM and LightGBM"
 Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n_customers, n_classes)
 
 
@@ -42,84 +47,100 @@ def rows(quick: bool, log: Log) -> list[dict]:
     """All rows of the table; quick: one fit of one epoch each."""
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
     tasks = {
-        "shopping weeks": visits.task(shop, SPLIT),
-        "spending band": visits.task(shop, SPLIT, target=spending_band_ahead, n_classes=4),
+        window: visits.task(shop, Split.last(test="56D", valid="28D", end=end))
+        for window, end in WINDOWS.items()
     }
     found = kept("visits", jobs(tasks, quick), log)
-    out = []
-    for question, task in tasks.items():
-        fits = [p for job, p in found.items() if job.startswith(f"{question}: {OURS}")]
-        out += valid_rows(question, task, OURS, fits)
-        if question == "shopping weeks":
-            free = [p for job, p in found.items() if job.startswith(f"{question}: {FREE}")]
-            out += valid_rows(question, task, FREE, free)
-            for name in REMEDIES:
-                logs = [losses for job, losses in found.items() if job.startswith(f"{name}, seed")]
-                out += remedy_rows(question, name, logs)
-        out += test_rows(question, task, fits, baselines(task, len(fits), log))
-        log(f"{question}: all scored")
-    return out
-
-
-def spending_band_ahead(panel: WeeklyPanel, horizon: int) -> np.ndarray:
-    """Band of the spend in the weeks after each week, against the customer's own usual; -1 at the end.
-
-    Usual is the mean of the last 26 known weeks, times the horizon. 0 silent, 1 below two thirds of usual, 2
-    between, 3 above one and a half times usual.
-    """
-    ahead = sum_ahead(panel["spend"].astype(float), horizon)
-    usual = horizon * recent_mean(panel["spend"], 26, panel.known)
-    band = np.select([ahead == 0, ahead < 2 / 3 * usual, ahead <= 3 / 2 * usual], [0, 1, 2], 3)
-    return np.where(ahead < 0, -1, band)
+    out: list[dict] = []
+    every: dict[str, dict[str, list[np.ndarray]]] = {}
+    for name in REMEDIES:
+        out += remedy_rows(name, [each for job, each in found.items() if job.startswith(f"{name}, seed")])
+    for window, task in tasks.items():
+        fits = {"LightGBM": found[f"{window}: LightGBM"]}
+        for name in ("LSTM", "LSTM without the days"):
+            if seeds := [each for job, each in found.items() if job.startswith(f"{window}: {name}, seed")]:
+                fits[name] = seeds
+                out.append(valid_row(window, task, name, seeds))
+        fits[JOINED] = joined(task, fits["LSTM"], fits["LightGBM"], log)
+        simple = simple_baselines(task, log) if window == LESSON else {}
+        forecasts = {name: [p["test"] for p in each] for name, each in fits.items()}
+        out += test_rows(window, task, {name: [p] for name, p in simple.items()} | forecasts)
+        every[window] = {name: forecasts[name] for name in ("LightGBM", "LSTM", JOINED)}
+        log(f"weeks {window}: scored")
+    return out + pooled_rows(tasks, every)
 
 
 # ------------------------------------------------------------------------------------------ the networks
 
 
 def jobs(tasks: dict[str, visits.VisitsTask], quick: bool) -> dict[str, Callable[[], Any]]:
-    """Every network to fit: its name -> a function that gives its forecasts, or its losses by epoch."""
+    """Every model to fit: its name -> a function that gives its forecasts, or its losses by epoch."""
     epochs = {"epochs": 1} if quick else {}
-    nets: dict[str, Callable[[], Any]] = {}
-    for question, task in tasks.items():
-        for seed in range(1 if quick else SEEDS[question]):
-            nets[f"{question}: {OURS}, seed {seed}"] = partial(fit, task, seed=seed, **epochs)
-    task = tasks["shopping weeks"]
+    made: dict[str, Callable[[], Any]] = {}
+    for window, task in tasks.items():
+        seeds = range(1 if quick else SEEDS[window])
+        for seed in seeds:
+            made[f"{window}: LSTM, seed {seed}"] = partial(fit, task, seed=seed, **epochs)
+        made[f"{window}: LightGBM"] = partial(fit_trees, task, seeds)
+    task = tasks[LESSON]
     for seed in range(1 if quick else REMEDY_SEEDS):
-        free = partial(fit, task, seed=seed, recurrent_dropout=0, **epochs)
-        nets[f"shopping weeks: {FREE}, seed {seed}"] = free
+        made[f"{LESSON}: LSTM without the days, seed {seed}"] = partial(
+            fit, without_days(task), seed=seed, **epochs
+        )
         for name, kind in REMEDIES.items():
-            nets[f"{name}, seed {seed}"] = partial(fit_last_week, task, seed, **kind, **epochs)
-    return nets
+            made[f"{name}, seed {seed}"] = partial(fit_remedy, task, seed, **kind, **epochs)
+    return made
+
+
+def without_days(task: visits.VisitsTask) -> visits.VisitsTask:
+    """The task with the channels of single days at 0."""
+    x = task.x.copy()
+    x[..., visits.CHANNELS.index("days since trip") :] = 0
+    return replace(task, x=x)
 
 
 def fit(task: visits.VisitsTask, **settings: Any) -> Forecast:
     """Train on a forecast after every week; the forecasts of both parts."""
-    model = visits.VisitsLSTM(**settings).fit(task)
+    return forecasts_of(visits.VisitsLSTM(**settings).fit(task), task)
+
+
+def forecasts_of(model: Any, task: visits.VisitsTask) -> Forecast:
+    """The forecasts of the validation and of the test part."""
     return {part: model.predict(task, task.cutoffs(part)) for part in ("valid", "test")}
 
 
-def fit_last_week(
+def fit_remedy(
     task: visits.VisitsTask,
     seed: int,
+    last_only: bool = True,
     decay: float | None = None,
+    cosine: bool = False,
+    average: bool = False,
     epochs: int = 24,
-    batch: int = 32,
-    rate: float = 4e-3,
     **kind: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Train with one target per customer; the loss on training and on validation after every epoch."""
+    """Train the lesson's first network with one thing changed; `last_only`: one target per customer.
+
+    The loss on training and on validation after every epoch.
+    """
     import keras
 
     keras.utils.set_random_seed(seed)
-    last, (valid_cutoff,) = task.cutoffs("train")[-1], task.cutoffs("valid")
-    use, ask = task.use(np.array([last, valid_cutoff]))
-    x, y = task.x[use, : last + 1], task.y[use, last]
-    x_valid, y_valid = task.x[ask, : valid_cutoff + 1], task.y[ask, valid_cutoff]
-    model = visits.visits_network(task.x.shape[-1], task.n_classes, every_week=False, **kind)
-    model.compile(keras.optimizers.Adam(rate, weight_decay=decay), "sparse_categorical_crossentropy")
+    (y, weight), valid = task.labels("train"), task.labels("valid")
+    if last_only:
+        weight = weight * (np.arange(weight.shape[1]) == weight.shape[1] - 1)
+    asked, use = weight.any(axis=1), valid[1].any(axis=1)
+    rate: Any = RATE
+    if cosine:
+        rate = keras.optimizers.schedules.CosineDecay(RATE, epochs * -(-int(asked.sum()) // BATCH))
+    model = visits.visits_network(task.x.shape[-1], task.n_classes, **kind)
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+    model.compile(keras.optimizers.Adam(rate, weight_decay=decay, use_ema=average, ema_momentum=0.98), loss)
     history = model.fit(
-        x, y, batch_size=batch, epochs=epochs, validation_data=(x_valid, y_valid),
+        task.x[asked, : y.shape[1]], y[asked], sample_weight=weight[asked], batch_size=BATCH, epochs=epochs,
+        validation_data=(task.x[use, : valid[0].shape[1]], valid[0][use], valid[1][use]),
         validation_batch_size=512, verbose=0,
+        callbacks=[keras.callbacks.SwapEMAWeights()] * average,  # the average is scored, not the last step
     ).history  # fmt: skip
     return np.array(history["loss"]), np.array(history["val_loss"])
 
@@ -127,21 +148,14 @@ def fit_last_week(
 # ------------------------------------------------------------------------------------------ the baselines
 
 
-def baselines(task: visits.VisitsTask, n_fits: int, log: Log) -> dict[str, np.ndarray]:
-    """Forecasts of every baseline for the test part; each tuned on the validation part."""
+def simple_baselines(task: visits.VisitsTask, log: Log) -> dict[str, np.ndarray]:
+    """Forecasts of the simpler baselines for the test part; each tuned on the validation part."""
     past = tune(visits.OwnPast, task, prior_windows=(1, 3, 10), half_life=(6, 13, 26, 1000))
-    line, trees = tune(visits.Logistic, task, c=(0.003, 0.03, 0.3)), tune_trees(task)
-    log(f"own past {past}, logistic regression {line}, LightGBM {trees}")
-    rules = {
-        "class shares": visits.ClassShares(),
-        "own past": visits.OwnPast(**past),
-        "recency, frequency, money": visits.RecencyFrequencyMoney(money=(25, 60)),
-        "logistic regression": visits.Logistic(**line),
-        "LightGBM": visits.LightGBM(**trees),
-        # What the network gains by averaging fits, the trees may have too.
-        f"LightGBM, mean of {n_fits} fits": visits.LightGBM(**trees, fits=n_fits),
-    }
-    return {name: rule.fit(task).predict(task, task.cutoffs("test")) for name, rule in rules.items()}
+    line = tune(visits.Logistic, task, c=(0.003, 0.03, 0.3))
+    log(f"own past {past}, logistic regression {line}")
+    rules = [visits.ClassShares(), visits.OwnPast(**past), visits.RecencyFrequencyMoney(money=(25, 60))]
+    rules.append(visits.Logistic(**line))
+    return {rule.name: rule.fit(task).predict(task, task.cutoffs("test")) for rule in rules}
 
 
 def tune(model: type, task: visits.VisitsTask, **grid: Iterable[float]) -> dict[str, Any]:
@@ -149,6 +163,12 @@ def tune(model: type, task: visits.VisitsTask, **grid: Iterable[float]) -> dict[
     settings = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
     part = task.cutoffs("valid")
     return min(settings, key=lambda s: loss(task, model(**s).fit(task).predict(task, part)))
+
+
+def fit_trees(task: visits.VisitsTask, seeds: Iterable[int]) -> list[Forecast]:
+    """One LightGBM per seed, tuned on the validation part."""
+    best = tune_trees(task)
+    return [forecasts_of(visits.LightGBM(**best, seed=seed).fit(task), task) for seed in seeds]
 
 
 def tune_trees(task: visits.VisitsTask) -> dict[str, int]:
@@ -166,6 +186,19 @@ def tune_trees(task: visits.VisitsTask) -> dict[str, int]:
     return dict(zip(("leaves", "leaf_rows", "trees"), best, strict=True))
 
 
+def joined(task: visits.VisitsTask, ours: list[Forecast], theirs: list[Forecast], log: Log) -> list[Forecast]:
+    """Each network joined with one LightGBM; one weight, the one with the smallest validation log-loss."""
+    pairs = list(zip(ours, theirs, strict=True))
+
+    def mix(weight: float, part: str) -> list[np.ndarray]:
+        return [weight * a[part] + (1 - weight) * b[part] for a, b in pairs]
+
+    weights = np.linspace(0, 1, 21)
+    best = min(weights, key=lambda weight: sum(loss(task, p) for p in mix(weight, "valid")))
+    log(f"weight of the LSTM beside LightGBM: {best:.2f}")
+    return [{"test": p} for p in mix(best, "test")]
+
+
 # -------------------------------------------------------------------------------------------- the scores
 
 
@@ -174,27 +207,24 @@ def loss(task: visits.VisitsTask, p: np.ndarray, part: str = "valid") -> float:
     return float(log_loss(task.flat(p, part), task.rows(part)[2]).mean())
 
 
-def valid_rows(question: str, task: visits.VisitsTask, name: str, fits: list[Forecast]) -> list[dict]:
+def valid_row(window: str, task: visits.VisitsTask, name: str, fits: list[Forecast]) -> dict:
     """Validation log-loss of single fits: mean, best and worst seed."""
     losses = [loss(task, p["valid"]) for p in fits]
     spread = np.mean(losses), min(losses), max(losses)
-    return [row(name, "log-loss", spread, len(fits), question=question, part="valid")]
+    return row(name, "log-loss", spread, len(fits), weeks=window, part="valid")
 
 
-def remedy_rows(question: str, name: str, logs: list[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
+def remedy_rows(name: str, logs: list[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
     """A remedy's loss by its mean over the seeds, with the best and the worst of them."""
-    best = [valid.argmin() for _, valid in logs]
     stopped = [early_stop(valid) for _, valid in logs]
     parts = {
         "training log-loss, last epoch": [train[-1] for train, _ in logs],
         "validation log-loss, last epoch": [valid[-1] for _, valid in logs],
-        "validation log-loss, best epoch": [v[b] for (_, v), b in zip(logs, best, strict=True)],
         "validation log-loss, early stopping": [v[k] for (_, v), k in zip(logs, stopped, strict=True)],
-        "best epoch": [b + 1 for b in best],
         "epoch kept by early stopping": [k + 1 for k in stopped],
     }
     return [
-        row(name, metric, (np.mean(v), min(v), max(v)), len(logs), question=question, part="valid")
+        row(name, metric, (np.mean(v), min(v), max(v)), len(logs), weeks=LESSON, part="valid")
         for metric, v in parts.items()
     ]
 
@@ -208,28 +238,54 @@ def early_stop(valid: np.ndarray) -> int:
     return int(valid.argmin())
 
 
-def test_rows(
-    question: str, task: visits.VisitsTask, fits: list[Forecast], others: dict[str, np.ndarray]
-) -> list[dict]:
-    """Score everything on the test part: intervals over customers; single fits by their range over seeds."""
-    n, place = len(fits), {"question": question, "part": "test"}
-    ours = [p["test"] for p in fits]
-    mean_name = f"LSTM, mean of {n} fits"
-    scored = {name: visits.draws(task, p, n=DRAWS) for name, p in others.items()}
-    scored[mean_name] = visits.draws(task, np.mean(ours, axis=0), n=DRAWS)
-    single = [visits.draws(task, p, n=DRAWS) for p in ours]
+def test_rows(window: str, task: visits.VisitsTask, forecasts: dict[str, list[np.ndarray]]) -> list[dict]:
+    """Score everything on the test part; the paired differences draw customers, weeks and fits."""
+    place = {"weeks": window, "part": "test"}
+    singles = {name: [visits.draws(task, p) for p in fits] for name, fits in forecasts.items()}
+    scores = {name: mean_of_fits(fits, stream) for stream, (name, fits) in enumerate(singles.items())}
     out = []
-    for name, result in scored.items():
-        seeds = n if name.startswith("LSTM") else 1
-        out += [row(name, metric, interval(draws), seeds, **place) for metric, draws in result.items()]
-    for metric in single[0]:
-        values = [s[metric][0] for s in single]
-        out.append(row(OURS, metric, (np.mean(values), min(values), max(values)), n, **place))
-    # Paired differences. For a single fit: the mean draw over the seeds.
-    for rival in ("LightGBM", f"LightGBM, mean of {n} fits", "logistic regression"):
-        for metric in single[0]:
-            mean = scored[mean_name][metric] - scored[rival][metric]
-            one = np.mean([s[metric] for s in single], axis=0) - scored[rival][metric]
-            out.append(row(f"{mean_name}, minus {rival}", metric, interval(mean), n, **place))
-            out.append(row(f"{OURS}, minus {rival}", metric, interval(one), n, **place))
+    for name, found in scores.items():
+        n = len(singles[name])
+        out += [row(name, metric, interval(values), n, **place) for metric, values in found.items()]
+    for metric in scores["LSTM"]:
+        values = [fit[metric][0] for fit in singles["LSTM"]]
+        spread = np.mean(values), min(values), max(values)
+        out.append(row("LSTM, from best to worst fit", metric, spread, len(values), **place))
+    for name, rival in itertools.product(("LSTM", "LSTM without the days", JOINED), scores):
+        if name in scores and rival in ("LightGBM", "LSTM", "logistic regression") and name != rival:
+            out += [
+                row(f"{name} minus {rival}", metric, interval(values - scores[rival][metric]),
+                    len(singles[name]), **place)
+                for metric, values in scores[name].items()
+            ]  # fmt: skip
+    return out
+
+
+def pooled_rows(
+    tasks: dict[str, visits.VisitsTask], every: dict[str, dict[str, list[np.ndarray]]]
+) -> list[dict]:
+    """Paired differences over the rows of all windows; as many fits as every window has."""
+    place, out = {"weeks": "29-52", "part": "test"}, []
+    n = min(len(fits) for models in every.values() for fits in models.values())
+    rows = [task.rows("test") for task in tasks.values()]
+    y = np.concatenate([each for _, _, each in rows])
+    customer = np.concatenate(
+        [task.panel.customers[who] for task, (who, _, _) in zip(tasks.values(), rows, strict=True)]
+    )
+    drawn = Draws.of(customer, np.concatenate([week for _, week, _ in rows]))
+
+    def score(name: str, i: int) -> dict[str, np.ndarray]:
+        p = np.concatenate([task.flat(every[window][name][i], "test") for window, task in tasks.items()])
+        auc = ranking_draws(p[:, 0], y == 0, drawn)["AUC"]
+        return {"log-loss": drawn.means(log_loss(p, y)), "AUC inactive": auc}
+
+    names = ("LightGBM", "LSTM", JOINED)
+    found = {
+        name: mean_of_fits([score(name, i) for i in range(n)], stream) for stream, name in enumerate(names)
+    }
+    for name, rival in (("LSTM", "LightGBM"), (JOINED, "LightGBM"), (JOINED, "LSTM")):
+        for metric, values in found[name].items():
+            out.append(
+                row(f"{name} minus {rival}", metric, interval(values - found[rival][metric]), n, **place)
+            )
     return out

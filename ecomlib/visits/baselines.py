@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from ecomlib.panels import WeeklyPanel, faded_sum, steps_since, sum_cells
+from ecomlib.panels import faded_sum, steps_since, sum_cells
 from ecomlib.shop import TooShort
-from ecomlib.visits.task import VisitsTask
+from ecomlib.visits.task import WEEKDAYS, VisitsTask
 
 RECENT = (4, 8, 13, 26, 52)  # weeks over which the hand-made features look back
 LAGS = 12  # weeks, for the features
+GAP_HALF_LIFE, GAP_PRIOR = 42.0, 14.0  # days: a gap counts half after six weeks; two weeks before the first
 
 
 class ClassShares:
@@ -87,7 +88,7 @@ class RecencyFrequencyMoney(ClassShares):
         return self.shares[self._cell(self._values(task)[:, cutoffs])].swapaxes(0, 1)
 
     def _values(self, task: VisitsTask) -> np.ndarray:
-        values, names = features(task.panel)
+        values, names = features(task)
         wanted = ("recency", "shopped, 13 weeks", "spend of a shopping week")
         return values[..., [names.index(name) for name in wanted]]
 
@@ -115,7 +116,7 @@ class Logistic(ClassShares):
     def predict(self, task: VisitsTask, cutoffs: np.ndarray) -> np.ndarray:
         """Probabilities as of `ClassShares`; 0 for a class that training never saw."""
         task.check_same(len(self.prior))
-        x = features(task.panel)[0][:, cutoffs]
+        x = features(task)[0][:, cutoffs]
         p = np.zeros((*x.shape[:2], task.n_classes))
         p[..., self.prior > 0] = self._answer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
         return p.swapaxes(0, 1)
@@ -173,14 +174,15 @@ def rows_of(task: VisitsTask, part: str) -> tuple[np.ndarray, np.ndarray]:
     customer, cutoff, y = task.rows(part)
     if y.min() == y.max():
         raise TooShort(f"{part}: every row has class {y[0]}, nothing to learn; give a longer history.")
-    return features(task.panel)[0][customer, cutoff], y
+    return features(task)[0][customer, cutoff], y
 
 
-def features(panel: WeeklyPanel) -> tuple[np.ndarray, list[str]]:
-    """Recency, frequency, rhythm and money by hand: float32 (n_customers, n_weeks, 51), and the names.
+def features(task: VisitsTask) -> tuple[np.ndarray, list[str]]:
+    """Recency, frequency, rhythm and money by hand: float32 (n_customers, n_weeks, 63), and the names.
 
     The features of a week come from that week and those before it.
     """
+    panel = task.panel
     known, shopped = panel.known, panel["baskets"] > 0
     since, trips = steps_since(shopped), shopped.cumsum(axis=1)
     recency = np.where(since >= 0, since, known)
@@ -203,7 +205,29 @@ def features(panel: WeeklyPanel) -> tuple[np.ndarray, list[str]]:
         for channel in ("spend", "baskets"):
             shifted = np.pad(panel[channel], ((0, 0), (lag, 0)))[:, : shopped.shape[1]]
             columns[f"{channel}, lag {lag}"] = np.log1p(shifted)
+    columns |= days({day: task.channel[day] for day in WEEKDAYS})
     return np.stack(list(columns.values()), axis=-1).astype(np.float32), list(columns)
+
+
+def days(trips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Recency and rhythm in days, at every Sunday, and the days of the week with a trip.
+
+    `trips` maps the weekdays from Monday on to 0 or 1 per customer and week, (n, w).
+    """
+    n, w = trips[WEEKDAYS[0]].shape
+    on = np.stack(list(trips.values()), axis=-1).reshape(n, 7 * w) > 0
+    since = steps_since(on)
+    before = np.pad(since, ((0, 0), (1, 0)), constant_values=-1)[:, :-1]  # on the evening before
+    gap = np.where(on & (before >= 0), before + 1, 0)
+    recent = faded_sum(gap, GAP_HALF_LIFE) + GAP_PRIOR, faded_sum(gap > 0, GAP_HALF_LIFE) + 1
+    columns = {
+        "days since trip": since,
+        "longest gap, days": np.maximum.accumulate(since, axis=1),
+        "mean gap, days": gap.cumsum(axis=1) / np.maximum((gap > 0).cumsum(axis=1), 1),
+        "recent gap, days": np.divide(*recent),
+        "days since / recent gap": (since + 1) / np.divide(*recent),
+    }
+    return {name: values[:, 6::7] for name, values in columns.items()} | trips
 
 
 def recent_mean(values: np.ndarray, n_weeks: int, known: np.ndarray) -> np.ndarray:

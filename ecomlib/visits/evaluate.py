@@ -24,7 +24,7 @@ def draws(
     -------
     dict of arrays (1 + n,)
         "log-loss" (nats), "Brier" (0 to 2), "accuracy" (share whose most likely class came true), "AUC
-        silent" (of class 0) and "AUC macro" (mean over the classes). An AUC is nan where no row, or every
+        inactive" (of class 0) and "AUC macro" (mean over the classes). An AUC is nan where no row, or every
         row, has the class. The same seed draws the same customers: the difference of two models is paired.
     """
     customer, week, y = task.rows(part)
@@ -40,7 +40,7 @@ def draws(
         "log-loss": drawn.means(log_loss(p, y)),
         "Brier": drawn.means(brier(p, y)),
         "accuracy": drawn.means(p.argmax(axis=1) == y),
-        "AUC silent": aucs[0],
+        "AUC inactive": aucs[0],
         "AUC macro": np.mean(aucs, axis=0),
     }
 

@@ -1,6 +1,5 @@
 """The network of lesson 16: two LSTM layers and a softmax, with a forecast after every week."""
 
-import math
 from collections.abc import Sequence
 from typing import Self
 
@@ -47,8 +46,9 @@ def visits_network(
 class VisitsLSTM:
     """`visits_network`, trained on a forecast after every week.
 
-    The learning rate is the start of a cosine schedule that ends at 0; `recurrent_dropout` is the share of
-    the state that is dropped at every training step.
+    The learning rate is constant; the weights that answer are a running average over the last steps of
+    training, of which the share `momentum` stays at every step. `recurrent_dropout` is the share of the state
+    that is dropped at every training step.
     """
 
     name = "LSTM"
@@ -57,28 +57,30 @@ class VisitsLSTM:
         self,
         seed: int = 0,
         epochs: int = 18,
-        batch_size: int = 32,
+        batch_size: int = 64,
         learning_rate: float = 4e-3,
+        momentum: float = 0.98,
         units: int = 50,
         recurrent_dropout: float = 0.2,
     ):
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
-        self.learning_rate, self.units, self.recurrent_dropout = learning_rate, units, recurrent_dropout
+        self.learning_rate, self.momentum = learning_rate, momentum
+        self.units, self.recurrent_dropout = units, recurrent_dropout
 
     def fit(
         self, task: VisitsTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
     ) -> Self:
-        """Train on a part's cutoffs; `watch` adds the validation loss of each epoch."""
+        """Train on a part's cutoffs; `watch` adds the validation loss of each epoch's averaged weights."""
         keras.utils.set_random_seed(self.seed)
         self.n_classes, drop = task.n_classes, self.recurrent_dropout
         x, y, weight = self._examples(task, part)
         valid = self._examples(task, "valid") if watch else None
-        steps = self.epochs * math.ceil(len(x) / self.batch_size)
-        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
+        swap = [keras.callbacks.SwapEMAWeights()] if watch else []
+        average = {"use_ema": True, "ema_momentum": self.momentum}
         loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
         self.model = visits_network(x.shape[-1], self.n_classes, self.units, recurrent_dropout=drop)
-        self.model.compile(keras.optimizers.Adam(rate), loss)
-        options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": list(callbacks)}
+        self.model.compile(keras.optimizers.Adam(self.learning_rate, **average), loss)
+        options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": [*swap, *callbacks]}
         options |= {"validation_data": valid, "validation_batch_size": 512, "verbose": 0}
         self.history = self.model.fit(x, y, sample_weight=weight, **options).history
         return self

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from ecomlib.panels import WeeklyPanel, weekly_panel
+from ecomlib.panels import WeeklyPanel, steps_since, sum_cells, weekly_panel
 from ecomlib.shop import BadValue, Shop, TooShort
 from ecomlib.split import Split
 from ecomlib.windows import future_windows
 
-CHANNELS = ("shopped", "spend", "baskets", "lines", "known")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+CHANNELS = ("shopped", "spend", "baskets", "lines", "known", "days since trip", *WEEKDAYS)
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class VisitsTask:
     ----------
     panel : WeeklyPanel
         What each customer did in every week.
-    x : float32 (n, w, 5)
+    x : float32 (n, w, 13)
         What a network reads, see `channel`.
     y : int (n, w)
         Class of the weeks after each week, 0 to n_classes - 1; -1 where the data end before.
@@ -48,7 +50,9 @@ class VisitsTask:
         """The channels by name, each (n, w).
 
         "shopped" and "known" (since the first order) are 0 or 1; "spend", "baskets" and "lines" are
-        log(1 + value) over its mean in the shopping weeks of the training cutoffs.
+        log(1 + value) over its mean in the shopping weeks of the training cutoffs. "days since trip" is
+        log(1 + days) / 2 at the week's Sunday, 0 before the first trip; "Monday" to "Sunday" are 1 where the
+        customer had a trip on that day of the week.
         """
         return {name: self.x[..., i] for i, name in enumerate(CHANNELS)}
 
@@ -63,7 +67,7 @@ class VisitsTask:
         return self.y[:, cutoffs].T
 
     def use(self, cutoffs: np.ndarray) -> np.ndarray:
-        """Customers forecast at each cutoff, silent ones included: bool (n_cutoffs, n)."""
+        """Customers forecast at each cutoff, inactive ones included: bool (n_cutoffs, n)."""
         known = self.panel.known[:, cutoffs].T
         return (known >= self.min_known) & (self.target(cutoffs) >= 0)
 
@@ -163,13 +167,24 @@ def task(
         raise BadValue(
             f"the target holds a class {y.max()}; with n_classes={n_classes} the last is one less."
         )
-    x = _channels(panel, int(parts["train"][-1]))
+    x = _channels(shop.orders, panel, int(parts["train"][-1]))
     return VisitsTask(panel, x, y, horizon, min_known, n_classes, parts)
 
 
-def _channels(panel: WeeklyPanel, last: int) -> np.ndarray:
+def _channels(orders: pd.DataFrame, panel: WeeklyPanel, last: int) -> np.ndarray:
     """See `VisitsTask.channel`; the scale comes from weeks 0 to `last`."""
     shopped, logs = panel["baskets"] > 0, np.log1p(panel.values)
     scale = logs[:, : last + 1][shopped[:, : last + 1]].mean(axis=0)
     known = (panel.known > 0)[..., None]
-    return np.concatenate([shopped[..., None], logs / scale, known], axis=-1).astype(np.float32)
+    on = trip_days(orders, panel)
+    since = steps_since(on.reshape(len(on), -1))[:, 6::7]  # at every Sunday
+    days = [np.log1p(np.maximum(since, 0))[..., None] / 2, on]
+    return np.concatenate([shopped[..., None], logs / scale, known, *days], axis=-1).astype(np.float32)
+
+
+def trip_days(orders: pd.DataFrame, panel: WeeklyPanel) -> np.ndarray:
+    """Whether a customer had a trip on each day: bool (n, w, 7), from Monday to Sunday."""
+    day = (orders["timestamp"].to_numpy() - panel.weeks[0].to_datetime64()) // np.timedelta64(1, "D")
+    customer = pd.Index(panel.customers).get_indexer(orders["customer_id"])
+    shape = panel.known.shape
+    return sum_cells((customer, day.astype(np.int64)), (shape[0], 7 * shape[1])).reshape(*shape, 7) > 0
