@@ -8,7 +8,7 @@ import pytest
 from perturb import assert_identical, change_after
 from toy_shop import toy_shop
 
-from benchmarks.quality.purchases import tune_trees
+from benchmarks.quality.purchases import grown
 from ecomlib import purchases
 from ecomlib.bootstrap import Draws, interval
 from ecomlib.lessons.customer_kinds import kinds
@@ -200,6 +200,38 @@ def test_a_week_of_one_customer_by_hand(shop):
     assert task.channels["mailer this week"][0, [0, 1, 5], bread] == pytest.approx([1.2, 0, 5])
 
 
+def test_days_since_and_weekdays_by_hand(shop):
+    """Bread twice on Tuesday 9 May and again on Monday 22 May, milk on Saturday 13 May; week 0 is 1 May."""
+    days = ["2017-05-09 09:00", "2017-05-09 18:00", "2017-05-13 10:00", "2017-05-22 10:00"]
+    mine = shop.orders.head(4).assign(
+        customer_id=0,
+        order_id=[99_990, 99_991, 99_992, 99_993],
+        timestamp=pd.to_datetime(days),
+        product_id=[0, 1, 4, 0],
+    )
+    orders = pd.concat([shop.orders[shop.orders["customer_id"] != 0], mine])
+    other = shop.with_tables(orders=orders.sort_values("timestamp", ignore_index=True))
+    task = purchases.task(other, SPLIT, 3)
+    bread = task.categories.index("BREAD")
+    trips, items = task.channels["trip days"][0, :5], task.channels["category days"][0, :5, bread]
+    assert np.expm1(2 * trips[:, 0]) == pytest.approx([0, 1, 8, 6, 13], rel=1e-5)
+    assert trips[:, 1:].nonzero()[0].tolist() == [1, 1, 3]
+    assert trips[:, 1:].nonzero()[1].tolist() == [1, 5, 0]  # Tuesday, Saturday, Monday
+    assert np.expm1(2 * items[:, 0]) == pytest.approx([0, 5, 12, 6, 13], rel=1e-5)
+    assert items[:, 1].tolist() == [0, 0.5, 0, 0.5, 0]
+
+
+def test_the_trend_is_the_share_of_known_customers_over_that_of_training(task):
+    buyers, known = task.bought.sum(axis=0), (task.panel.known > 0).sum(axis=0)[:, None]
+    share = buyers / known
+    usual = share[:12].mean(axis=0) + 0.002  # 12 training weeks
+    expected = np.log((share + 0.002) / usual)
+    assert np.allclose(task.channels["buyers this week"], expected, atol=1e-5)
+    lately = (buyers[1] + buyers[0] * 2**-0.5) / (known[1] + known[0] * 2**-0.5)
+    found = task.channels["buyers lately"][0, 1]
+    assert found == pytest.approx(np.log((lately + 0.002) / usual), rel=1e-4)
+
+
 # -------------------------------------------------------------------------------------------------- no leaks
 
 
@@ -224,6 +256,20 @@ def test_what_is_made_at_a_cutoff_ignores_all_that_comes_later(shop, task):
     other = purchases.task(changed.with_tables(campaigns=campaigns), SPLIT, 3)
     assert not np.array_equal(task.bought[:, cutoff + 1 :], other.bought[:, cutoff + 1 :])
     assert_identical(made_at(task, cutoff), made_at(other, cutoff))
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_new_customers_and_days_after_the_cutoff_move_no_channel(shop, task, part):
+    """Days, trend and scales of the training weeks stay, whoever comes later and however often."""
+    cutoff = int(task.cutoffs(part)[0])
+    changed = change_after(shop, task.panel.weeks[cutoff + 1])
+    late = changed.orders[changed.orders["timestamp"] >= task.panel.weeks[cutoff + 1]]
+    new = late.assign(customer_id=late["customer_id"] + 100, order_id=late["order_id"] + 100_000)
+    orders = pd.concat([changed.orders, new]).sort_values("timestamp", ignore_index=True)
+    other = purchases.task(changed.with_tables(orders=orders), SPLIT, 3)
+    assert len(other.bought) > len(task.bought)
+    here, there = (each.channels.values[:25, :, : cutoff + 1] for each in (task, other))
+    assert_identical(here, there)
 
 
 def test_planted_leak_is_caught(shop, task):
@@ -346,8 +392,10 @@ def test_lightgbm_finds_a_rhythm_and_tuning_says_how_many_trees():
     week, habit = np.arange(20), rng.integers(0, 2, 300)
     bought = ((week + habit[:, None]) % 2).astype(float)[..., None]
     task = small_task(bought)
-    leaves, trees = tune_trees(task, leaves=(2, 4), most_trees=60)
+    found = grown(task, leaves=(2, 4), most_trees=60)
+    leaves, trees = found["settings"]
     p = purchases.LightGBM(leaves, trees, fits=1).fit(task).predict(task, task.cutoffs("test"))
+    assert np.allclose(p, found["test"], atol=1e-6)  # the search ends in the fit of its settings
     assert leaves in (2, 4) and 1 <= trees <= 60
     assert np.abs(p - task.target(task.cutoffs("test"))).max() < 0.1
 

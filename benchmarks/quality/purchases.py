@@ -55,9 +55,11 @@ def rows(quick: bool, log: Log) -> list[dict]:
     splits = {name: Split.last(test="56D", valid="28D", end=end) for name, end in windows.items()}
     tasks = {name: purchases.task(shop, split) for name, split in splits.items()}
     del shop
-    settings = kept("purchases", searches(tasks, quick), log)
-    log(f"chosen on validation: {settings}")
-    found = kept("purchases", jobs(tasks, settings, quick), log)
+    chosen = kept("purchases", searches(tasks, quick), log)
+    for name, each in chosen.items():
+        log(f"chosen on validation: {name} {each['settings'] if isinstance(each, dict) else each}")
+    found = kept("purchases", jobs(tasks, chosen, quick), log)
+    found |= {f"{name}, seed 0": each for name, each in chosen.items() if isinstance(each, dict)}
     study = Study(tasks["45-52"], log)
     study.add_all(found)
     return study.table + rolling(tasks, found) + counter_example(quick, log)
@@ -67,58 +69,63 @@ def rows(quick: bool, log: Log) -> list[dict]:
 
 
 def searches(tasks: dict[str, purchases.PurchaseTask], quick: bool) -> dict[str, Callable[[], Any]]:
-    """What is chosen on validation before the fits: its name -> a function that gives the settings."""
-    task, grid = tasks["45-52"], ((31,), 20) if quick else ()
+    """What is chosen on validation before the fits: its name -> a function that gives it.
+
+    Of LightGBM that is its first fit, too. Other inputs and windows keep the leaves of the last eight weeks.
+    """
+    task, few = tasks["45-52"], ((31,), 20) if quick else ((15,),)
     found: dict[str, Callable[[], Any]] = {
         "frequency": partial(purchases.tune_frequency, task, (6, 8, 10, 12, 14, 16, 20, 26), (1, 2, 3, 4)),
-        TREES: partial(tune_trees, task, *grid),
-        f"{TREES} {PLAIN}": lambda: tune_trees(without(task, *NEW), *(grid or ((15,),))),
-        MultiHotLSTM.name: partial(tune_multi_hot, task, 1 if quick else 12),
+        TREES: partial(grown, task, *(few if quick else ())),
+        f"{TREES} {PLAIN}": lambda: grown(without(task, *NEW), *few),
     }
-    for window in list(tasks)[1:]:  # with the leaves of the last eight weeks
-        found[f"{window}: {TREES}"] = partial(tune_trees, tasks[window], *(grid or ((15,),)))
-    return found
+    found |= {f"{window}: {TREES}": partial(grown, tasks[window], *few) for window in list(tasks)[1:]}
+    return found | {MultiHotLSTM.name: partial(tune_multi_hot, task, 1 if quick else 12)}
 
 
 def jobs(
-    tasks: dict[str, purchases.PurchaseTask], settings: dict[str, Any], quick: bool
+    tasks: dict[str, purchases.PurchaseTask], chosen: dict[str, Any], quick: bool
 ) -> dict[str, Callable[[], Forecast]]:
     """Every model to fit: its name -> a function that gives its forecasts; a fit's name ends in its seed."""
     task, few = tasks["45-52"], {"epochs": 1} if quick else {}
-    models = {
+    seeds, trees = range(1 if quick else 3), chosen[TREES]["settings"]
+    models = {f"{OURS}, seed {seed}": purchases.PurchaseLSTM(seed, **few) for seed in seeds}
+    models |= {f"{TREES}, seed {seed}": purchases.LightGBM(*trees, fits=1, seed=seed) for seed in seeds[1:]}
+    models |= {
         "base rate, seed 0": purchases.BaseRate(),
-        "own frequency, seed 0": purchases.WeightedFrequency(np.inf, 5.0),
-        f"{RULE}, seed 0": purchases.WeightedFrequency(*settings["frequency"]),
+        "plain frequency, seed 0": purchases.WeightedFrequency(np.inf, 5.0),
+        f"{RULE}, seed 0": purchases.WeightedFrequency(*chosen["frequency"]),
     }
-    if not quick:
-        models["logistic regression, seed 0"] = purchases.Logistic()
-    reads, dropout, epochs = settings[MultiHotLSTM.name]
-    for seed in range(1 if quick else 3):
-        models[f"{OURS}, seed {seed}"] = purchases.PurchaseLSTM(seed, **few)
-        models[f"{TREES}, seed {seed}"] = purchases.LightGBM(*settings[TREES], fits=1, seed=seed)
-        net = MultiHotLSTM(seed, epochs, dropout=dropout, reads=reads)
-        models[f"{MultiHotLSTM.name}, seed {seed}"] = net
-        models[f"{OURS} {PLAIN}, seed {seed}"] = purchases.PurchaseLSTM(seed, without=NEW, **few)
-    for seed in () if quick else (0, 1):
-        for group, names in LEFT_OUT.items():
-            models[f"{OURS} without {group}, seed {seed}"] = purchases.PurchaseLSTM(seed, without=names)
     nets: dict[str, Callable[[], Forecast]] = {
         name: partial(forecast, model, task) for name, model in models.items()
     }
-    plain = purchases.LightGBM(*settings[f"{TREES} {PLAIN}"], fits=1)
-    nets[f"{TREES} {PLAIN}, seed 0"] = lambda: forecast(plain, without(task, *NEW))
     for window in list(tasks)[1:]:
-        for seed in range(1 if quick else 2):
+        for seed in seeds[:2]:
             net = purchases.PurchaseLSTM(seed, **few)
             nets[f"{window}: {OURS}, seed {seed}"] = partial(forecast, net, tasks[window])
-        trees = purchases.LightGBM(*settings[f"{window}: {TREES}"], fits=1)
-        nets[f"{window}: {TREES}, seed 0"] = partial(forecast, trees, tasks[window])
+    reads, dropout, epochs = chosen[MultiHotLSTM.name]
+    for seed in seeds:
+        net = MultiHotLSTM(seed, epochs, dropout=dropout, reads=reads)
+        nets[f"{MultiHotLSTM.name}, seed {seed}"] = partial(forecast, net, task)
+    left_out = (
+        {PLAIN: NEW} | {} if quick else {PLAIN: NEW, **{f"without {g}": n for g, n in LEFT_OUT.items()}}
+    )
+    for name, groups in left_out.items():
+        for seed in seeds[:2]:
+            net = purchases.PurchaseLSTM(seed, without=groups, **few)
+            nets[f"{OURS} {name}, seed {seed}"] = partial(forecast, net, task)
+    if not quick:
+        nets["logistic regression, seed 0"] = partial(forecast, purchases.Logistic(), task)
     return nets
 
 
 def forecast(model: Any, task: purchases.PurchaseTask) -> Forecast:
     """Fit a model; its forecasts of both parts."""
-    model.fit(task)
+    return predicted(model.fit(task), task)
+
+
+def predicted(model: Any, task: purchases.PurchaseTask) -> Forecast:
+    """A model's forecasts of both parts."""
     return {part: np.float32(model.predict(task, task.cutoffs(part))) for part in ("valid", "test")}
 
 
@@ -129,19 +136,22 @@ def without(task: purchases.PurchaseTask, *groups: str) -> purchases.PurchaseTas
     return replace(task, channels=Channels(values))
 
 
-def tune_trees(
-    task: purchases.PurchaseTask, leaves: tuple[int, ...] = (7, 15, 31), most_trees: int = 800
-) -> tuple[int, int]:
-    """Leaves and number of trees of `LightGBM`, chosen on the validation part."""
+def grown(
+    task: purchases.PurchaseTask, leaves: tuple[int, ...] = (15, 31), most_trees: int = 800
+) -> dict[str, Any]:
+    """LightGBM, its leaves and number of trees chosen on the validation part: "settings" and forecasts."""
     from lightgbm import early_stopping
 
     train, (x, y) = rows_of(task, "train"), rows_of(task, "valid")
-    loss = {}
+    best = {}
     for n in leaves:
         stop = early_stopping(25, verbose=False)
-        model = grow(*train, n, most_trees, eval_X=(x,), eval_y=(y,), callbacks=[stop])
-        loss[n, model.best_iteration] = log_loss(model.predict(x), y).mean()
-    return min(loss, key=lambda settings: loss[settings])
+        booster = grow(*train, n, most_trees, eval_X=(x,), eval_y=(y,), callbacks=[stop])
+        best[log_loss(booster.predict(x), y).mean()] = n, booster
+    n, booster = best[min(best)]
+    model = purchases.LightGBM(n, booster.best_iteration, fits=1)
+    model.categories, model.models = task.categories, [booster]  # it predicts with its best iteration
+    return {"settings": (n, booster.best_iteration)} | predicted(model, task)
 
 
 def tune_multi_hot(task: purchases.PurchaseTask, most_epochs: int) -> tuple[tuple[str, ...], float, int]:
@@ -163,12 +173,12 @@ def joined(task: purchases.PurchaseTask, ours: Forecast, theirs: Forecast) -> tu
     share = np.linspace(0, 1, 11)
     loss = [log_loss(w * valid[0] + (1 - w) * valid[1], y).mean() for w in share]
     w = np.float32(share[np.argmin(loss)])
-    return {part: w * ours[part] + (1 - w) * theirs[part] for part in ours}, float(w)
+    return {part: w * ours[part] + (1 - w) * theirs[part] for part in ("valid", "test")}, float(w)
 
 
 def fits_of(found: dict[str, Forecast], name: str) -> list[Forecast]:
     """All fits of a model."""
-    return [made for job, made in found.items() if job.startswith(f"{name}, seed ")]
+    return [found[job] for job in sorted(found) if job.startswith(f"{name}, seed ")]
 
 
 class Study:

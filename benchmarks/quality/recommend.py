@@ -66,6 +66,7 @@ CHANGED = {
         "LSTM, random first vectors": {"factors": False},
         "LSTM, each trip counts the same": {"weight_power": 0.0},
         "LSTM, 4 epochs": {"epochs": 4},
+        "LSTM, no dropout": {"dropout": 0.0},
     },
     "whole": {
         "LSTM without recurrence": {"units": 0},
@@ -184,9 +185,9 @@ def net_jobs(
     best = rivals[BEST[task.question][-1]]
     net = replace(net, n_sampled=1024 * (level == "product_id"), **({"epochs": 1} if quick else {}))
     kinds = {"LSTM": net}
-    if level == "product_type" and task.question == "discovery":
-        kinds["LSTM beside ALS and EASE"] = replace(net, beside=tuple(best.models[:2]), dropout=0.5)
     if level == "product_type" and window == LAST:
+        if task.question == "discovery":
+            kinds["LSTM beside ALS and EASE"] = replace(net, beside=tuple(best.models[:2]), dropout=0.5)
         kinds |= {name: replace(net, **change) for name, change in CHANGED[task.question].items()}
     jobs = {}
     for name, kind in kinds.items():

@@ -96,25 +96,25 @@ def _choose_by(spread):
     right=lambda: _choose,
 )
 def choose(answer: Any) -> str | None:
-    """A clear win, ties among two and three, a single run that wins, and a spread that decides."""
-    clear = {"mean": [0.28], "trees": [0.271, 0.272], "LSTM": [0.262, 0.263, 0.261]}
-    tie = {"mean": [0.263], "trees": [0.270, 0.271], "LSTM": [0.262, 0.266, 0.258]}
-    middle = {"mean": [0.280], "trees": [0.2625, 0.2635], "LSTM": [0.262, 0.266, 0.258]}
-    if answer(dict(tie)) != "mean":
+    """One model clearly better, level ones among two and three, a single run, a spread that decides."""
+    clear = {"mean": [0.28], "LightGBM": [0.271, 0.272], "LSTM": [0.262, 0.263, 0.261]}
+    level = {"mean": [0.263], "LightGBM": [0.270, 0.271], "LSTM": [0.262, 0.266, 0.258]}
+    middle = {"mean": [0.280], "LightGBM": [0.2625, 0.2635], "LSTM": [0.262, 0.266, 0.258]}
+    if answer(dict(level)) != "mean":
         return "when the simplest model is within one standard deviation of the best, take it."
     if answer(dict(clear)) != "LSTM":
         return "here the LSTM is better by far more than its spread; the simpler models are too far off."
-    if answer(dict(middle)) != "trees":
+    if answer(dict(middle)) != "LightGBM":
         return "go through the models from the simplest on, and take the first that is close enough."
-    # Spread of the LSTM's seeds: 0.0020 with ddof=1, 0.0016 with ddof=0; the trees are 0.0018 off.
-    close_call = {"mean": [0.280], "trees": [0.2638, 0.2638], "LSTM": [0.260, 0.262, 0.264]}
-    if answer(dict(close_call)) != "trees":
+    # Spread of the LSTM's seeds: 0.0020 with ddof=1, 0.0016 with ddof=0; LightGBM is 0.0018 off.
+    close_call = {"mean": [0.280], "LightGBM": [0.2638, 0.2638], "LSTM": [0.260, 0.262, 0.264]}
+    if answer(dict(close_call)) != "LightGBM":
         return "the standard deviation over seeds is that of a sample: ddof=1."
-    narrow = {"mean": [0.280], "trees": [0.2645, 0.2645], "LSTM": [0.260, 0.262, 0.264]}
+    narrow = {"mean": [0.280], "LightGBM": [0.2645, 0.2645], "LSTM": [0.260, 0.262, 0.264]}
     if answer(dict(narrow)) != "LSTM":
         return "the tolerance is the best model's own standard deviation over its seeds, not a fixed number."
-    single = {"mean": [0.262], "trees": [0.272, 0.273], "LSTM": [0.263, 0.264, 0.262]}
-    single_best = {"mean": [0.280], "trees": [0.2621], "LSTM": [0.262]}
+    single = {"mean": [0.262], "LightGBM": [0.272, 0.273], "LSTM": [0.263, 0.264, 0.262]}
+    single_best = {"mean": [0.280], "LightGBM": [0.2621], "LSTM": [0.262]}
     if answer(dict(single)) != "mean" or answer(dict(single_best)) != "LSTM":
         return "a single run has no spread: its tolerance is 0 (np.std with ddof=1 gives nan)."
     return None

@@ -6,7 +6,7 @@ import numpy as np
 
 from ecomlib.exercises import checker, close
 
-UNITS, INPUTS = 16, 14 + 6 + 3
+UNITS, INPUTS = 16, 26 + 6
 
 
 @checker(

@@ -43,7 +43,7 @@ class WeightedFrequency(BaseRate):
     are what `tune_frequency` finds in the course's shop.
     """
 
-    name = "recency-weighted frequency"
+    name = "smoothed frequency"
 
     def __init__(self, half_life: float = 12.0, prior_weeks: float = 3.0):
         self.half_life, self.prior_weeks = half_life, prior_weeks

@@ -250,7 +250,7 @@ class LightGBM:
         return task.by_cutoff(np.sort(scaled, axis=-1) * windows.scale[:, :, None], cutoffs)
 
     def _start(self, windows: Windows) -> np.ndarray:
-        """What the trees' output is added to, (n, horizon), scaled."""
+        """What the output is added to, (n, horizon), scaled."""
         return windows.weekday_mean(8) if self.correct else np.zeros_like(windows.target)
 
     @staticmethod

@@ -73,7 +73,7 @@ class Windows:
         return np.tile(week, (1, -(-horizon // 7)))[:, :horizon]
 
     def inputs(self) -> dict[str, np.ndarray]:
-        """What the networks and the trees read: the same arrays for both.
+        """What the networks and LightGBM read: the same arrays for both.
 
         Returns
         -------
