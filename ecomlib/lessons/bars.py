@@ -1,8 +1,9 @@
-"""Bars with intervals, for lessons 15 and 33."""
+"""Scores as bars and ratios as a forest, with their intervals."""
 
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -22,4 +23,32 @@ def score_bars(
     ax.errorbar(results["value"], results["model"], xerr=reach, fmt="none", color="black", capsize=3)
     ax.invert_yaxis()
     ax.set(xlabel=xlabel, title=title)
+    return ax
+
+
+def ratio_forest(
+    ratios: pd.DataFrame, xlabel: str, title: str, larger_is_better: bool, ax: Axes | None = None
+) -> Axes:
+    """Draw one ratio per row with its interval: blue where the first model is better, grey where level.
+
+    `ratios` has the columns model, value, low, high. Orange is where the first model is worse.
+    """
+    ax = ax or plt.subplots(figsize=(8, 0.6 + 0.32 * len(ratios)))[1]
+    above, below = ratios["low"] > 1, ratios["high"] < 1
+    better, worse = (above, below) if larger_is_better else (below, above)
+    for some, colour, label in (
+        (better, "#0173b2", "better"),
+        (~better & ~worse, "0.45", "level"),
+        (worse, "#de8f05", "worse"),
+    ):
+        rows = ratios[some]
+        at = np.flatnonzero(some)
+        reach = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
+        if len(rows):
+            ax.errorbar(rows["value"], at, xerr=reach, fmt="o", color=colour, capsize=3, label=label)
+    ax.axvline(1, color="black", linewidth=0.8)
+    ax.set_yticks(range(len(ratios)), ratios["model"])
+    ax.invert_yaxis()
+    ax.set(xlabel=xlabel, title=title)
+    ax.legend(loc="best", fontsize=9)
     return ax
