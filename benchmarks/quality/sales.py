@@ -239,9 +239,9 @@ class Study:
         """Scores and paired ratios; in the main place also without and in the holiday weeks, and money."""
         weeks = {"in": np.ones(len(self.cutoffs), bool)}
         main = self.place["period"] == "test" and self.place["horizon"] == 7
-        if main:
-            weeks["only"] = self.task.holiday_weeks(self.cutoffs)
-            weeks["out"] = ~weeks["only"]
+        holiday = self.task.holiday_weeks(self.cutoffs)
+        if main and holiday.any():
+            weeks |= {"only": holiday, "out": ~holiday}
         out = []
         for holidays, keep in weeks.items():
             place = self.place | {"holidays": holidays, "series": "all"}
@@ -293,13 +293,13 @@ class Study:
         The mean itself, the mean with the margin that was cheapest on validation, and each model's 90 %
         quantile, which is the cheapest order at these costs.
         """
-        mean = self.forecasts["mean of 8 weeks"][:, :, self.fresh, :, 1]
-        past = self.raw["mean of 8 weeks"][0][0][:, self.fresh, :, 1]
+        mean = self.forecasts["mean of 8 weeks"][..., 1][:, :, self.fresh]
+        past = self.raw["mean of 8 weeks"][0][0][..., 1][:, self.fresh]
         sold = self.known[:, self.fresh]
         margins = np.arange(0, 3.01, 0.05)
         cost = [order_cost(past * (1 + m), sold, MISSING, LEFT, self.valid_open).sum() for m in margins]
         out = {"the mean itself": mean, "the mean + a margin": mean * (1 + margins[np.argmin(cost)])}
-        return out | {name: self.forecasts[name][:, :, self.fresh, :, 2] for name in POOLED}
+        return out | {name: self.forecasts[name][..., 2][:, :, self.fresh] for name in POOLED}
 
     def money(self) -> list[dict]:
         """Cost of the orders in dollars a week, and what the LSTM's save: series, weeks and fits drawn."""
