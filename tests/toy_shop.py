@@ -61,7 +61,8 @@ def rich_shop(seed: int = 0) -> Shop:
     """
     rng = np.random.default_rng(seed)
     start, n_trips = pd.Timestamp("2024-01-01"), 40 * 45
-    customer = 10 * rng.integers(1, 41, n_trips)
+    often = np.repeat([0.04, 0.01], 20)  # half of the customers come seldom
+    customer = 10 * rng.choice(np.arange(1, 41), n_trips, p=often)
     day = rng.integers(0, 7 * RICH_WEEKS, n_trips)
     day = np.maximum(day, customer % 30)  # the panel fills up
     size = rng.integers(1, 5, n_trips)
