@@ -93,3 +93,28 @@ def test_counting_network_continues_a_rhythm():
     net = cdnow.CountLSTM(epochs=30, batch_size=16, units=8, rate=0.02).fit(counts)
     ahead = net.simulate(counts, weeks=10, paths=4)
     assert ahead.shape == (64,) and abs(ahead.mean() - 5) < 1.5
+
+
+def test_nobody_grows_older_than_in_training_while_paths_are_simulated(monkeypatch):
+    counts = np.tile([1, 0, 1, 0], (6, 3)).astype(np.float32)
+    net = cdnow.CountLSTM(epochs=1, units=2).fit(counts)
+    cell, ages = net.model.layers[0].cell, []
+    call = cell.call
+    monkeypatch.setattr(
+        cell, "call", lambda x, *rest, **k: ages.append(np.asarray(x)[:, 2]) or call(x, *rest, **k)
+    )
+    net._walk(counts, 5, 3, np.random.default_rng(0))
+    assert np.concatenate(ages[-5:]).max() <= 1
+
+
+def test_blocks_of_customers_and_their_paths_stay_together():
+    counts = np.zeros((5, 8), np.float32)
+    counts[0], counts[1:, 0] = 3, 1
+    net = cdnow.CountLSTM(epochs=40, batch_size=5, rate=0.05, units=4).fit(np.repeat(counts, 8, axis=0))
+    ahead = net.simulate(counts, 4, paths=3, at_once=2)
+    assert ahead.shape == (5,) and ahead[0] > ahead[1:].max()
+
+
+def test_epochs_and_units_are_chosen_on_the_last_weeks():
+    counts = np.tile([0, 1, 0, 1], (32, 4)).astype(np.float32)
+    assert cdnow.tune_counting(counts, ahead=4, epochs=(1, 60), units=(8,)) == (60, 8)

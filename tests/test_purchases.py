@@ -14,8 +14,10 @@ from ecomlib.bootstrap import Draws, interval
 from ecomlib.lessons.customer_kinds import kinds
 from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.panels import WeeklyPanel
+from ecomlib.probability import log_loss
 from ecomlib.purchases.channels import Channels
 from ecomlib.purchases.evaluate import calibration_bins, calibration_error_draws
+from ecomlib.purchases.model import Batches
 from ecomlib.shop import BadValue, TooShort
 from ecomlib.split import Split
 
@@ -547,6 +549,31 @@ def test_network_ignores_later_weeks_and_learns(shop, task):
     assert np.allclose(p[0], here[:, cutoff], atol=1e-6)
     with pytest.raises(BadValue, match="other categories"):
         net.predict(replace(task, categories=["BREAD", "MILK", "COFFEE"]), [cutoff])
+
+
+def test_the_watched_loss_is_that_of_the_averaged_weights_that_answer(task):
+    net = purchases.PurchaseLSTM(epochs=2, batch_size=16, units=4, momentum=0.8).fit(task, watch=True)
+    p = net.predict(task, task.cutoffs("valid"))
+    loss = log_loss(task.flat(p, "valid"), task.rows("valid")[-1]).mean()
+    assert net.history["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
+    raw = purchases.PurchaseLSTM(epochs=2, batch_size=16, units=4, momentum=0.0).fit(task)
+    assert not np.allclose(raw.predict(task, task.cutoffs("valid")), p, atol=1e-4)
+
+
+def test_a_batch_holds_the_rows_asked_for_and_an_epoch_each_row_once():
+    x = {"product": np.arange(10), "weeks": np.arange(20.0).reshape(10, 2)}
+    rows = np.array([1, 3, 5, 7, 9])
+    batches = Batches(x, np.arange(10) * 100, rows.copy(), 2, np.random.default_rng(0))
+    seen = []
+    for epoch in range(2):
+        held = [batches[i] for i in range(len(batches))]
+        assert all((of["product"] * 100 == y).all() for of, y in held) and len(held) == 3
+        assert all((of["weeks"][:, 0] == 2 * of["product"]).all() for of, _ in held)
+        seen.append(np.concatenate([of["product"] for of, _ in held]))
+        batches.on_epoch_end()
+    assert all(sorted(each) == rows.tolist() for each in seen)
+    assert not np.array_equal(*seen)
+    assert len(Batches(x)) == 1 and len(Batches(x)[0]) == 1
 
 
 @pytest.mark.parametrize(
