@@ -326,6 +326,49 @@ def test_a_choice_of_settings_reads_no_test_week(shop, task):
     assert choices[0] == choices[1]
 
 
+def test_the_weight_of_the_joined_forecast_is_chosen_on_validation(task):
+    sure = {
+        part: 0.9 * np.eye(5)[np.maximum(task.target(task.cutoffs(part)), 0)] + 0.02 for part in task.parts
+    }
+    even = {part: np.full_like(p, 0.2) for part, p in sure.items()}
+    ours = {"valid": sure["valid"], "test": even["test"]}  # right on validation, useless on the test
+    theirs = {"valid": even["valid"], "test": sure["test"]}
+    (found,) = benchmark.joined(task, [ours], [theirs], print)
+    np.testing.assert_allclose(found["test"], even["test"])
+
+
+def test_without_the_days_a_network_reads_the_weeks_only(task):
+    x = task.x.copy()
+    weekly = benchmark.without_days(task)
+    assert not weekly.x[..., 5:].any() and weekly.x.shape == x.shape and task.x[..., 6:].any()
+    assert_identical(weekly.x[..., :5], x[..., :5])
+    assert_identical(task.x, x)
+
+
+def test_differences_over_all_windows_count_every_row_once(shop, task):
+    tasks = {"first": visits.task(shop, Split.last("56D", "28D", end="2024-06-30")), "last": task}
+    rng = np.random.default_rng(0)
+    models = ("LightGBM", "LSTM", benchmark.JOINED)
+    every = {
+        window: {name: [rng.dirichlet(np.ones(5), each.use(each.cutoffs("test")).shape)] for name in models}
+        for window, each in tasks.items()
+    }
+    first = benchmark.pooled_rows(tasks, every)[0]
+    losses = []
+    for window, each in tasks.items():
+        y = each.rows("test")[2]
+        p = [each.flat(every[window][name][0], "test")[np.arange(len(y)), y] for name in ("LSTM", "LightGBM")]
+        losses.append(np.log(p[1]) - np.log(p[0]))
+    assert (first["model"], first["metric"]) == ("LSTM minus LightGBM", "log-loss")
+    assert first["value"] == pytest.approx(np.concatenate(losses).mean(), rel=1e-4)
+    assert first["low"] < first["value"] < first["high"]
+
+
+def test_a_remedy_gives_a_loss_per_epoch(task):
+    train, valid = benchmark.fit_remedy(task, 0, cosine=True, average=True, epochs=2, units=2)
+    assert train.shape == valid.shape == (2,) and (train < 3).all() and (valid < 3).all()
+
+
 # ------------------------------------------------------------------------------------------------- scores
 
 

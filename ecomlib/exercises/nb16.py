@@ -7,7 +7,7 @@ import numpy as np
 from ecomlib.exercises import checker, close
 from ecomlib.gates import count_parameters
 
-CHANNELS, CLASSES = 5, 5  # as in the notebook
+CHANNELS, CLASSES = 13, 5  # as in the notebook
 
 
 def _weights(units: int) -> int:
@@ -32,7 +32,7 @@ def weights_of_100_units(answer: Any) -> str | None:
     if close(answer, 2 * _weights(50)):
         return "twice the units is more than twice the weights: the recurrent kernels have units x 4 units."
     if close(answer, 2 * count_parameters("lstm", CHANNELS, 100) + 505):
-        return "the second layer reads the first one's 100 states, not the five channels."
+        return "the second layer reads the first one's 100 states, not the 13 channels."
     return "add 4 (u (u + d) + u) for both LSTM layers (what is d in each?) and the softmax with its bias."
 
 
