@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 from perturb import assert_identical, change_future, plant, sealed
 from toy_shop import RICH_SPLIT, RICH_TEST, rich_shop
 
@@ -23,6 +22,7 @@ from ecomlib.lessons.invented_clicks import invent_clicks
 from ecomlib.lessons.multi_hot import MultiHotLSTM
 from ecomlib.split import Split
 
+pytestmark = pytest.mark.usefixtures("eager")
 CLICK_SPLIT = Split.last(test="5D", valid="5D", end="2024-03-31")  # two days of clicks come after it
 CLICK_TEST = pd.Timestamp("2024-03-27")
 
@@ -89,14 +89,6 @@ def every_model(case: str) -> list:
     classes = [c for c in classes if inspect.isclass(c) and hasattr(c, "fit") and c.__name__ != "Recommender"]
     known = {type(model) for model in SMALL[case]}
     return SMALL[case] + [c() for c in dict.fromkeys(classes) if c not in known]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _eager():
-    """Networks of one epoch learn a few batches: tracing them would take most of the time."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 # ------------------------------------------------------------------------ what each use case makes of a shop

@@ -7,7 +7,6 @@ that comes after it changes.
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from perturb import assert_identical, change_future, plant, sealed
 from toy_shop import RICH_SPLIT, RICH_TEST, rich_shop
 
@@ -17,6 +16,7 @@ from benchmarks.quality import sales as sales_bench
 from benchmarks.quality import visits as visits_bench
 from ecomlib import purchases, recommend, sales, visits
 
+pytestmark = pytest.mark.usefixtures("eager")
 QUIET = lambda text: None  # noqa: E731
 
 
@@ -24,13 +24,6 @@ QUIET = lambda text: None  # noqa: E731
 def shops():
     shop = rich_shop()
     return shop, change_future(shop, RICH_TEST)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _eager():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def same(shops, choose) -> None:

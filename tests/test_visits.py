@@ -474,6 +474,7 @@ def test_the_same_weights_serve_every_week_and_the_last_week():
     np.testing.assert_allclose(p[:, 2], every.predict(x[:, :3], verbose=0)[:, -1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_network_learns_and_forecasts_beyond_the_last_target():
     shopped = np.zeros((24, 30), int)
     shopped[:12] = 1  # half of the customers always come, half never again
