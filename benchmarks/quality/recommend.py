@@ -14,6 +14,7 @@ Rows whose model reads "A / B" are ratios by the same draws; "window" is a windo
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -133,9 +134,10 @@ def rival_jobs(task: recommend.SequenceTask, window: str) -> dict[str, Callable[
     }
     if task.question == "whole":
         return jobs | {"two-stage LightGBM": lambda: tested(task, TwoStage().fit(task))}
-    jobs |= {"ALS + trend": lambda: tested(task, with_trend(task, als_grid()))}
-    jobs |= {"EASE + trend": lambda: tested(task, with_trend(task, ease_grid()))}
-    return jobs | {"linear mix": lambda: tested(task, linear_mix(task))}
+    als = cache(lambda: with_trend(task, als_grid()))  # chosen once, also for the mix
+    ease = cache(lambda: with_trend(task, ease_grid()))
+    jobs |= {"ALS + trend": lambda: tested(task, als()), "EASE + trend": lambda: tested(task, ease())}
+    return jobs | {"linear mix": lambda: tested(task, linear_mix(task, als().models[0], ease().models[0]))}
 
 
 def als_grid() -> list[ALS]:
@@ -171,9 +173,8 @@ def tuned(task: recommend.SequenceTask, grid: list[recommend.Recommender]) -> re
     return max(grid, key=lambda model: valid_gain(task, model.fit(task)))
 
 
-def linear_mix(task: recommend.SequenceTask) -> Blend:
+def linear_mix(task: recommend.SequenceTask, als: ALS, ease: EASE) -> Blend:
     """ALS, EASE and two trends, added up."""
-    als, ease = (with_trend(task, grid()).models[0] for grid in (als_grid, ease_grid))
     return tune_blend(task, Blend([als, ease, Trend(7), Trend(3)], [1, 0.2, 1, 0.5]).fit(task))
 
 
@@ -207,6 +208,8 @@ def trained(
     found = {name: tested(task, net.fit(task))}
     if rival is not None:
         found[f"{name}, joined"] = tested(task, tune_blend(task, Blend([net, rival], [1, 0.1])))
+    for each in found.values():
+        del each["model"]  # a network: too much to keep
     return found
 
 
@@ -217,8 +220,7 @@ def tested(task: recommend.SequenceTask, model: recommend.Recommender) -> dict:
     ranking = Ranking.of(task, lists, cutoffs)
     by_row = ranking.per_row().astype(np.float32)
     by_row["who"], by_row["week"] = task.names[task.who[ranking.rows]], task.day[ranking.rows] // 7
-    settings = None if isinstance(model, NextItems) else model
-    return {"rows": by_row, "coverage": ranking.coverage(), "model": settings}
+    return {"rows": by_row, "coverage": ranking.coverage(), "model": model}
 
 
 def draws_of(fits: list[dict]) -> list[dict[str, np.ndarray]]:
