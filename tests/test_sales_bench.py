@@ -15,10 +15,10 @@ PLACE = {"dataset": "categories", "period": "test", "horizon": 7}
 
 
 class Off:
-    """Says the truth plus `by`, with a band of one dollar on each side; notes what it was fitted on."""
+    """Says the truth plus `by`, in the test `late` more; its band is a dollar wide on each side."""
 
-    def __init__(self, by: float, seed: int = 0):
-        self.by, self.seed, self.seen = by, seed, []
+    def __init__(self, by: float, seed: int = 0, late: float = 0):
+        self.by, self.seed, self.late, self.seen = by, seed, late, []
 
     def fit(self, task, part):
         self.seen.append((part, task.n_series))
@@ -26,7 +26,8 @@ class Off:
 
     def predict(self, task, cutoffs):
         self.seen.append(cutoffs.tolist())
-        return (task.actual(cutoffs) + self.by)[..., None] + np.array([-1.0, 0, 1])
+        off = self.by + self.late * (cutoffs >= task.test_start - 1)[:, None, None]
+        return (task.actual(cutoffs) + off)[..., None] + np.array([-1.0, 0, 1])
 
 
 def task_of(values, names=("BEEF", "SOUP")):
@@ -55,15 +56,15 @@ def found(rows, model, metric, **where):
 
 def test_a_band_is_calibrated_on_validation_and_the_test_is_forecast_after_a_second_fit(study):
     task = task_of(np.full((2, 42), 50.0))
-    model = Off(3.0)
+    model = Off(3.0, late=5)
     own = study(task)
     own.fit("LightGBM", [model])
     assert model.seen[0] == ("train", 2) and model.seen[2] == ("refit", 2)
     assert model.seen[1] == task.cutoffs("valid").tolist() == list(range(13, 21))
     assert model.seen[3] == task.cutoffs("test").tolist() == [27, 34]
-    # always 3 too high: the lower half has to be three times as wide, the upper one shrinks to nothing
-    np.testing.assert_allclose(own.forecasts["LightGBM"][0, 0, 0, 0], [50, 53, 53], atol=1e-4)
-    np.testing.assert_allclose(own.forecasts["LightGBM, not calibrated"][0, 0, 0, 0], [52, 53, 54])
+    # 3 too high in validation: the lower half has to be three times as wide, the upper one shrinks to nothing
+    np.testing.assert_allclose(own.forecasts["LightGBM"][0, 0, 0, 0], [55, 58, 58], atol=1e-4)
+    np.testing.assert_allclose(own.forecasts["LightGBM, not calibrated"][0, 0, 0, 0], [57, 58, 59])
     arm = Off(1.0)
     own.arm("LSTM, no encoder", [arm])
     assert [seen[0] for seen in arm.seen[::2]] == ["refit"]
