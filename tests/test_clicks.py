@@ -429,7 +429,7 @@ def test_nothing_is_fitted_on_test_days():
 
 
 def test_a_test_click_brings_no_item_back_that_training_lost_with_its_long_sessions():
-    """Item 9 opens long training sessions, of which the last two clicks are kept, and is clicked in the test."""
+    """Item 9 opens training sessions of which the last two clicks are kept; then it is clicked in the test."""
     rows = [(n, n, item) for n in range(4) for item in (9, 1, 2)]
     rows += [(n, min(n, 6), item) for n in (4, 5, 7) for item in (1, 2)]
     vocabulary = []

@@ -364,6 +364,7 @@ def test_differences_over_all_windows_count_every_row_once(shop, task):
     assert first["low"] < first["value"] < first["high"]
 
 
+@pytest.mark.slow
 def test_a_remedy_gives_a_loss_per_epoch(task):
     train, valid = benchmark.fit_remedy(task, 0, cosine=True, average=True, epochs=2, units=2)
     assert train.shape == valid.shape == (2,) and (train < 3).all() and (valid < 3).all()
