@@ -116,7 +116,11 @@ def test_sales_are_calibrated_without_the_test(shops):
 def tuned(shop, monkeypatch, question="discovery") -> dict:
     """Settings and weights that the benchmark chooses; what it would score on the test is handed out."""
     task = sealed(recommend.task(shop, RICH_SPLIT, min_count=35, level="product_id").ask(question))
-    monkeypatch.setattr(recommend_bench, "tested", lambda task, model: {"model": model})
+    monkeypatch.setattr(
+        recommend_bench,
+        "tested",
+        lambda t, model: {"model": model, "chosen": getattr(model, "weights", model)},
+    )
     monkeypatch.setattr(
         recommend_bench, "als_grid", lambda: [recommend.ALS(k, 10, iterations=2) for k in (2, 4)]
     )
@@ -126,7 +130,7 @@ def tuned(shop, monkeypatch, question="discovery") -> dict:
     found = {name: repr(job()["model"]) for name, job in jobs.items()}
     net = recommend.NextItems(4, 4, epochs=1, factors=False)
     joined = recommend_bench.trained(task, "LSTM", net, recommend.EASE(10).fit(task))
-    return found | {"weights": joined["LSTM, joined"]["model"].weights}
+    return found | {"weights": joined["LSTM, joined"]["chosen"]}
 
 
 @pytest.mark.parametrize("question", ["discovery", "whole"])
