@@ -82,6 +82,16 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture
+def eager():
+    """Networks run without graphs: for a few batches of a tiny task, tracing takes most of the time."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 # Examples are drawn the same way in every run, and a slow machine is no failure.
 settings.register_profile("course", deadline=None, derandomize=True, database=None)
 settings.load_profile("course")

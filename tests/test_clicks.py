@@ -217,11 +217,13 @@ def test_cleaning_by_hand():
 
 def test_only_the_last_clicks_of_long_sessions_are_kept():
     events = invent_clicks(300, 40)
-    long, short = clicks.task(events, WEEKS), clicks.task(events, WEEKS, max_length=3)
+    long, short = (clicks.task(events, WEEKS, max_length=n, min_count=1) for n in (50, 3))
     assert np.bincount(short.who).max() == 3
     for s in range(5):
-        kept = short.bags.indices[short.who == s]
-        assert kept.tolist() == long.bags.indices[long.who == s][-3:].tolist()
+        long_items, short_items = (
+            t.items["item"].to_numpy()[t.bags.indices[t.who == s]] for t in (long, short)
+        )
+        assert short_items.tolist() == long_items[-3:].tolist()
 
 
 def test_what_cannot_be_used_is_named():
@@ -424,6 +426,19 @@ def test_nothing_is_fitted_on_test_days():
     task, other = clicks.task(events, WEEKS), clicks.task(change_test_days(events), WEEKS)
     assert (other.bags.indices[other.part == 3][:50] != task.bags.indices[task.part == 3][:50]).any()
     assert_identical(fitted(task), fitted(other))
+
+
+def test_a_test_click_brings_no_item_back_that_training_lost_with_its_long_sessions():
+    """Item 9 opens training sessions of which the last two clicks are kept; then it is clicked in the test."""
+    rows = [(n, n, item) for n in range(4) for item in (9, 1, 2)]
+    rows += [(n, min(n, 6), item) for n in (4, 5, 7) for item in (1, 2)]
+    vocabulary = []
+    for last in (9, 2):
+        events = pd.DataFrame([*rows, (6, 6, 1), (6, 6, last)], columns=["session", "day", "item"])
+        events["timestamp"] = pd.Timestamp("2024-05-01") + pd.to_timedelta(events["day"], unit="D")
+        made = clicks.task(events, Split.last(test="1D", valid="1D"), min_count=2, max_length=2)
+        vocabulary.append(made.items["item"].tolist())
+    assert vocabulary == [[1, 2], [1, 2]]
 
 
 def test_a_planted_leak_is_caught():

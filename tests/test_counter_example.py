@@ -88,6 +88,7 @@ def test_errors_by_hand():
     assert found["bias"] == pytest.approx(-0.4)
 
 
+@pytest.mark.slow
 def test_counting_network_continues_a_rhythm():
     counts = np.tile([0, 1, 0, 1], (64, 4)).astype(np.float32)
     net = cdnow.CountLSTM(epochs=30, batch_size=16, units=8, rate=0.02).fit(counts)
@@ -115,6 +116,7 @@ def test_blocks_of_customers_and_their_paths_stay_together():
     assert ahead.shape == (5,) and ahead[0] > ahead[1:].max()
 
 
+@pytest.mark.slow
 def test_epochs_and_units_are_chosen_on_the_last_weeks():
     counts = np.tile([0, 1, 0, 1], (32, 4)).astype(np.float32)
     assert cdnow.tune_counting(counts, ahead=4, epochs=(1, 60), units=(8,)) == (60, 8)

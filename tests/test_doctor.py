@@ -14,6 +14,7 @@ from tools import doctor
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 def test_this_machine_is_ready():
     answers = doctor.ask()
     assert {name: text for name, (fine, text) in answers.items() if not fine} == {}
@@ -124,6 +125,7 @@ def test_a_tensorflow_that_does_not_compute_is_explained(program, fix, monkeypat
         doctor.tensorflow()
 
 
+@pytest.mark.slow
 def test_keras_settings_of_the_reader_are_found_outside_course_py(monkeypatch, tmp_path):
     """Conda users start without course.py: their own settings reach Keras."""
     (tmp_path / "keras.json").write_text(json.dumps({"floatx": "float64"}))

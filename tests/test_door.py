@@ -249,6 +249,7 @@ def test_a_group_has_a_lock_of_its_own_and_stays(home):
     assert found.returncode == 2 and "There is no group 'extr'. There are: extra." in found.stderr
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("tampered", [False, True])
 def test_without_uv_pip_brings_the_locked_one_from_wheels(home, tmp_path, tampered):
@@ -427,6 +428,7 @@ assert not [path for path in jupyter_config_path() if path.endswith(".jupyter")]
 """
 
 
+@pytest.mark.slow
 def test_nothing_personal_reaches_a_kernel_and_nothing_is_written_into_home(tmp_path, monkeypatch):
     for name, text in POISON.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

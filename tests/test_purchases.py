@@ -536,6 +536,7 @@ def test_marketing_is_optional():
 # ------------------------------------------------------------------------------------------------- networks
 
 
+@pytest.mark.slow
 def test_network_ignores_later_weeks_and_learns(shop, task):
     net = purchases.PurchaseLSTM(epochs=2, batch_size=32, units=8).fit(task, watch=True)
     assert net.history["loss"][-1] < net.history["loss"][0] and len(net.history["val_loss"]) == 2
@@ -551,6 +552,7 @@ def test_network_ignores_later_weeks_and_learns(shop, task):
         net.predict(replace(task, categories=["BREAD", "MILK", "COFFEE"]), [cutoff])
 
 
+@pytest.mark.slow
 def test_the_watched_loss_is_that_of_the_averaged_weights_that_answer(task):
     net = purchases.PurchaseLSTM(epochs=2, batch_size=16, units=4, momentum=0.8).fit(task, watch=True)
     p = net.predict(task, task.cutoffs("valid"))

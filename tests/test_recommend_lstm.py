@@ -108,6 +108,7 @@ def test_the_trip_itself_changes_no_score(task, question):
     assert_identical(*(model.scores(t, np.array([row])) for t in (task, changed)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_sampled", [0, 10])
 def test_training_learns(task, n_sampled):
     def recall(model: NextItems) -> float:
@@ -122,6 +123,7 @@ def test_training_learns(task, n_sampled):
     assert not any(isinstance(value, SequenceTask) for value in vars(model).values())
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(task):
     weights = []
     for _ in range(2):

@@ -10,6 +10,7 @@ from toy_shop import toy_shop
 import ecomlib
 from ecomlib import Split, sales
 
+pytestmark = pytest.mark.usefixtures("eager")
 LESSON = Path(ecomlib.__file__).parents[1] / "notebooks" / "22_sales_train.ipynb"
 
 

@@ -11,8 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.parametrize(
     "command",
-    ["ruff check .", "ruff format --check .", "mypy --cache-dir build/mypy"],
-    ids=["lint", "format", "types"],
+    [
+        pytest.param("ruff check .", id="lint"),
+        pytest.param("ruff format --check .", id="format"),
+        pytest.param("mypy --cache-dir build/mypy", id="types", marks=pytest.mark.slow),
+    ],
 )
 def test_it_holds(command):
     found = subprocess.run(

@@ -107,6 +107,7 @@ def test_the_table_keeps_what_was_not_measured_again_and_drops_what_is_gone(tmp_
         ]
 
 
+@pytest.mark.slow
 def test_a_notebook_stays_in_one_process_and_long_ones_come_first(tmp_path):
     """As `course.py test` does: two workers, whole notebooks, the order of lessons.csv, a closing table."""
     for folder in ("tests", "tools", "benchmarks/results"):

@@ -364,6 +364,7 @@ def test_differences_over_all_windows_count_every_row_once(shop, task):
     assert first["low"] < first["value"] < first["high"]
 
 
+@pytest.mark.slow
 def test_a_remedy_gives_a_loss_per_epoch(task):
     train, valid = benchmark.fit_remedy(task, 0, cosine=True, average=True, epochs=2, units=2)
     assert train.shape == valid.shape == (2,) and (train < 3).all() and (valid < 3).all()
@@ -471,6 +472,7 @@ def test_the_same_weights_serve_every_week_and_the_last_week():
     np.testing.assert_allclose(p[:, 2], every.predict(x[:, :3], verbose=0)[:, -1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_network_learns_and_forecasts_beyond_the_last_target():
     shopped = np.zeros((24, 30), int)
     shopped[:12] = 1  # half of the customers always come, half never again

@@ -17,9 +17,10 @@ MONDAY = np.datetime64("1970-01-05")
 def task(events: pd.DataFrame, split: Split, min_count: int = 5, max_length: int = 50) -> SequenceTask:
     """Turn clicks into sessions. A session belongs to the part in which it ends.
 
-    Clicks on the item just seen are dropped; then items clicked fewer than `min_count` times in training and
-    sessions of one click, again and again until nothing changes. So what training never saw is dropped
-    from the later parts: it cannot be recommended. Sessions are numbered by the time at which they begin.
+    Clicks on the item just seen are dropped; then items clicked fewer than `min_count` times in training,
+    sessions of one click, and all but the last clicks of long ones, again and again until nothing changes. So
+    what training never saw is dropped from the later parts: it cannot be recommended. Sessions are numbered
+    by the time at which they begin.
 
     Parameters
     ----------
@@ -40,9 +41,7 @@ def task(events: pd.DataFrame, split: Split, min_count: int = 5, max_length: int
     part = np.full(len(events), HISTORY, np.int8)
     for name, mask in split.dates(pd.Timestamp(stamp.max())).parts(end).items():
         part[mask] = PARTS[name]
-    keep = _clean(session, item, part == TRAIN, part != HISTORY, min_count)
-    to_end = pd.Series(session[keep][::-1]).groupby(session[keep][::-1]).cumcount().to_numpy()[::-1]
-    keep[np.flatnonzero(keep)[to_end >= max_length]] = False
+    keep = _clean(session, item, part == TRAIN, part != HISTORY, min_count, max_length)
     for name, number in PARTS.items():
         if not (keep & (part == number)).any():
             days = (stamp.max() - stamp.min()) / np.timedelta64(1, "D")
@@ -63,9 +62,9 @@ def task(events: pd.DataFrame, split: Split, min_count: int = 5, max_length: int
 
 
 def _clean(
-    session: np.ndarray, item: np.ndarray, train: np.ndarray, keep: np.ndarray, min_count: int
+    session: np.ndarray, item: np.ndarray, train: np.ndarray, keep: np.ndarray, min_count: int, longest: int
 ) -> np.ndarray:
-    """Which clicks stay: no repeats, no rare items, no sessions of one click."""
+    """Which clicks stay: no repeats, no rare items, no sessions of one click or of more than `longest`."""
     keep = keep.copy()
     while True:
         before = keep.sum()
@@ -74,7 +73,10 @@ def _clean(
         keep &= np.bincount(item[keep & train], minlength=item.max() + 1)[item] >= min_count
         keep &= np.bincount(session[keep], minlength=session.max() + 1)[session] >= 2
         if keep.sum() == before:
-            return keep
+            at = np.flatnonzero(keep)[::-1]
+            keep[at[pd.Series(at).groupby(session[at]).cumcount() >= longest]] = False
+            if keep.sum() == before:
+                return keep
 
 
 def until_test(task: SequenceTask) -> SequenceTask:
