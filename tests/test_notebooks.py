@@ -22,7 +22,7 @@ from tools.form import (
 KNOWN = allowed()
 # Rules that are younger than some lessons; no lesson may break one of the others.
 YOUNG = {"alt", "colours", "defined_first", "header", "height", "hide_input", "pauses", "quiz_letters"}
-YOUNG |= {"size", "take_with_you", "width", "words"}
+YOUNG |= {"size", "take_with_you", "width", "words", "wrap_up"}
 CASES = [
     pytest.param(lesson, rule, id=f"{lesson.name}-{rule.__name__}")
     for lesson in find_lessons()
@@ -319,6 +319,8 @@ FAULTS = [
     ("exercises", setter("exercise", outputs=[new_output("stream", text="correct\n")])),
     ("exercises", replacer('check("12.2"', 'check("12.9"')),
     ("exercises", lambda notebook: tagged(notebook, "exercise").metadata.update(tags=[])),
+    ("wrap_up", setter(4, source="## The data\n\n## Wrap-up quiz")),
+    ("wrap_up", setter(5, source='ask("foundations", shop)')),
     ("take_with_you", setter("take-with-you", source="print(N)")),
     ("take_with_you", setter("take-with-you", source="N = 4\nprint(N)")),
     ("take_with_you", setter("take-with-you", source="def double(numbers):\n    return 2 * numbers")),
@@ -384,6 +386,26 @@ def test_an_evaluating_lesson_needs_a_model_and_an_evaluation(folder):
         nbformat.write(make_lesson(), path)
         problems = next(rule for rule in LESSON_RULES if rule.__name__ == "blocks")(Lesson(path, folder))
         assert len(problems) == missing
+
+
+def test_the_last_lesson_of_a_part_needs_its_wrap_up_quiz_without_answers(folder):
+    find = next(rule for rule in LESSON_RULES if rule.__name__ == "wrap_up")
+    notebook = make_lesson()
+    path = folder / "17_gates.ipynb"
+    nbformat.write(notebook, path)
+    assert len(find(Lesson(path, folder))) == 1
+    open_ones = "".join(f"{n}. not yet: a, b or c?\n" for n in range(1, 6))
+    quiz = [
+        new_markdown_cell("## Wrap-up quiz\n\nFive questions."),
+        code('ask("foundations", shop)', ["wrap-up"]),
+        code('letters = "....."\nmark("foundations", letters, shop)', ["wrap-up"], open_ones),
+    ]
+    notebook.cells[-4:-4] = quiz
+    nbformat.write(notebook, path)
+    assert find(Lesson(path, folder)) == []
+    quiz[2].outputs[0].text = open_ones.replace("3. not yet: a, b or c?", "3. correct: so it is.")
+    nbformat.write(notebook, path)
+    assert len(find(Lesson(path, folder))) == 1
 
 
 SOLUTION_FAULTS = [
