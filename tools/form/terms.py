@@ -1,8 +1,8 @@
 """docs/words.md as a table, and the rule that no lesson uses a term before the cell that defines it.
 
-The last column of a term links to the heading above the cell that defines it; the link's title is the cell's
-id. The cell sets the term in bold or italics, or as code where the term is a Keras name. A lesson's number
-without a link: the cell is still to be written. A dash: only code, tables and outputs have the term.
+The last column of a term links to a heading at the cell that defines it; the link's title is the cell's id.
+The cell sets the term in bold or italics, begins a table's row with it, or has its name in code. A lesson's
+number without a link: the cell is still to be written. A dash: only code, tables and outputs have the term.
 """
 
 import re
@@ -14,14 +14,16 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.form.anywhere import rule
-from tools.form.lesson import ROOT, Lesson, find_lessons, slugs
+from tools.form.lesson import ROOT, Lesson, find_lessons, tags_of
 
 WORDS, QUESTIONS = ROOT / "docs" / "words.md", ROOT / "docs" / "questions.md"
 
 EVERYDAY = "°"  # marks a term that is an everyday word, too: where it is used is not followed
 PREVIEW = "00"  # shows a whole forecast before anything is explained, and says so: its code is free
 HEAD = "## Terms of the field\n"
-PLACE = re.compile(r'\[(?P<lesson>\d\d)\]\(\.\./notebooks/[^)#]+#(?P<anchor>\S+) "(?P<cell>[\w-]+)"\)')
+PLACE = re.compile(
+    r"\[(?P<text>[^\[\]]+)\]\(\.\./notebooks/(?P<lesson>\d\d)_[^)#]+#(?P<anchor>\S+) \"(?P<cell>[\w-]+)\"\)"
+)
 
 NOT_PROSE = re.compile(
     r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)\n]*\)|<[^>\n]+>|https?://\S+"
@@ -30,7 +32,8 @@ NOT_PROSE = re.compile(
 )
 CODE = re.compile(r"`([^`\n]+)`")
 STRESSED = re.compile(r"(?<![*\w])(\*{1,2})(?!\s)([^*]{1,70}?)\1(?!\w)")
-SENTENCE = re.compile(r"(?<=[.?!|])\s+|\n\s*\n|\n\s*(?=[-|*\d])")
+ROW_HEAD = re.compile(r"^\| ([^|]{1,40}) \|", re.MULTILINE)
+SENTENCE = re.compile(r"(?<=[.?!])\s+|\n\s*\n|\n\s*(?=[-|*\d])")
 POINTER = re.compile(r"[Ll]essons?\W+((?:\d\d\W*(?:and|to|,|-)?\W*)+)")
 
 
@@ -103,11 +106,13 @@ def prose_of(cell: NotebookNode) -> str:
 
 
 def defines(cell: NotebookNode, term: Term) -> bool:
-    """Whether a cell sets the term in bold or italics, or as code where it has a name in code."""
+    """Whether a cell sets the term in bold or italics, heads a row with it, or has its name in code."""
     if cell.cell_type != "markdown":
         return False
     prose = prose_of(cell)
-    stressed = any(term.pattern.search(found[2]) for found in STRESSED.finditer(CODE.sub(r"\1", prose)))
+    plain = CODE.sub(r"\1", prose)
+    heads = [found[2] for found in STRESSED.finditer(plain)] + ROW_HEAD.findall(plain)
+    stressed = any(term.pattern.search(text) for text in heads)
     coded = {name for text in CODE.findall(prose) for name in re.findall(r"\w+", text)}
     return stressed or bool(coded & term.code)
 
@@ -142,18 +147,20 @@ def used(cell: NotebookNode, terms: tuple[Term, ...]) -> dict[Term, bool]:
     return found
 
 
-def anchor_of(lesson: Lesson, cell_id: str) -> str:
-    """Return the anchor of the last heading at or above a cell, as GitHub and the web book write it."""
-    heading = ""
+def anchors(lesson: Lesson, cell_id: str) -> list[str]:
+    """Return the anchors of the headings at a cell: those it holds, and the last one above its first line."""
+    above: list[str] = []
     for cell in lesson.cells:
-        if cell.cell_type == "markdown":
-            text = re.sub(r"^```.*?^```", "", cell.source, flags=re.MULTILINE | re.DOTALL)
-            found = re.findall(r"^#{1,4} (.+?)\s*$", text, re.MULTILINE)
-            if cell.id == cell_id:
-                found = found[:1]  # the cell's own first heading, below which it stands
-            heading = found[-1] if found else heading
+        text = re.sub(r"^```.*?^```", "", cell.source, flags=re.MULTILINE | re.DOTALL)
+        found = re.findall(r"^#{1,4} (.+?)\s*$", text, re.MULTILINE) if cell.cell_type == "markdown" else []
         if cell.id == cell_id:
-            break
+            own = [_slug(heading) for heading in found]
+            return own if text.lstrip().startswith("#") and own else [*map(_slug, above[-1:]), *own]
+        above += found
+    return []
+
+
+def _slug(heading: str) -> str:
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*$]", r"\1", heading)
     return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", text.lower()).strip())
 
@@ -173,7 +180,7 @@ def defined_first(lesson: Lesson) -> Iterator[str]:
     followed = tuple(term for term in known if not term.everyday)
     told: set[Term] = set()
     for n, cell in enumerate(lesson.cells):
-        if cell.cell_type == "code" and lesson.number == PREVIEW:
+        if cell.cell_type == "code" and (lesson.number == PREVIEW or "setup" in tags_of(cell)):
             continue
         for term, points in used(cell, followed).items():
             here = term.lesson == lesson.number
@@ -184,22 +191,36 @@ def defined_first(lesson: Lesson) -> Iterator[str]:
                     yield f"{lesson.at(cell)} uses {term.name!r}, which lesson {term.lesson} defines"
 
 
-def placed(folder: Path, number: str, cell_id: str) -> str:
-    """Return the last column of a term: the link to the cell that defines it.
+def placed(folder: Path, number: str, cell_id: str, anchor: str = "", text: str = "") -> str:
+    """Return a link to a cell: to a heading that it stands below or holds, its id as the link's title.
+
+    Parameters
+    ----------
+    folder : Path
+        The notebooks.
+    number, cell_id : str
+        The lesson and the cell.
+    anchor : str
+        The heading to lead to, if it is one of the cell's; else the first of them.
+    text : str
+        What is to be read; without it the lesson's number.
 
     Raises
     ------
     ValueError
         When the lesson has no such cell below a heading.
     """
-    found = [one for one in find_lessons(folder) if one.number == number and not one.is_solution]
-    for lesson in found:
-        anchor = anchor_of(lesson, cell_id)
-        if cell_id in {cell.id for cell in lesson.cells} and anchor in slugs(lesson):
-            return f'[{number}](../notebooks/{lesson.path.name}#{anchor} "{cell_id}")'
+    for lesson in find_lessons(folder):
+        if lesson.number == number and not lesson.is_solution and (there := anchors(lesson, cell_id)):
+            heading = anchor if anchor in there else there[0]
+            return f'[{text or number}](../notebooks/{lesson.path.name}#{heading} "{cell_id}")'
     raise ValueError(f"lesson {number} has no cell {cell_id} below a heading")
 
 
 def replaced(text: str, folder: Path) -> str:
-    """Return a page with each link of this kind led again to the heading above its cell."""
-    return PLACE.sub(lambda found: placed(folder, found["lesson"], found["cell"]), text)
+    """Return a page with each link of this kind led to a heading of its cell, and to the lesson's file."""
+
+    def link(found: re.Match[str]) -> str:
+        return placed(folder, found["lesson"], found["cell"], found["anchor"], found["text"])
+
+    return PLACE.sub(link, text)
