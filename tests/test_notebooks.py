@@ -21,7 +21,17 @@ from tools.form import (
 
 KNOWN = allowed()
 # Rules that are younger than some lessons; no lesson may break one of the others.
-YOUNG = {"alt", "colours", "defined_first", "header", "height", "hide_input", "pauses", "quiz_letters"}
+YOUNG = {
+    "alt",
+    "colours",
+    "defined_first",
+    "header",
+    "height",
+    "hide_input",
+    "level",
+    "pauses",
+    "quiz_letters",
+}
 YOUNG |= {"size", "take_with_you", "width", "words", "wrap_up"}
 CASES = [
     pytest.param(lesson, rule, id=f"{lesson.name}-{rule.__name__}")
@@ -65,6 +75,7 @@ def code(source, tags=(), text="", **metadata):
 
 
 ALT = "A line that rises from zero on the left to one on the right: the numbers of this lesson."
+LEVEL = "# x\n\nIntermediate · read 5 min · run 1 min · exercises 30 min"
 PNG = base64.b64encode(bytes(90)).decode()
 WORDS = """# Words
 
@@ -151,7 +162,7 @@ def folder(tmp_path):
     folder = tmp_path / "notebooks"
     (folder / "solutions").mkdir(parents=True)
     for name in ("11_data", "13_training"):
-        nbformat.write(finish([new_markdown_cell("# x\n\n## A heading")]), folder / f"{name}.ipynb")
+        nbformat.write(finish([new_markdown_cell(f"{LEVEL}\n\n## A heading")]), folder / f"{name}.ipynb")
     nbformat.write(make_lesson(), folder / "12_gates.ipynb")
     nbformat.write(make_solution(), folder / "solutions" / "12_gates.ipynb")
     (tmp_path / "docs").mkdir()
@@ -297,6 +308,9 @@ FAULTS = [
     ("header", replacer("(13_training.ipynb)", "(11_data.ipynb)")),
     ("header", replacer(" · [Solutions]", " | [Solutions]")),
     ("header", replacer("Beginner", "Easy")),
+    ("level", replacer("Beginner", "Intermediate")),
+    ("level", setter(4, source="## The data\n\nThe slope is $\\partial L / \\partial w$.")),
+    ("level", setter(4, source="## The data\n\n**You need** lesson [11](11_data.ipynb).")),
     ("blocks", replacer("## You will learn", "## Learn")),
     ("blocks", replacer("## Takeaways", "## The end")),
     ("blocks", drop_tagged("parameters")),

@@ -54,6 +54,29 @@ def header(lesson: Lesson) -> Iterator[str]:
         yield "cell 0 lacks the line '[← NN · Before](…) · [NN · After →](…) · [Solutions](solutions/…)'"
 
 
+def needed(lesson: Lesson) -> set[str]:
+    """Numbers of the lessons that the paragraph 'You need' links to."""
+    found = re.search(r"^\**You need\b.*?(?=\n\s*\n|\Z)", lesson.prose, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"\]\((\d\d)_\w+\.ipynb", found[0] if found else ""))
+
+
+@rule("lesson")
+def level(lesson: Lesson) -> Iterator[str]:
+    """Beginner: no derivative, no need but Beginner lessons. Advanced: needs the training of a use case."""
+    others = {one.number: one for one in find_lessons(lesson.folder) if not one.is_solution}
+    needs = [others[number] for number in sorted(needed(lesson)) if number in others]
+    levels = [found["level"] for one in needs if (found := MINUTES.search(one.cells[0].source))]
+    if any(one.path.stem.endswith("_train") for one in needs):
+        wanted = "Advanced"
+    elif r"\partial" in lesson.prose or set(levels) - {"Beginner"}:
+        wanted = "Intermediate"
+    else:
+        wanted = "Beginner"
+    found = MINUTES.search(lesson.cells[0].source)
+    if found and found["level"] != wanted:
+        yield f"cell 0 says {found['level']}; by what the lesson needs it is {wanted}"
+
+
 def asserts(cell: NotebookNode) -> bool:
     """Whether a cell holds an assert that can fail."""
     found = [node for node in ast.walk(parsed(cell)) if isinstance(node, ast.Assert)]
