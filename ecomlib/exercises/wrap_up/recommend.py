@@ -17,7 +17,7 @@ def trips_of(shop: Shop) -> tuple[list[set[str]], list[str]]:
     """Return a household's first 30 trips of the year, and all categories, what sells most first.
 
     The household is the first with so many trips by May whose last trip makes the questions worth asking:
-    of 8 to 12 categories, some new; a hit and a miss on its own list; no hit at the top of the shop's list.
+    of 7 to 15 categories, some new; a hit and a miss on its own list; no hit at the top of the shop's list.
 
     Raises
     ------
@@ -36,8 +36,9 @@ def trips_of(shop: Shop) -> tuple[list[set[str]], list[str]]:
         trips = [set(group) for _, group in ours.groupby("day")[LEVEL]][:TRIPS]
         hits = [item in trips[-1] for item in own_list(trips[:-1], favourites)]
         new = len(trips[-1].difference(*trips[:-1]))
-        fits = 2 <= sum(hits) <= 3 and not hits[0] and 8 <= len(trips[-1]) <= 12 and 2 <= new <= 5
-        if fits and first_place(trips[-1], favourites) in (2, 3, 4):
+        order = not hits[0] and hits != hits[::-1]  # so that the places of the hits matter
+        fits = order and 2 <= sum(hits) <= 3 and 7 <= len(trips[-1]) <= 15 and 2 <= new <= 5
+        if fits and first_place(trips[-1], favourites) in range(2, 7):
             return trips, favourites
     raise ValueError("this shop has no such household")
 
