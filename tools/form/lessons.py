@@ -199,7 +199,7 @@ def wrap_up(lesson: Lesson) -> Iterator[str]:
         yield f"'## {WRAP_UP}' with a cell that asks and one that marks must stand here {wanted} times"
     for cell in marked:
         if len(re.findall(r"^\d\. not yet: a, b or c\?$", text_of(cell), re.MULTILINE)) < 5:
-            yield f"{lesson.at(cell)}, the wrap-up quiz as committed, gives an answer away"
+            yield f"{lesson.at(cell)}, the wrap-up quiz, is not run or gives an answer away"
 
 
 @rule("lesson")
