@@ -44,7 +44,10 @@ def test_the_till_hears_a_yes_only_for_the_coupon_it_asks_for():
 def test_daily_spend_adds_up_orders():
     when = pd.to_datetime(["2024-01-01 09:00", "2024-01-01 18:00", "2024-01-04 12:00"])
     orders = pd.DataFrame({"customer_id": [7, 7, 7], "timestamp": when, "revenue": [1.0, 2.0, 4.0]})
-    np.testing.assert_array_equal(memory_tasks.daily_spend(orders, min_days=2), [[3, 0, 0, 4]])
+    rare = pd.DataFrame({"customer_id": [3], "timestamp": when[:1], "revenue": [9.0]})
+    spend = memory_tasks.daily_spend(pd.concat([orders, rare]), min_days=2)
+    np.testing.assert_array_equal(spend, [[3, 0, 0, 4]])
+    assert list(spend.index) == [7]  # the row keeps its household's number
     assert memory_tasks.daily_spend(orders, min_days=3).shape == (0, 4)
 
 
