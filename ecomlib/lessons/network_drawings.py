@@ -106,8 +106,10 @@ def unrolled_lstm(run: Mapping[str, np.ndarray], inputs: Sequence[str], ax: Axes
     ax = _canvas(ax, width, 6.3, "The cell state C runs along the top, the hidden state h below it")
     for t, text in enumerate(inputs):
         x = 3.6 + wide * t  # the middle of the step's cell
-        frame = {"boxstyle": "round,pad=0.02,rounding_size=0.2", "facecolor": "0.96", "edgecolor": "0.7"}
-        ax.add_patch(FancyBboxPatch((x - 2.1, 1.75), 4.2, 3.8, zorder=0, **frame))
+        frame = FancyBboxPatch(
+            (x - 2.1, 1.75), 4.2, 3.8, zorder=0, boxstyle="round,pad=0.02,rounding_size=0.2"
+        )
+        ax.add_patch(frame).set(facecolor="0.96", edgecolor="0.7")
         _arrow(ax, (x - 3.6 if not t else x - 5.05, top), (x - 1.4, top), CELL)
         _arrow(ax, (x - 1.1, top), (x + 0.25, top), CELL)
         _arrow(ax, (x - 3.6 if not t else x - 4.0, out), (x - 2.1, out), HIDDEN)
