@@ -213,3 +213,10 @@ def test_the_loop_taught_in_the_lesson_is_the_packages():
         )
         np.testing.assert_allclose(losses, same_losses, atol=1e-5)
         np.testing.assert_allclose(head, same_head, atol=1e-5)
+
+
+@pytest.mark.parametrize("number", ["12", "13", "14"])
+def test_one_household_runs_through_the_lessons(number):
+    cells = nbformat.read(next(LESSON.parent.glob(f"{number}_*.ipynb")), 4).cells
+    parameters = next(c.source for c in cells if "parameters" in c.metadata.get("tags", []))
+    assert "HOUSEHOLD = 13 " in parameters

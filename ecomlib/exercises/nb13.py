@@ -6,6 +6,7 @@ import numpy as np
 
 from ecomlib import gates
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.nb10 import log_loss
 
 
 def _blocks(x_t, h, C, W, b, order="figo", stacked=None, bias=True):
@@ -112,11 +113,6 @@ def _own_share(came, cutoff):
     return came[:, : cutoff + 1].mean(axis=1)
 
 
-def _loss(p, happened):
-    p = np.clip(p, 1e-7, 1 - 1e-7)
-    return float(-np.mean(np.where(happened > 0, np.log(p), np.log(1 - p))))
-
-
 @checker(
     "13.2",
     wrong=[
@@ -153,7 +149,7 @@ def whose_turn(answer: Any) -> str | None:
     if optimizer is None or int(optimizer.iterations) == 0:
         return "the model has not been trained: compile it, then call fit."
     truth = came[:, LAST + 1]
-    own, base = _loss(given[0], truth), _loss(_own_share(came, LAST), truth)
+    own, base = log_loss(given[0], truth), log_loss(_own_share(came, LAST), truth)
     if own < 0.5 * base:
         return None
     return (
