@@ -67,6 +67,20 @@ def test_every_gate_has_its_colour_in_the_drawing_of_the_cell():
     assert {GATE_COLORS[gate] for gate in ("forget", "input", "candidate", "output")} <= drawn
 
 
+def test_the_unrolled_unit_shows_each_number_of_each_step():
+    names = "ifgoch"
+    run = {name: np.array([0.01, 0.02, 0.03]) + 0.1 * (k + 1) for k, name in enumerate(names)}
+    ax = network_drawings.unrolled_lstm(run, ["one", "two", "three"])
+    words = [text.get_text().replace("$", "") for text in ax.texts]
+    assert {"one", "two", "three"} <= set(words)
+    for k, name in enumerate(names):
+        for t in range(3):
+            label = name if name in "ifgo" else f"{name.replace('c', 'C')}_{t + 1}"
+            assert f"{label}\n{0.01 * (t + 1) + 0.1 * (k + 1):.2f}" in words
+    places = [ax.texts[words.index(f"C_{t}\n0.5{t}")].get_position()[0] for t in (1, 2, 3)]
+    assert places == sorted(places)
+
+
 def test_windows_end_with_the_cutoff_and_targets_begin_after_it():
     ax = window_figures.window_layout({"train": 99, "test": 299}, 56, 7, 365, "t", dropped=296)
     spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
