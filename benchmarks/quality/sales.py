@@ -155,7 +155,7 @@ def study(shop: Shop, place: dict, quick: bool, log: Log) -> "Study":
         own.fit(model.name, [model])
     own.fit("LightGBM", [LightGBM(seed, **LEVELS[place["dataset"]]) for seed in seeds])
     own.fit("LSTM", [SalesLSTM(seed, **options) for seed in seeds])
-    if place["horizon"] == 7 and place["period"] != "summer":
+    if place["horizon"] == 7:
         own.fit("MLP", [MLP(seed, **options) for seed in seeds])
     if place == PLACES[0]:
         lstm, own_seeds = partial(SalesLSTM, members=1, **options), seeds[:1]
