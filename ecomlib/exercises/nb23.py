@@ -70,7 +70,7 @@ def interval_of_ratio(answer: Any) -> str | None:
     if found.shape != (2,) or not found[0] < found[1]:
         return "return two numbers, the low and the high end."
 
-    ways = [
+    ways: list[tuple[dict[str, Any], str]] = [
         ({}, "in each draw: rows and columns with replacement, then a's sum over b's sum of what was drawn."),
         ({"paired": False}, "both models must meet the same draws: draw once, use the draw for both."),
         ({"series": False}, "draw both: the weeks and the series."),
