@@ -226,6 +226,7 @@ class Study:
             if other != OURS:
                 self.pair(other, OURS)
         self.pair(BOOSTING, f"{OURS} {PLAIN}")
+        self.pair(MultiHotLSTM.name, FREQUENCY)
         kind, category = kinds(self.task), self.task.rows("test")[2]
         for where in ("new", "regular", "at risk"):
             self.part(where, kind == where, (FREQUENCY, BOOSTING, OURS))
