@@ -94,11 +94,10 @@ def trained(bought, cutoff, known=0, epochs=20):
     model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy")
     if epochs:
         model.fit(past[:, :-1], past[:, 1:], batch_size=50, epochs=epochs, verbose=0)
-    last = past[:, 1 + known : cutoff + 1 + known]  # as many weeks as in training, up to the last one
-    return model, model.predict(last, verbose=0)[:, -1, 0]
+    return model, model.predict(past[:, 1:], verbose=0)[:, -1, 0]  # as many weeks as in training
 
 
-def network_hint(answer: Any, check_more: Any = None) -> str | None:
+def network_hint(answer: Any) -> str | None:
     """Run an answer on two shops that differ after the cutoff; say what is wrong with it, or None."""
     import keras
 
