@@ -45,9 +45,9 @@ def _unpaired(bought, cutoff, other):
 @checker(
     "33.2",
     wrong=[
-        lambda: lambda *given: _judged(*given, known=1, epochs=2),
-        lambda: lambda *given: _judged(*given, epochs=0),
-        lambda: lambda *given: _judged(*given, sign=-1),
+        lambda: lambda bought, cutoff, other: _judged(bought, cutoff, other, known=1, epochs=2),
+        lambda: lambda bought, cutoff, other: _judged(bought, cutoff, other, epochs=0),
+        lambda: lambda bought, cutoff, other: _judged(bought, cutoff, other, sign=-1),
         lambda: _unpaired,
     ],
     right=lambda: _judged,
