@@ -123,7 +123,7 @@ CASES = {
             recommend.Markov,
             recommend.ItemKNN,
             recommend.TIFUKNN,
-            recommend.Factors,
+            recommend.PureSVD,
             recommend.ALS,
             recommend.EASE,
             recommend.Trend,

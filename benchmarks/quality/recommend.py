@@ -29,12 +29,12 @@ from ecomlib.recommend import (
     EASE,
     TIFUKNN,
     Blend,
-    Factors,
     ItemKNN,
     Markov,
     NextItems,
     PersonalFrequency,
     Popularity,
+    PureSVD,
     Ranking,
     Trend,
     TwoStage,
@@ -51,11 +51,11 @@ SIMPLE = {
     "recent popularity": [Popularity(days) for days in (7, 14, 28)],
     "Markov chain": [Markov(smooth) for smooth in (10, 100)],
     "item-kNN": [ItemKNN(100, 10, "who"), ItemKNN(300, 100, "who", 60), ItemKNN(300, 10, "step")],
-    "PureSVD": [Factors(size) for size in (8, 16, 32, 64)],
+    "PureSVD": [PureSVD(size) for size in (8, 16, 32, 64)],
 }
 OWN = {
-    "personal frequency": [PersonalFrequency()],
-    "recent personal frequency": [PersonalFrequency(days) for days in (60, 120, 240)],
+    "personal top frequency": [PersonalFrequency()],
+    "recent personal top frequency": [PersonalFrequency(days) for days in (60, 120, 240)],
 }
 # The first one is the best of 18 on weeks 41 to 44, and the only one that the other windows try.
 TIFU = [TIFUKNN(300, 0.7, 7, 0.95, 0.8), TIFUKNN(300, 0.9, 7, 0.95, 0.9), TIFUKNN(300, 0.7, 7, 0.9, 0.7)]

@@ -55,7 +55,7 @@ def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_mat
     A row is the step after the cutoff, so the session is that of the step before the row.
     """
     first, today = task.start[rows - 1], task.day[rows - 1]
-    return look_back(task, first, rows, today, lambda days, steps: fade**steps) @ task.bags
+    return look_back(task, first, rows, today, lambda days, steps: fade**steps) @ task.baskets
 
 
 GRID = tuple(SessionKNN(k, fade) for k in (100, 500) for fade in (1.0, 0.7))
