@@ -353,7 +353,7 @@ def test_running_session_is_only_the_past(task):
 
 
 def test_session_knn_equals_a_loop(task):
-    model = clicks.SessionKNN(k=10_000, fade=0.8, recent=10_000).fit(task)
+    model = clicks.SessionKNN(k=10_000, decay=0.8, recent=10_000).fit(task)
     row = int(task.cutoffs("test")[3]) + 1
     now = running(task, np.array([row]), 0.8).toarray()[0]
     expected = np.zeros(task.n_items)

@@ -73,7 +73,7 @@ class ItemKNN(Recommender):
     """The `k` nearest of each item bought, by cosine: items of the same households, or trips (`by` "step").
 
     `shrink` is added to the cosine's denominator, so that rare pairs are not trusted blindly. With a
-    half-life in days the customer's own earlier trips fade.
+    half-life in days the customer's own earlier trips count less.
     """
 
     k: int = 100

@@ -61,8 +61,8 @@ class Purchases:
     def habits(self, rows: np.ndarray, at: np.ndarray, latest: np.ndarray) -> np.ndarray:
         """Nine numbers for each pair of `before`, (n_pairs, 9).
 
-        Faded counts (four); count; count per trip; days since and trips since the latest purchase; days since
-        over the mean gap between purchases (0 after a single one). All are logs.
+        Exponentially weighted counts (four); count; count per trip; days since and trips since the latest
+        purchase; days since over the mean gap between purchases (0 after a single one). All are logs.
         """
         row = rows[at]
         since, count = self.day[row] - self.day[self.row[latest]], self.count[latest]
