@@ -44,7 +44,7 @@ def test_windows_hold_every_target_once_after_enough_steps(task):
         assert (own[0] - cut.first[w] >= 4) or cut.first[w] == task.start[own[0]]
 
 
-def test_bag_loss_by_hand():
+def test_set_loss_by_hand():
     logits = np.array([[1.0, 2.0, 0.5], [0.0, 0.0, 0.0], [3.0, 1.0, 0.0]], np.float32)
     share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = (-(np.log(share[0, 0]) + np.log(share[0, 2])) / 2 - np.log(share[2, 1])) / 2
