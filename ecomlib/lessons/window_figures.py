@@ -87,8 +87,8 @@ def task_grid(kind: np.ndarray, trips: np.ndarray, names: Sequence[str], first_w
     weeks = np.arange(kind.shape[1] + 1) + first_week - 0.5
     edges = np.arange(len(kind) + 1) - 0.5
     colours = ListedColormap(list(KINDS.values()))
-    look = {"edgecolor": "white", "linewidth": 0.8, "vmin": 0, "vmax": len(KINDS) - 1}
-    ax.pcolormesh(weeks, edges, kind, cmap=colours, **look)
+    highest = len(KINDS) - 1
+    ax.pcolormesh(weeks, edges, kind, cmap=colours, vmin=0, vmax=highest, edgecolor="white", linewidth=0.8)
     row, week = np.nonzero(trips)
     ax.plot(week + first_week, row, "k.", ms=4, label="a week with a trip")
     patches = [Patch(facecolor=colour, edgecolor="0.6", label=name) for name, colour in KINDS.items()]
