@@ -123,7 +123,7 @@ def drifting_days(seed: int = 0) -> np.ndarray:
     return level * weekend * np.exp(0.03 * rng.normal(size=200))
 
 
-def _forecaster(series, test_start, scale_to=None, reach=0, train_to=None, fit=True):
+def _forecaster(series, test_start, scale_to=None, reach=0, train_to=None, epochs=60):
     """Forecast each day from test_start on; `scale_to`, `reach` and `train_to` make it leak."""
     import keras
 
@@ -135,8 +135,8 @@ def _forecaster(series, test_start, scale_to=None, reach=0, train_to=None, fit=T
     train, test = days < (train_to or test_start), days >= test_start
     network = keras.Sequential([keras.Input((7, 1)), keras.layers.LSTM(16), keras.layers.Dense(1)])
     network.compile(keras.optimizers.Adam(0.02), "mae")
-    if fit:
-        network.fit(x[train], z[7:][train], epochs=60, batch_size=32, verbose=0)
+    if epochs:
+        network.fit(x[train], z[7:][train], epochs=epochs, batch_size=32, verbose=0)
     made = np.asarray(network(x[test]))[:, 0]
     return network, np.exp(made * seen.std() + seen.mean())
 
@@ -149,12 +149,12 @@ def _weekday_mean(series, test_start):
 @checker(
     "15.3",
     wrong=[
-        lambda: lambda series, start: _forecaster(series, start, scale_to=len(series)),
-        lambda: lambda series, start: _forecaster(series, start, reach=1),
-        lambda: lambda series, start: _forecaster(series, start, train_to=len(series)),
-        lambda: lambda series, start: _forecaster(series, start, fit=False),
-        lambda: lambda series, start: _forecaster(series, start, fit=False)[1],
-        lambda: lambda series, start: (_forecaster(series, start)[0], _weekday_mean(series, start)),
+        lambda: lambda series, start: _forecaster(series, start, scale_to=len(series), epochs=2),
+        lambda: lambda series, start: _forecaster(series, start, reach=1, epochs=2),
+        lambda: lambda series, start: _forecaster(series, start, train_to=len(series), epochs=2),
+        lambda: lambda series, start: _forecaster(series, start, epochs=0),
+        lambda: lambda series, start: _forecaster(series, start, epochs=0)[1],
+        lambda: lambda series, start: (_forecaster(series, start, epochs=2)[0], _weekday_mean(series, start)),
     ],
     right=lambda: _forecaster,
 )
