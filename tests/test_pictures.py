@@ -25,6 +25,20 @@ def test_the_map_marks_planned_lessons():
     assert [box.get_linestyle() in ("--", "dashed") for box in ax.patches] == [False, True, False]
 
 
+def test_the_grid_of_a_task_draws_each_square_in_its_colour_and_a_dot_per_trip():
+    kind, trips = np.array([[1, 2, 4], [0, 0, 1]]), np.array([[1, 0, 1], [0, 0, 1]], dtype=bool)
+    ax = window_figures.task_grid(kind, trips, ["A", "B"], first_week=2, title="Two households")
+    mesh = ax.collections[0]
+    assert np.array_equal(np.asarray(mesh.get_array()).reshape(2, 3), kind)
+    shown = mesh.cmap(mesh.norm(kind))
+    wanted = [plt.matplotlib.colors.to_rgba(list(window_figures.KINDS.values())[k]) for k in kind.ravel()]
+    np.testing.assert_allclose(shown.reshape(-1, 4), wanted)
+    dots = ax.lines[0].get_xydata().tolist()
+    assert dots == [[2, 0], [4, 0], [4, 1]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["A", "B"]
+    assert list(ax.get_xlim()) == [1.5, 4.5]
+
+
 def test_basket_shares_add_up():
     baskets = pd.DataFrame({"products": [1, 1, 3, 99], "paid": [1.0, 2.0, 3.0, 94.0]})
     ax = shop_figures.basket_sizes(baskets)
