@@ -176,17 +176,17 @@ def test_the_data_are_new(shop):
     assert shop.orders.groupby("store_id")["revenue"].sum().idxmax() == foundations.STORE
 
 
-def test_right_wrong_and_open_answers_are_told(shop, capsys):
-    wrap_up.mark("sales", ANSWERS["sales"], shop)
+def test_right_wrong_and_open_answers_are_told(capsys):
+    wrap_up.mark("sales", ANSWERS["sales"])
     assert capsys.readouterr().out.count("correct") == 5
-    wrap_up.mark("sales", ".....", shop)
+    wrap_up.mark("sales", ".....")
     assert capsys.readouterr().out.count("not yet: a, b or c?") == 5
-    wrap_up.mark("sales", "aabbc", shop)
+    wrap_up.mark("sales", "aabbc")
     assert "1. not yet: that is the mean of the daily percentages" in capsys.readouterr().out
-    wrap_up.ask("sales", shop)
+    wrap_up.ask("sales")
     printed = capsys.readouterr().out
     assert printed.count("   a) ") == 5 and max(map(len, printed.splitlines())) <= 88
     with pytest.raises(ValueError, match="5 letters"):
-        wrap_up.mark("sales", "abc", shop)
+        wrap_up.mark("sales", "abc")
     with pytest.raises(ValueError, match="no part 'cooking'"):
         wrap_up.questions("cooking", shop)

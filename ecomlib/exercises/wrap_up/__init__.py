@@ -1,15 +1,18 @@
 """The wrap-up quiz at the end of each part: five questions on data of the shop that no lesson has used.
 
-`ask("sales", shop)` prints the questions, `mark("sales", "bacab", shop)` says what is right and why. All
-figures, those of the options too, are computed from the shop: the wrong ones by the usual mistakes.
+`ask("sales")` prints the questions, `mark("sales", "bacab")` says what is right and why. All figures, those
+of the options too, are computed from the running shop: the wrong ones by the usual mistakes.
 """
 
 import importlib
 from dataclasses import dataclass
+from functools import cache
 from textwrap import fill
 
 import pandas as pd
 
+from ecomlib.shop.cleaning import clean
+from ecomlib.shop.complete_journey import load_complete_journey
 from ecomlib.shop.shop import Shop
 
 PARTS = ("foundations", "sales", "purchases", "recommend")
@@ -74,16 +77,22 @@ def questions(part: str, shop: Shop) -> list[Question]:
     return made
 
 
-def ask(part: str, shop: Shop) -> None:
+@cache
+def of_running_shop(part: str) -> list[Question]:
+    """Return the questions of a part; the shop is opened once and given back."""
+    return questions(part, clean(load_complete_journey())[0])
+
+
+def ask(part: str) -> None:
     """Print the questions of a part with their options."""
-    for number, one in enumerate(questions(part, shop), 1):
+    for number, one in enumerate(of_running_shop(part), 1):
         print(
             "\n".join(fill(line, 88, subsequent_indent="   ") for line in f"{number}. {one.text}".split("\n"))
         )
         print("\n".join(f"   {letter}) {option.text}" for letter, option in one.options.items()), end="\n\n")
 
 
-def mark(part: str, answers: str, shop: Shop) -> None:
+def mark(part: str, answers: str) -> None:
     """Print for each answer whether it is right, and why.
 
     Parameters
@@ -92,15 +101,13 @@ def mark(part: str, answers: str, shop: Shop) -> None:
         The part of the course.
     answers : str
         One letter per question, such as "bacab"; a dot for a question that is still open.
-    shop : Shop
-        The cleaned shop of the lessons.
 
     Raises
     ------
     ValueError
         When the number of letters is not that of the questions.
     """
-    made = questions(part, shop)
+    made = of_running_shop(part)
     if len(answers) != len(made):
         raise ValueError(f"give {len(made)} letters, one per question; a dot where you have no answer yet")
     for number, (one, letter) in enumerate(zip(made, answers, strict=True), 1):
