@@ -83,7 +83,7 @@ def log_loss(p: np.ndarray, y: np.ndarray) -> np.ndarray:
     return -(y * np.log(p) + (1 - y) * np.log(1 - p))
 
 
-def trained(bought, cutoff, known=0, epochs=20):
+def trained(bought: np.ndarray, cutoff: int, known: int = 0, epochs: int = 20) -> tuple[Any, np.ndarray]:
     """Train a small LSTM on the weeks up to the cutoff; `known` more weeks make it leak."""
     import keras
 
