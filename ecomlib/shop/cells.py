@@ -62,12 +62,19 @@ def as_text(cells: pd.Series) -> pd.Series:
     return cells.astype("str").where(cells.notna())
 
 
-def as_ids(cells: pd.Series) -> pd.Series:
-    """Ids as whole numbers where each is one without a leading zero, else as texts; "7.0" is 7."""
-    codes, distinct = pd.factorize(as_text(cells))
+def bare(ids: pd.Series) -> pd.Series:
+    """Drop what is no part of an id: blanks at its ends, and ".0" where every id has it."""
+    codes, distinct = pd.factorize(as_text(ids))
     texts = pd.Series(distinct, dtype="str").str.strip()
     if len(texts) and texts.str.fullmatch(r"\d+\.0").all():
         texts = texts.str[:-2]
+    return pd.Series(texts.array.take(codes, allow_fill=True), index=ids.index, name=ids.name)
+
+
+def as_ids(cells: pd.Series) -> pd.Series:
+    """Ids as whole numbers where each is one without a leading zero, else as texts."""
+    codes, distinct = pd.factorize(bare(cells))
+    texts = pd.Series(distinct, dtype="str")
     whole = len(texts) and texts.str.fullmatch(WHOLE_NUMBER).all() and (codes >= 0).all()
     values = texts.astype("int64") if whole else texts
     return pd.Series(values.array.take(codes, allow_fill=not whole), index=cells.index, name=cells.name)
@@ -204,7 +211,7 @@ def _local(texts: pd.Series, log: Log, dayfirst: bool | None) -> pd.Series:
     """Moments of distinct texts without a zone; month-first or day-first is told by the dates themselves."""
     iso = texts.str.match(r"\d{4}-\d\d-\d\d(?!\d)")
     moments = pd.to_datetime(texts.where(iso), format="ISO8601", errors="coerce").astype("datetime64[us]")
-    named = texts.str.contains(r"(?i)[a-z]{3}", regex=True) & ~iso
+    named = texts.str.contains(r"(?i)[a-z]{3}.*\d{4}", regex=True) & ~iso
     if named.any():
         moments[named] = pd.to_datetime(texts[named], format="mixed", errors="coerce")
     parts = texts[~iso & ~named].str.extract(PARTS).dropna(subset=[0])

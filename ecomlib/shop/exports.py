@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, decimal_sign, without_people
+from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
 from ecomlib.shop.errors import MissingColumn, UnreadableFile
 from ecomlib.shop.files import Table, plain
 
@@ -62,7 +62,30 @@ NUMBERS = ["quantity", "price", "revenue", "discount", "gross", "line_discount"]
 NUMBERS += ["subtotal", "refund", "order_refund"]
 TEXTS = ["name", "category", "department", "country", "currency", "status", "cancelled", "kind", "time"]
 ORDER_FACTS = ("customer_id", "timestamp", "currency", "status", "cancelled", "subtotal", "order_refund")
-OURS = frozenset(["order_id", "customer_id", "product_id", "timestamp", "line_id"]) | {*NUMBERS, *TEXTS}
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """Known headers of one kind of file, usual names of columns, and which columns it cannot do without.
+
+    In `need`, one column of each group is enough.
+    """
+
+    formats: Mapping[str, str]
+    usual: str
+    need: tuple[tuple[str, ...], ...]
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Every plain header that is known."""
+        texts = [*self.formats.values(), self.usual]
+        return frozenset(n for text in texts for names in spellings(text).values() for n in names)
+
+    @property
+    def ours(self) -> list[str]:
+        """Every column that a header can be taken for."""
+        texts = [*self.formats.values(), self.usual]
+        return sorted({ours.strip("?") for text in texts for ours in spellings(text)})
 
 
 def spellings(text: str) -> dict[str, list[str]]:
@@ -70,8 +93,10 @@ def spellings(text: str) -> dict[str, list[str]]:
     return {ours: names.split("|") for ours, names in (pair.split(":") for pair in text.split())}
 
 
-KNOWN = frozenset(
-    name for text in [*FORMATS.values(), USUAL] for names in spellings(text).values() for name in names
+SALES = Layouts(
+    FORMATS,
+    USUAL,
+    (("product_id", "name"), ("timestamp",), ("order_id", "customer_id"), ("revenue", "gross", "price")),
 )
 
 
@@ -89,7 +114,7 @@ class Reading:
     at: dict[str, int] = field(default_factory=dict)
 
 
-def recognise(table: Table, columns: Mapping[str, str] | None = None) -> Reading:
+def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None = None) -> Reading:
     """Tell what a table's columns hold: by what the caller says, by a known header, or by usual names.
 
     Raises
@@ -98,63 +123,50 @@ def recognise(table: Table, columns: Mapping[str, str] | None = None) -> Reading
         When it is not certain; the sentence says what to write as `columns=`.
     """
     given = dict(columns or {})
-    if unknown := [ours for ours in given if ours not in OURS]:
-        raise MissingColumn(
-            f"columns={{{unknown[0]!r}: ...}}: there is no such column; use {', '.join(sorted(OURS))}."
-        )
+    if unknown := [ours for ours in given if ours not in layouts.ours]:
+        known = ", ".join(layouts.ours)
+        raise MissingColumn(f"columns={{{unknown[0]!r}: ...}}: there is no such column; use {known}.")
     where = table.where({plain(name) for name in table.header})
     for name in given.values():
         if plain(name) not in where:
-            near = difflib.get_close_matches(name, table.header, 1) or table.header
-            raise MissingColumn(f"{table.name}: there is no column {name!r}; found {', '.join(near[:20])}.")
-    best, found = "", {}
-    for format, text in FORMATS.items():
+            near = difflib.get_close_matches(name, table.header, 1) or table.header[:20]
+            raise MissingColumn(f"{table.name}: there is no column {name!r}; found {', '.join(near)}.")
+    best: str = ""
+    found: dict[str, str] = {}
+    for format, text in layouts.formats.items():
         names = spellings(text)
         hits = {o.strip("?"): n for o, all in names.items() for n in all[::-1] if n in where}
         if all(ours in hits or ours[-1] == "?" for ours in names) and len(hits) > len(found):
             best, found = format, hits
-    usual = spellings(USUAL)
-    hits = {o.strip("?"): [n for n in all if n in where] for o, all in usual.items()}
+    several: dict[str, list[str]] = {}
     if not best:
+        several = {
+            o.strip("?"): [n for n in names if n in where] for o, names in spellings(layouts.usual).items()
+        }
         for ours in ("order_id", "customer_id", "product_id"):  # a number names it better than a word
-            hits[ours] = [
-                n for n in hits[ours] if re.search("(id|no|nr|number|nummer|code|sku)$", n)
-            ] or hits[ours]
-        found = {ours: names[0] for ours, names in hits.items() if len(names) == 1}
+            numbers = [n for n in several.get(ours, ()) if re.search("(id|no|nr|number|nummer|code|sku)$", n)]
+            several[ours] = numbers or several.get(ours, [])
+        found = {ours: names[0] for ours, names in several.items() if len(names) == 1}
         if "timestamp" not in found and "time" in found:
             found["timestamp"] = found.pop("time")
-    found |= {ours: plain(name) for ours, name in given.items()}
     taken = {plain(name) for name in given.values()}
-    found = {ours: name for ours, name in found.items() if ours in given or name not in taken}
-    twice = {} if best else {o: n for o, n in hits.items() if len(n) > 1 and o not in given}
-    _ask(table, found, twice, where)
+    found = {ours: name for ours, name in found.items() if name not in taken}
+    found |= {ours: plain(name) for ours, name in given.items()}
+    header = ", ".join(table.header[:30])
+    for ours, names in several.items():
+        if len(names) > 1 and ours not in given:
+            both = " or ".join(repr(table.header[where[name]]) for name in names)
+            raise MissingColumn(f"{table.name}: is {ours} {both}? Say it: columns={{{ours!r}: ...}}.")
+    for group in layouts.need:
+        if not any(name in found for name in group):
+            raise MissingColumn(
+                f"{table.name}: no column is known to hold the {group[0]} (found: {header}); say which does: "
+                f"columns={{{group[0]!r}: 'its header', ...}}."
+            )
     shown = {ours: table.header[where[name]] for ours, name in found.items()}
     return Reading(
         table, best or "flat file", shown, bool(best or given), {o: where[n] for o, n in found.items()}
     )
-
-
-def _ask(
-    table: Table, found: Mapping[str, str], twice: Mapping[str, list[str]], where: Mapping[str, int]
-) -> None:
-    """Refuse what is not certain, in a sentence that says what to write."""
-    header = ", ".join(table.header[:30])
-    if twice:
-        ours, names = next(iter(twice.items()))
-        both = " or ".join(repr(table.header[where[name]]) for name in names)
-        raise MissingColumn(f"{table.name}: is {ours} {both}? Say it: columns={{{ours!r}: ...}}.")
-    need = [
-        ("product_id", "name"),
-        ("timestamp",),
-        ("order_id", "customer_id"),
-        ("revenue", "gross", "price"),
-    ]
-    for names in need:
-        if not any(name in found for name in names):
-            raise MissingColumn(
-                f"{table.name}: no column is known to hold the {names[0]} (found: {header}); say which does: "
-                f"columns={{{names[0]!r}: 'its header', ...}}."
-            )
 
 
 def read_lines(
@@ -184,9 +196,9 @@ def read_lines(
     for name in ("order_id", "customer_id", "product_id", "line_id"):
         if name in raw:
             written = as_text(raw[name])
-            lines[name] = written.str.strip()
+            lines[name] = bare(written)
             if changed := int(((written != lines[name]) & written.notna()).sum()):
-                log.note(f"blanks at the ends of {changed:,} cells of {raw[name].name!r} are dropped")
+                log.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
     lines |= {name: as_text(raw[name]) for name in TEXTS if name in raw and name != "time"}
     frame = pd.DataFrame(lines, index=cells.index)
     if reading.format == "shopify":

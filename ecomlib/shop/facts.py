@@ -176,7 +176,7 @@ def _currencies(facts: Facts) -> None:
         parts = ", ".join(f"{name} {part:.0%}" for name, part in share.items())
         facts.log.refuse(
             BadValue(
-                f"currency: the lines are in {parts}, which are never summed: keep one, currency={share.index[0]!r}."
+                f"currency: the lines are in {parts}, never summed: keep one, currency={share.index[0]!r}."
             )
         )
     if len(share) and wanted is not None and wanted.upper() not in share.index:

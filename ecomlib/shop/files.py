@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -118,9 +118,7 @@ def _tables(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) ->
         if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
             lines = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
             with opener() as file:
-                frame = pd.read_json(
-                    file, lines=lines, dtype=False, convert_dates=False, encoding="utf-8-sig"
-                )
+                frame = pd.read_json(file, lines=lines, dtype=False, encoding="utf-8-sig")
             return [_frame(name, frame, "line")]
         return [_text(name, opener, head, known)]
     except UnreadableFile:
@@ -179,7 +177,7 @@ def _text(name: str, opener: Callable[[], BinaryIO], head: bytes, known: frozens
     above = 1 if sign else 0
     text = text[sign.end() :] if sign else text
     separator, rows = _separate(text, known, sign[1] if sign else None)
-    if not rows or len(rows[0]) < 2:
+    if max(map(len, rows), default=0) < 2:
         raise UnreadableFile(
             f"{name}: line {above + 1} holds one cell only ({text[:40]!r}); separate the cells by commas."
         )
@@ -197,38 +195,53 @@ def _text(name: str, opener: Callable[[], BinaryIO], head: bytes, known: frozens
     return Table(name, header, read, notes, lambda: blank)
 
 
+class _Headed:
+    """A text with another header in front."""
+
+    def __init__(self, header: str, text: io.TextIOWrapper):
+        self.header, self.text = header, text
+
+    def read(self, size: int = -1) -> str:
+        """Return the header first, then what follows."""
+        header, self.header = self.header, ""
+        return header or self.text.read(size)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.text
+
+
 def _cells(
     name: str, opener: Callable[[], BinaryIO], columns: list[int], shape: tuple, notes: list[str]
 ) -> pd.DataFrame:
     """Some columns of a text file as text. One column more is read: it sees lines with too many cells."""
     width, skip, separator, encoding = shape
     wanted = sorted({*columns, width})
-    options = {"usecols": wanted, "dtype": "str", "keep_default_na": False, "na_values": list(EMPTY)}
     try:
-        with opener() as file:
+        with opener() as file, io.TextIOWrapper(file, encoding, newline="") as text:
+            for _ in range(skip):
+                text.readline()
+            names = separator.join(map(str, range(width + 1))) + "\n"
             frame = pd.read_csv(
-                file,
+                _Headed(names, text),
                 sep=separator,
-                header=None,
-                names=list(range(width + 1)),
-                skiprows=skip,
+                usecols=wanted,
+                dtype="str",
+                keep_default_na=False,
+                na_values=list(EMPTY),
                 skip_blank_lines=False,
-                encoding=encoding,
-                **options,
             )
     except UnicodeDecodeError:
         if encoding == "cp1252":
             raise UnreadableFile(f"{name}: no text in UTF-8 or cp1252; save it with UTF-8.") from None
         notes.append("the text is no UTF-8 and is read as cp1252: look at names with accents")
         return _cells(name, opener, columns, (width, skip, separator, "cp1252"), notes)
-    except pd.errors.EmptyDataError:
-        frame = pd.DataFrame(columns=wanted, dtype="str")
     except pd.errors.ParserError as error:
-        line = re.search(r"row (\d+)|line (\d+)", str(error))
-        where = f"line {int(line[1] or line[2]) + skip + 1}" if line else "a line"
+        line = re.search(r"row (\d+)", str(error))
+        where = f"line {int(line[1]) + skip}" if line else "a line"
         raise UnreadableFile(
             f"{name}: {where} opens a quotation mark that is never closed; close it."
         ) from None
+    frame.columns = frame.columns.astype(int)
     frame.index = pd.RangeIndex(skip + 1, skip + 1 + len(frame), name="line")
     long = frame.pop(width).notna().to_numpy()
     if long.any():

@@ -12,7 +12,7 @@ from ecomlib.shop.cells import Log, as_ids, as_text, without_people
 from ecomlib.shop.checks import check_columns, check_table
 from ecomlib.shop.cleaning import clean
 from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, ShopError
-from ecomlib.shop.exports import KNOWN, Reading, join_olist, read_lines, recognise
+from ecomlib.shop.exports import SALES, Reading, join_olist, read_lines, recognise
 from ecomlib.shop.facts import SIGNS, Facts, clean_lines
 from ecomlib.shop.files import Table, plain, read_tables
 from ecomlib.shop.folder import convert
@@ -135,11 +135,11 @@ def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> t
         if value not in SWITCHES.get(key, ()):
             raise BadValue(f"{key}={value!r}: the switches are {SWITCHES}.")
     switches = {key: values[0] for key, values in SWITCHES.items()} | switches | {"currency": currency}
-    tables = join_olist(read_tables(paths, KNOWN))
+    tables = join_olist(read_tables(paths, SALES.headers))
     others, sales = _by_role(tables)
     if not sales:
         raise BadValue(f"{paths}: no table of orders is among {', '.join(t.name for t in tables)}; add it.")
-    readings = [recognise(table, columns) for table in sales]
+    readings = [recognise(table, SALES, columns) for table in sales]
     frames = [read_lines(reading, log, timezone, dayfirst, decimal) for reading in readings]
     lines = pd.concat([frame.assign(file=i) for i, frame in enumerate(frames)]) if frames[1:] else frames[0]
     before = (

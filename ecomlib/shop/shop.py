@@ -29,7 +29,7 @@ class Shop:
     """A shop's tables. Build one with a loader, or from your own frames.
 
     The module's docstring says what each table holds; one that breaks it raises a ShopError. `name` is
-    shown in texts; `currency` is the sign of the shop's money, such as "$"; `report` says what `open_shop` did.
+    shown in texts; `currency` is the sign of the shop's money ("$"); `report` is what `open_shop` found.
 
     Examples
     --------
