@@ -14,7 +14,14 @@ from ecomlib import sales
 from tools.house import LESSONS, ROOT, USE_CASES, arrows, imports, modules, page, room
 
 CORE = "runtime split panels windows bootstrap probability results training gates shop.shop shop.errors"
-SIDE = ("joined", "scale", "shop.checks", "shop.folder", "shop.exports")  # modules read only when needed
+SIDE = ("joined", "scale", "shop.checks", "shop.folder", "shop.exports", "shop.files")
+SIDE += (
+    "shop.cells",
+    "shop.facts",
+    "shop.opening",
+    "shop.online_retail",
+    "shop.__main__",
+)  # modules read only when needed
 WINGS = {*USE_CASES, *LESSONS, "own", "stream"}
 ROOMS = ("task", "baselines", "model", "evaluate")
 KNOWN = modules()

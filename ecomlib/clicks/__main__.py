@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train and score on a click file; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python course.py clicks", description=__doc__)
     parser.add_argument("files", nargs="+", help="click files, or their folder")
-    pair = {"metavar": "OURS=HEADER", "nargs": "*", "default": []}
+    pair: dict[str, Any] = {"metavar": "OURS=HEADER", "nargs": "*", "default": []}
     parser.add_argument("--columns", help="what your headers hold: item=sku", **pair)
     for name, kind, default, text in (
         ("--test-days", int, 7, "the last days are the test"),

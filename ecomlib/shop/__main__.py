@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from ecomlib.shop.errors import ShopError
 from ecomlib.shop.opening import SWITCHES, check_export, open_shop
@@ -12,11 +13,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python course.py shop", description=__doc__)
     parser.add_argument("files", nargs="+", help="the export: a file, several, or a folder")
     parser.add_argument("--check", action="store_true", help="say every finding at once, with counts")
-    pair = {"metavar": "OURS=HEADER", "nargs": "*", "default": []}
+    pair: dict[str, Any] = {"metavar": "OURS=HEADER", "nargs": "*", "default": []}
     parser.add_argument("--columns", help="what your headers hold: order_id=Invoice", **pair)
     for name in ("currency", "timezone", "decimal"):
         parser.add_argument(f"--{name}", help="see ecomlib.open_shop")
-    order = {"action": argparse.BooleanOptionalAction, "help": "does 3/4/2024 lie in April?"}
+    order: dict[str, Any] = {"action": argparse.BooleanOptionalAction, "help": "does 3/4/2024 lie in April?"}
     parser.add_argument("--dayfirst", default=None, **order)
     for name, values in SWITCHES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", choices=values, default=values[0])

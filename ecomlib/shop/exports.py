@@ -131,42 +131,49 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
         if plain(name) not in where:
             near = difflib.get_close_matches(name, table.header, 1) or table.header[:20]
             raise MissingColumn(f"{table.name}: there is no column {name!r}; found {', '.join(near)}.")
-    best: str = ""
-    found: dict[str, str] = {}
-    for format, text in layouts.formats.items():
-        names = spellings(text)
-        hits = {o.strip("?"): n for o, all in names.items() for n in all[::-1] if n in where}
-        if all(ours in hits or ours[-1] == "?" for ours in names) and len(hits) > len(found):
-            best, found = format, hits
-    several: dict[str, list[str]] = {}
-    if not best:
-        several = {
-            o.strip("?"): [n for n in names if n in where] for o, names in spellings(layouts.usual).items()
-        }
-        for ours in ("order_id", "customer_id", "product_id"):  # a number names it better than a word
-            numbers = [n for n in several.get(ours, ()) if re.search("(id|no|nr|number|nummer|code|sku)$", n)]
-            several[ours] = numbers or several.get(ours, [])
-        found = {ours: names[0] for ours, names in several.items() if len(names) == 1}
-        if "timestamp" not in found and "time" in found:
-            found["timestamp"] = found.pop("time")
+    format, found = _known(layouts, where)
+    if not format:
+        found = _usual(table, layouts, where, set(given))
     taken = {plain(name) for name in given.values()}
     found = {ours: name for ours, name in found.items() if name not in taken}
     found |= {ours: plain(name) for ours, name in given.items()}
-    header = ", ".join(table.header[:30])
-    for ours, names in several.items():
-        if len(names) > 1 and ours not in given:
-            both = " or ".join(repr(table.header[where[name]]) for name in names)
-            raise MissingColumn(f"{table.name}: is {ours} {both}? Say it: columns={{{ours!r}: ...}}.")
     for group in layouts.need:
         if not any(name in found for name in group):
+            header = ", ".join(table.header[:30])
             raise MissingColumn(
                 f"{table.name}: no column is known to hold the {group[0]} (found: {header}); say which does: "
                 f"columns={{{group[0]!r}: 'its header', ...}}."
             )
     shown = {ours: table.header[where[name]] for ours, name in found.items()}
-    return Reading(
-        table, best or "flat file", shown, bool(best or given), {o: where[n] for o, n in found.items()}
-    )
+    at = {ours: where[name] for ours, name in found.items()}
+    return Reading(table, format or "flat file", shown, bool(format or given), at)
+
+
+def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, str]]:
+    """The known format of which most columns are there, with all that it needs; "" for none."""
+    best: tuple[str, dict[str, str]] = ("", {})
+    for format, text in layouts.formats.items():
+        names = spellings(text)
+        hits = {ours.strip("?"): n for ours, some in names.items() for n in some[::-1] if n in where}
+        if all(ours in hits or ours[-1] == "?" for ours in names) and len(hits) > len(best[1]):
+            best = format, hits
+    return best
+
+
+def _usual(table: Table, layouts: Layouts, where: Mapping[str, int], given: set[str]) -> dict[str, str]:
+    """Columns with usual names; where two could be meant, the reader asks."""
+    several = {o.strip("?"): [n for n in some if n in where] for o, some in spellings(layouts.usual).items()}
+    for ours in ("order_id", "customer_id", "product_id"):  # a number names it better than a word
+        numbers = [n for n in several.get(ours, ()) if re.search("(id|no|nr|number|nummer|code|sku)$", n)]
+        several[ours] = numbers or several.get(ours, [])
+    for ours, names in several.items():
+        if len(names) > 1 and ours not in given:
+            both = " or ".join(repr(table.header[where[name]]) for name in names)
+            raise MissingColumn(f"{table.name}: is {ours} {both}? Say it: columns={{{ours!r}: ...}}.")
+    found = {ours: names[0] for ours, names in several.items() if len(names) == 1}
+    if "timestamp" not in found and "time" in found:
+        found["timestamp"] = found.pop("time")
+    return found
 
 
 def read_lines(

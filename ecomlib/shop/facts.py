@@ -89,6 +89,7 @@ def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
     facts.found("cancelled order", gone, "was never paid or was called off", "cancelled")
     hit, names = no_goods(lines, format)
     facts.found("no goods", hit, f"postage, fees, gift cards: {names}", "not_goods")
+    before = facts.keep.copy()
     back = _returns(facts)
     facts.found("quantity 0", lines["quantity"] == 0, "nothing was sold")
     nothing = (lines["revenue"] == 0) & (lines["discount"] == 0) & (lines["quantity"] != 0)
@@ -100,7 +101,7 @@ def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
             "no line is left after cleaning; look at every finding with `python course.py shop --check`."
         )
     if facts.switches["returns"] == "net":
-        kept = _net(kept, lines[back & facts.keep_before], facts)
+        kept = _net(kept, lines[back & before], facts)
     return _one_row_a_product(_one_customer_an_order(kept, facts), facts)
 
 
@@ -211,7 +212,6 @@ def _returns(facts: Facts) -> np.ndarray:
     cancelled = cancelled & (cancelled.mean() < 0.5)
     below = (lines["quantity"] < 0).to_numpy()
     paid_back = (lines["revenue"] < 0).to_numpy() & ~below
-    facts.keep_before = facts.keep.copy()
     facts.found("order begins with C", cancelled, "a cancelled order, booked backwards", "returns")
     facts.found("quantity below 0", below, "a return, or a correction of the stock", "returns")
     facts.found("amount below 0", paid_back, "money given back", "returns")
@@ -232,7 +232,7 @@ def _net(kept: pd.DataFrame, back: pd.DataFrame, facts: Facts) -> pd.DataFrame:
     pairs = pd.MultiIndex.from_frame(kept[["customer_id", "product_id"]])
     wanted = pd.MultiIndex.from_frame(back[["customer_id", "product_id"]])
     sold: dict[tuple, list[int]] = {}
-    for row in np.flatnonzero(pairs.isin(wanted)):
+    for row in np.flatnonzero(pairs.isin(wanted)).tolist():
         sold.setdefault(pairs[row], []).append(row)
     time, left = kept["timestamp"].to_numpy(), kept["quantity"].to_numpy(float).copy()
     before, unmatched = left.copy(), 0
@@ -243,7 +243,7 @@ def _net(kept: pd.DataFrame, back: pd.DataFrame, facts: Facts) -> pd.DataFrame:
             if time[row] <= when and units > 0:
                 taken = min(units, left[row])
                 left[row], units = left[row] - taken, units - taken
-        unmatched += units > 0
+        unmatched += int(units > 0)
     share = np.divide(left, before, out=np.ones(len(left)), where=before > 0)
     less = float((kept["revenue"] * (1 - share)).sum())
     why = f"taken off earlier lines; {unmatched:,} found no earlier sale of their customer"
