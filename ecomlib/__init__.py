@@ -33,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "shop.online_retail": ["load_online_retail"],
         "shop.opening": ["check_export", "open_shop"],
         "clicks": ["open_clicks"],
+        "sales.reader": ["read_sales"],
         "split": ["Split"],
     },
 )

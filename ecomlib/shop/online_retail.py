@@ -29,7 +29,8 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
     Returns
     -------
     Shop
-        In pounds; closed on Saturdays (402 lines in two years); `orders["guest"]` marks the lines without a customer; `report` says what was left out.
+        In pounds; closed on Saturdays (402 lines in two years). `orders["guest"]` marks the lines without
+        a customer; `report` says what was left out.
     """
     shop = open_shop(sorted(FOLDER.glob("*.parquet")), name="Online Retail", currency="£", **switches)
     products = shop.products
