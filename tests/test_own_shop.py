@@ -630,3 +630,142 @@ def test_course_py_takes_a_path_from_where_one_stands(written):
     )
     assert done.returncode == 0, done.stderr
     assert "Read as flat file" in done.stdout
+
+
+# ------------------------------------------------------------------------------------- the course's exports
+
+
+def test_the_invented_exports_are_the_scripts_and_small(tmp_path, monkeypatch):
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("make_exports", ROOT / "data" / "make_exports.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    kept = script.FOLDER
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    script.main()
+    for path in sorted(tmp_path.iterdir()):
+        shipped = (kept / path.name).read_bytes()
+        unpack = gzip.decompress if path.suffix == ".gz" else bytes
+        assert unpack(shipped) == unpack(path.read_bytes()), path.name
+        assert 20_000 < len(shipped) < 51_200, path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "wanted"),
+    [
+        ("shopify_orders.csv", "shopify", {"other currency", "cancelled order", "refunded later"}),
+        (
+            "woocommerce_items.csv.gz",
+            "woocommerce",
+            {"date far from the rest", "cancelled order", "no goods"},
+        ),
+        ("square_items.csv.gz", "square", {"quantity below 0", "no goods"}),
+        ("umsatzliste.csv", "flat file", {"without customer"}),
+    ],
+)
+def test_each_export_shows_what_hides_in_it(name, format, wanted):
+    shop = open_shop(ROOT / "data" / "exports" / name)
+    assert shop.report.format == format
+    assert wanted | {"without customer"} <= set(steps(shop))
+    assert shop.products["product_id"].nunique() == 14
+    assert shop.orders["timestamp"].dt.day_of_week.max() == 5  # the invented shop is closed on Sundays
+    assert 0.1 < shop.orders["guest"].mean() < 0.4
+    assert steps(shop).get("without order") is None
+
+
+# --------------------------------------------------------------------------------------------- Online Retail
+
+pytest_slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def online_retail():
+    from ecomlib.shop.online_retail import FOLDER, load_online_retail
+
+    return {path.name: open_shop(path) for path in sorted(FOLDER.glob("*.parquet"))} | {
+        "both": load_online_retail()
+    }
+
+
+# What data/online_retail/README.md says of each file.
+README = {
+    "lines": (525_461, 541_909),
+    "money": (9_539_484.63, 9_747_747.93),
+    "span": ("2009-12-01 07:45 to 2010-12-09 20:01", "2010-12-01 08:26 to 2011-12-09 12:50"),
+    "order begins with C": (10_206, 9_288),
+    "quantity below 0": (12_326, 10_624),
+    "without customer": (107_927, 135_080),
+    "price 0": (3_687, 2_515),
+    "amount below 0": (3, 2),
+    "line that repeats another": (6_865, 5_268),
+    "customers": (4_383, 4_372),
+    "products": (4_632, 4_070),
+    "countries": (40, 38),
+}
+# A blank at the end of one code, and names that differ in two pairs of repeated lines.
+ACCOUNTED = {"products": (-1, 0), "line that repeats another": (0, 2)}
+
+
+@pytest_slow
+def test_every_figure_of_online_retails_readme_is_met(online_retail):
+    for number, shop in enumerate([*online_retail.values()][:2]):
+        table = shop.report.steps
+        read = table.iloc[0]
+        assert read["lines"] == README["lines"][number]
+        assert read["revenue"] == pytest.approx(README["money"][number], abs=0.005)
+        assert read["why"].startswith(README["span"][number])
+        for what in ("customers", "products", "countries"):
+            expected = README[what][number] + ACCOUNTED.get(what, (0, 0))[number]
+            assert f"{expected:,} {what}" in read["why"]
+        found = table.set_index("step")["lines"]
+        for step in (
+            "order begins with C",
+            "quantity below 0",
+            "without customer",
+            "price 0",
+            "amount below 0",
+        ):
+            assert found[step] == README[step][number], step
+        repeats = README["line that repeats another"][number] + ACCOUNTED["line that repeats another"][number]
+        assert found["line that repeats another"] == repeats
+        named = table.loc[table["step"] == "no goods", "why"].item()
+        assert all(code in named for code in ("POST", "DOT", "C2", "M"))
+        assert shop.products["product_id"].isin(["POST", "PADS", "CRUK", "TEST001", "AMAZONFEE"]).sum() == 0
+        assert len(shop.orders) == (shop.orders["quantity"] > 0).sum()
+
+
+@pytest_slow
+def test_online_retails_files_overlap_by_nine_days(online_retail):
+    shop = online_retail["both"]
+    table = shop.report.steps.set_index("step")
+    assert table.loc["files overlap", ["lines", "left_out"]].tolist() == [22_523, 22_523]
+    assert table.loc["files overlap", "revenue"] == pytest.approx(377_488.45, abs=0.005)
+    read = shop.report.steps["lines"][:2].sum()
+    scans = table.loc["scans of one product"]
+    assert len(shop.orders) == read - table["left_out"].sum() - (
+        scans["lines"] - int(scans["why"].split()[3].replace(",", ""))
+    )
+    day = shop.orders["timestamp"].dt
+    assert (day.day_of_week == 5).mean() < 0.001  # closed on Saturdays
+    assert not ((day.month == 12) & day.day.between(24, 31)).any()
+    assert shop.currency == "£"
+    assert not shop.orders["customer_id"].isna().any()
+
+
+@pytest_slow
+def test_online_retail_serves_every_use_case(online_retail):
+    from ecomlib import Split, purchases, recommend, sales
+    from ecomlib.panels import weekly_panel
+
+    shop = online_retail["both"]
+    split = Split.last(test="56D", valid="28D", end="2011-12-04")
+    task = sales.task(shop, split, level="category", closed=("Sat",))
+    assert task.n_series == 40
+    panel = weekly_panel(shop.orders)
+    guests = shop.orders["guest"]
+    assert len(panel.customers) == shop.orders["customer_id"][~guests].nunique()
+    assert panel["spend"].sum() < shop.orders["revenue"].sum()
+    trips = recommend.task(shop, split, "product_id", 50)
+    assert not any(str(name).startswith("guest") for name in trips.names)
+    assert purchases.task(shop, split).n_customers == len(panel.customers)

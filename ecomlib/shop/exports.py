@@ -217,7 +217,8 @@ def read_lines(
     frame["customer_id"] = without_people(frame["customer_id"], log) if "customer_id" in frame else pd.NA
     if "order_id" not in frame:
         log.note("no column names the order: what one customer bought at one moment is taken for an order")
-        frame["order_id"] = frame["customer_id"].str.cat(frame["timestamp"].astype("str"), sep=" ")
+        who = frame["customer_id"].astype("str").fillna("guest")
+        frame["order_id"] = who.str.cat(frame["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S"), sep=" ")
     return _with_money(frame, log)
 
 

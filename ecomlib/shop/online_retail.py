@@ -22,7 +22,7 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
     ----------
     n_categories : int
         The export has no categories. A product's is the last word of its name, of the words that occur last
-        in most products, such as BAG, HEART, CANDLE; "OTHER" without one. Names alone decide, never sales.
+        in most products, such as BAG, HEART, CANDLE; "OTHER" for the rest. Names alone decide, never sales.
     **switches
         As in `open_shop`.
 
@@ -37,7 +37,7 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
     assert products is not None
     words = [re.findall(r"[A-Z]{3,}", str(name).upper()) for name in products["name"]]
     words = [[word.removesuffix("S") if len(word) > 4 else word for word in row] for row in words]
-    common = {word for word, _ in Counter(row[-1] for row in words if row).most_common(n_categories)}
+    common = {word for word, _ in Counter(row[-1] for row in words if row).most_common(n_categories - 1)}
     category = [next((word for word in row[::-1] if word in common), "OTHER") for row in words]
     object.__setattr__(
         shop, "products", products.assign(category=category)
