@@ -3,9 +3,9 @@
     python data/make_exports.py
 
 Every name, address and number is invented; nothing can be learnt from them but how exports look and what
-hides in them: guests, cancelled orders, returns, gift cards, a second currency, a test order of 1999,
-times with an offset, decimal commas. The same seed gives the same bytes. The shop's truth: Fridays and Saturdays sell twice
-as much as other days, Sundays nothing; each customer comes on a rhythm of their own and has three favourites.
+hides in them: guests, cancelled orders, returns, gift cards, a second currency, a test order of 1999, times
+with an offset, decimal commas. The same seed gives the same bytes. The shop's truth: Fridays and Saturdays
+sell twice as much as other days, Sundays nothing; each customer comes on a rhythm and has three favourites.
 """
 
 import gzip

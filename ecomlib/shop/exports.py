@@ -104,7 +104,8 @@ SALES = Layouts(
 class Reading:
     """A table with what its columns were taken for.
 
-    `columns` is our name -> header; `sure` says that the header is one that is known.
+    `columns` is our name -> header, `at` its position; `sure` says that the header is one that is known;
+    `before` are the first lines, once they are read.
     """
 
     table: Table
@@ -112,6 +113,7 @@ class Reading:
     columns: dict[str, str]
     sure: bool = True
     at: dict[str, int] = field(default_factory=dict)
+    before: pd.DataFrame | None = None
 
 
 def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None = None) -> Reading:
@@ -190,6 +192,7 @@ def read_lines(
     """
     table, at = reading.table, reading.at
     cells = table.read(sorted({*at.values()}))
+    reading.before = cells[[*at.values()]].head(3).set_axis([*reading.columns.values()], axis=1)
     raw = {ours: cells[position].rename(table.header[position]) for ours, position in at.items()}
     semicolons = any("semicolons" in note for note in table.notes)
     log.notes += [f"{table.name}: {note}" for note in table.notes]

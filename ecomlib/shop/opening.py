@@ -12,7 +12,7 @@ from ecomlib.shop.cells import Log, as_ids, as_text, without_people
 from ecomlib.shop.checks import check_columns, check_table
 from ecomlib.shop.cleaning import clean
 from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, ShopError
-from ecomlib.shop.exports import SALES, Reading, join_olist, read_lines, recognise
+from ecomlib.shop.exports import SALES, join_olist, read_lines, recognise
 from ecomlib.shop.facts import SIGNS, Facts, clean_lines
 from ecomlib.shop.files import Table, plain, read_tables
 from ecomlib.shop.folder import convert
@@ -106,10 +106,9 @@ def open_shop(
     ShopError
         One sentence: what is wrong or unclear, where, and what to do.
     """
-    log = Log()
-    shop, readings = _open(paths, columns, log, (name, currency, timezone, dayfirst, decimal), switches)
-    if not all(reading.sure for reading in readings):
-        print(shop.report, "\nThis is a guess. Is it wrong? Say columns={...}.", sep="\n")
+    shop, sure = _open(paths, columns, Log(), (name, currency, timezone, dayfirst, decimal), switches)
+    if not sure:
+        print(shop.report)
     return shop
 
 
@@ -128,8 +127,8 @@ def check_export(paths: Any, columns: Mapping[str, str] | None = None, **options
     return shop.report
 
 
-def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> tuple[Shop, list[Reading]]:
-    """Read, clean and check; problems go where the log says."""
+def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> tuple[Shop, bool]:
+    """Read, clean and check; problems go where the log says. Also whether the columns are sure."""
     name, currency, timezone, dayfirst, decimal = about
     for key, value in switches.items():
         if value not in SWITCHES.get(key, ()):
@@ -140,19 +139,19 @@ def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> t
     if not sales:
         raise BadValue(f"{paths}: no table of orders is among {', '.join(t.name for t in tables)}; add it.")
     readings = [recognise(table, SALES, columns) for table in sales]
+    first, sure = readings[0], all(reading.sure for reading in readings)
+    if not sure:
+        log.note("this is a guess: is a column taken wrongly? Then say columns={...}")
     frames = [read_lines(reading, log, timezone, dayfirst, decimal) for reading in readings]
     lines = pd.concat([frame.assign(file=i) for i, frame in enumerate(frames)]) if frames[1:] else frames[0]
-    before = (
-        sales[0].read([*readings[0].at.values()]).head(3).set_axis([*readings[0].columns.values()], axis=1)
-    )
     if "currency" not in lines:
         switches["currency"] = None
     facts = Facts(lines.reset_index(drop=True), switches, log)
     facts.rows += [_file_row(r.table.name, frame) for r, frame in zip(readings, frames, strict=True)]
     del frames, lines
-    lines = clean_lines(facts, readings[0].format)
+    lines = clean_lines(facts, first.format)
     sign = facts.switches["currency"] or currency or "$"
-    label = name or Path(paths if isinstance(paths, (str, Path)) else list(paths)[0]).stem
+    label = name or Path(paths if isinstance(paths, (str, Path)) else paths[0]).resolve().name.split(".")[0]
     shop = Shop(**_tables(lines, others, log), name=label, currency=SIGNS.get(sign, sign))
     shop, second = clean(shop)
     second = (
@@ -160,10 +159,9 @@ def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> t
     )
     steps = pd.concat([facts.report(), second.assign(lines=second["left_out"])], ignore_index=True)
     after = shop.orders[list(CONTRACT)].head(3)
-    first = readings[0]
-    report = Report(first.format, first.columns, steps, log.notes, log.problems, before, after)
+    report = Report(first.format, first.columns, steps, log.notes, log.problems, first.before, after)
     object.__setattr__(shop, "report", report)  # nothing that would have to be checked again
-    return shop, readings
+    return shop, sure
 
 
 def _by_role(tables: list[Table]) -> tuple[dict[str, Table], list[Table]]:
