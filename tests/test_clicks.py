@@ -1,6 +1,7 @@
 """Click files, sessions, ranked lists, neighbours, the network, the mix, and the command."""
 
 import gzip
+import json
 import sys
 
 import numpy as np
@@ -55,10 +56,20 @@ FILES = {
         "2019-10-01 00:00:04 UTC,view,3900821,20,,aqua,33.20,554748717,9333dfbd\n"
     ),
     "ga4": "".join(
-        '{"event_date":"20210131","event_timestamp":"%d","event_name":"%s","event_params":[{"key":"page","value":'
-        '{"string_value":"x"}},{"key":"ga_session_id","value":{"int_value":"77"}}],"user_pseudo_id":"%s","items":'
-        '[{"item_id":"%s","price":"3.5"}]}\n' % row
-        for row in (
+        json.dumps(
+            {
+                "event_timestamp": str(moment),
+                "event_name": name,
+                "event_params": [
+                    {"key": "page", "value": {"string_value": "x"}},
+                    {"key": "ga_session_id", "value": {"int_value": "77"}},
+                ],
+                "user_pseudo_id": who,
+                "items": [{"item_id": item, "price": "3.5"}],
+            }
+        )
+        + "\n"
+        for moment, name, who, item in (
             (1612069510766593, "view_item", "10111055.8", "9195"),
             (1612069511766593, "add_to_cart", "10111055.8", "9195"),
             (1612069512766593, "view_item", "10111055.8", "9196"),
@@ -481,7 +492,7 @@ def test_nothing_is_fitted_on_test_days():
 
 
 def test_a_test_click_brings_no_item_back_that_training_lost_with_its_long_sessions():
-    """Item 9 opens training sessions of which the last two clicks are kept; then it is clicked in the test."""
+    """Item 9 opens training sessions of which the last two clicks are kept; the test clicks it."""
     rows = [(n, n, item) for n in range(4) for item in (9, 1, 2)]
     rows += [(n, min(n, 6), item) for n in (4, 5, 7) for item in (1, 2)]
     vocabulary = []

@@ -413,7 +413,7 @@ def test_a_guess_is_shown_and_columns_settle_it(written, capsys):
     out = capsys.readouterr().out
     assert "product_id   <- Product ID" in out
     assert "As it is in the file" in out
-    assert "This is a guess" in out
+    assert "this is a guess" in out
     other = TEXT.replace("Product ID", "Was", 1).replace("Unit Price", "Wert", 1)
     shop = open_shop(written(other), {"product_id": "was", "price": "Wert"})
     assert capsys.readouterr().out == ""

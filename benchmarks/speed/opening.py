@@ -1,4 +1,4 @@
-"""Time and memory of `open_shop` on an invented export: python -m benchmarks.speed.opening [million lines]."""
+"""Time and memory of `open_shop` on an invented export: python -m benchmarks.speed.opening [millions]."""
 
 import resource
 import subprocess
@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-HEADER = "InvoiceNo StockCode Description Quantity InvoiceDate UnitPrice CustomerID Country".split()
+HEADER = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"]
+HEADER += ["Country"]
 
 
 def invent(path, n, seed=0):
@@ -43,8 +44,9 @@ def measure(path):
     from ecomlib.shop.opening import open_shop
 
     shop = open_shop(path)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{len(shop.orders):,} lines stay; {time.perf_counter() - begun:.1f} s, {peak:.2f} GiB at most")
+    took, used = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF)
+    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
+    print(f"{len(shop.orders):,} lines stay; {took:.1f} s, {cpu:.1f} CPU seconds, {peak:.2f} GiB at most")
 
 
 if __name__ == "__main__":

@@ -267,8 +267,8 @@ def task(
         When the products lack the level, a size cannot be, or the history is too short.
     """
     all_series = shop if isinstance(shop, Panel) else _by_level(shop, level)
-    default = len(all_series.names) if isinstance(shop, Panel) else N_SERIES.get(level, 20)
-    n_series = default if n_series is None else n_series
+    if n_series is None:
+        n_series = len(all_series.names) if isinstance(shop, Panel) else N_SERIES.get(level, 20)
     season = season_of(all_series)
     _check_sizes(n_series, lookback, horizon, split, season)
     bounds = split.positions(all_series.days)
@@ -282,16 +282,14 @@ def task(
     pair: tuple | None = holidays if isinstance(holidays, tuple) and len(holidays) == 2 else (holidays, ())
     pair = None if holidays is None else pair
     days = days_ahead(panel, horizon)
-    open_days(days, closed)  # a day that cannot be read is refused here
+    open_days(days, closed)  # refuses a day that cannot be read
     calendar = calendar_features(days, pair) if season == 7 else _of_weeks(days, pair)
     known = np.broadcast_to(calendar.to_numpy()[None], (len(panel.names), *calendar.shape))
     names = list(calendar.columns)
-    planned = getattr(shop, "planned", {})
-    for name in planned:
-        row = [all_series.names.index(one) for one in panel.names]
-        values = _on_steps(planned[name][row], len(days), name, bounds[0])
-        known, names = np.concatenate([known, values[:, :, None]], axis=2), [*names, name]
-    if isinstance(shop, Shop) and shop.promotions is not None:
+    if isinstance(shop, Panel):
+        planned, more = _planned(shop, panel, len(days), bounds[0])
+        known, names = np.concatenate([known, planned], axis=2), names + more
+    elif shop.promotions is not None:
         promotions = promotion_features(shop, panel.names, days, level, horizon)
         known, names = np.concatenate([known, promotions], axis=2), names + PROMOTION_NAMES
     known = np.ascontiguousarray(known, dtype=np.float32)
@@ -315,14 +313,22 @@ def _of_weeks(weeks: pd.DatetimeIndex, holidays: tuple | None) -> pd.DataFrame:
     return table.drop(columns=WEEKDAYS)
 
 
-def _on_steps(values: np.ndarray, n_steps: int, name: str, n_train: int) -> np.ndarray:
-    """What is planned on every step: no promotion and the last price where nothing is said of the future."""
-    values = values[:, :n_steps]
-    after = values[:, -1:] if name == "price" else np.zeros_like(values[:, -1:])
-    values = np.concatenate([values, np.repeat(after, n_steps - values.shape[1], axis=1)], axis=1)
-    if name == "price":  # over what the series cost on average in training
-        values = values / np.maximum(values[:, :n_train].mean(axis=1, keepdims=True), 1e-9) - 1
-    return values.astype(np.float32)
+def _planned(given: Panel, panel: Panel, n_steps: int, n_train: int) -> tuple[np.ndarray, list[str]]:
+    """What a report plans on every step: no promotion and the last price where it says nothing of the future.
+
+    Float32 (n_series, n_steps, n_names), and the names.
+    """
+    row = [given.names.index(name) for name in panel.names]
+    columns = [np.zeros((len(row), n_steps, 0), np.float32)]
+    planned: dict[str, np.ndarray] = getattr(given, "planned", {})
+    for name, values in planned.items():
+        values = values[row, :n_steps]
+        after = values[:, -1:] * (name == "price")
+        values = np.concatenate([values, np.repeat(after, n_steps - values.shape[1], axis=1)], axis=1)
+        if name == "price":  # over what the series cost on average in training
+            values = values / np.maximum(values[:, :n_train].mean(axis=1, keepdims=True), 1e-9) - 1
+        columns.append(values[:, :, None].astype(np.float32))
+    return np.concatenate(columns, axis=2), list(planned)
 
 
 def _largest(panel: Panel, first_valid: int, n_series: int, level: str) -> Panel:

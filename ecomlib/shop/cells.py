@@ -123,24 +123,21 @@ def as_numbers(cells: pd.Series, decimal: str, log: Log) -> pd.Series:
     """Numbers of text cells: "$1,250.00", "1.250,00 EUR" and "(2.50)" are read, what is none is refused."""
     if pd.api.types.is_numeric_dtype(cells.dtype):
         return cells.astype(float)
-    numbers = pd.to_numeric(cells, errors="coerce") if decimal == "." else cells.map(lambda v: np.nan)
-    numbers = numbers.astype(float)
-    rest = cells[numbers.isna() & cells.notna()].astype("str")
-    if len(rest):
-        text = rest.str.replace(
-            r"[\s\u2009\u202f'\u2019$\u00a3\u20ac\u00a5\u20b9]|^[A-Z]{3}|[A-Z]{3}$", "", regex=True
-        )
-        text = text.str.replace(r"^\((.*)\)$|^(.*)-$", r"-\1\2", regex=True)
-        thousands = "," if decimal == "." else "."
-        whole = rf"-?\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+(?:{re.escape(decimal)}\d+)?"
-        grouped = text.str.fullmatch(whole)
-        text = text.mask(grouped, text.str.replace(thousands, ""))
-        text = text.mask(text.str.contains(thousands, regex=False), "no number").str.replace(decimal, ".")
-        numbers[rest.index] = pd.to_numeric(text, errors="coerce").astype(float)
-        log.bad(
-            rest[numbers[rest.index].isna()], "number", "write a plain number like 12.50, or leave it out"
-        )
-    return numbers
+    codes, distinct = pd.factorize(cells)  # a file has few distinct amounts
+    text = pd.Series(distinct, dtype="str")
+    text = text.str.replace(
+        r"[\s\u2009\u202f'\u2019$\u00a3\u20ac\u00a5\u20b9]|^[A-Z]{3}|[A-Z]{3}$", "", regex=True
+    )
+    text = text.str.replace(r"^\((.*)\)$|^(.*)-$", r"-\1\2", regex=True)
+    thousands = "," if decimal == "." else "."
+    grouped = rf"-?\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+(?:{re.escape(decimal)}\d+)?"
+    text = text.mask(text.str.fullmatch(grouped), text.str.replace(thousands, ""))
+    text = text.mask(text.str.contains(thousands, regex=False), "no number").str.replace(decimal, ".")
+    numbers = pd.to_numeric(text, errors="coerce").astype(float).to_numpy()
+    found = np.append(np.where(np.isfinite(numbers), numbers, np.nan), np.nan)[codes]
+    bad = cells[np.isnan(found) & cells.notna().to_numpy()]
+    log.bad(bad, "number", "write a plain number like 12.50, or leave it out")
+    return pd.Series(found, index=cells.index, name=cells.name)
 
 
 def as_times(
