@@ -244,11 +244,10 @@ def task(
 ) -> SalesTask:
     """Turn a shop into a forecasting task: the largest series of a level, day by day.
 
-    A panel of `read_sales` is taken as it is; where its steps are weeks, lookback and horizon count weeks.
-
     Parameters
     ----------
     shop : Shop or Panel
+        A panel of `read_sales` is taken as it is; where its steps are weeks, lookback and horizon are.
     level : column of `shop.products`
         Such as "department" or "category".
     n_series : int, optional
@@ -266,9 +265,8 @@ def task(
     MissingColumn, BadValue, TooShort
         When the products lack the level, a size cannot be, or the history is too short.
     """
-    all_series = shop if isinstance(shop, Panel) else _by_level(shop, level)
-    if n_series is None:
-        n_series = len(all_series.names) if isinstance(shop, Panel) else N_SERIES.get(level, 20)
+    all_series, default = _series(shop, level)
+    n_series = default if n_series is None else n_series
     season = season_of(all_series)
     _check_sizes(n_series, lookback, horizon, split, season)
     bounds = split.positions(all_series.days)
@@ -279,8 +277,8 @@ def task(
             f"{horizon}, {split.valid.days} validation and {split.test.days} test days; shorten one of them."
         )
     panel = _largest(all_series, bounds[0], n_series, level)
-    pair: tuple | None = holidays if isinstance(holidays, tuple) and len(holidays) == 2 else (holidays, ())
-    pair = None if holidays is None else pair
+    two = holidays is None or isinstance(holidays, tuple) and len(holidays) == 2
+    pair = holidays if two else (holidays, ())
     days = days_ahead(panel, horizon)
     open_days(days, closed)  # refuses a day that cannot be read
     calendar = calendar_features(days, pair) if season == 7 else _of_weeks(days, pair)
@@ -296,14 +294,16 @@ def task(
     return SalesTask(panel, known, names, *bounds, lookback, horizon, pair, tuple(closed))
 
 
-def _by_level(shop: Shop, level: str) -> Panel:
-    """Daily revenue of every value of a column of the products."""
+def _series(shop: Shop | Panel, level: str) -> tuple[Panel, int]:
+    """Daily revenue of every value of a column of the products, or the panel; how many series by default."""
+    if isinstance(shop, Panel):
+        return shop, len(shop.names)
     if shop.products is None or level not in shop.products.columns:
         raise MissingColumn(f"products: column {level!r} is missing; sales are summed by it.")
     lines = shop.orders[["product_id", "timestamp", "revenue"]]
     row = pd.Index(shop.products["product_id"]).get_indexer(pd.Index(lines["product_id"]))
     key = pd.Series(shop.products[level].astype(str).to_numpy()[row]).where(row >= 0)
-    return daily_panel(lines["timestamp"], key, lines["revenue"])
+    return daily_panel(lines["timestamp"], key, lines["revenue"]), N_SERIES.get(level, 20)
 
 
 def _of_weeks(weeks: pd.DatetimeIndex, holidays: tuple | None) -> pd.DataFrame:
