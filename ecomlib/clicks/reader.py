@@ -119,9 +119,9 @@ def _flat_ga4(table: Table) -> Table:
     frame = table.read(list(range(len(table.header)))).set_axis(table.header, axis=1)
     frame = frame[frame["items"].str.len() > 0].explode("items")
     params = frame["event_params"] if "event_params" in frame else pd.Series([[]] * len(frame), frame.index)
-    value = [
-        {p["key"]: p["value"].get("int_value") for p in row or []}.get("ga_session_id") for row in params
-    ]
+    params = [row if isinstance(row, list) else [] for row in params]
+    named = [{p.get("key"): p.get("value") or {} for p in row} for row in params]
+    value = [row.get("ga_session_id", {}).get("int_value") for row in named]
     frame = frame[["event_timestamp", "event_name", "user_pseudo_id"]].assign(
         item_id=[item.get("item_id") for item in frame["items"]], ga_session_id=value
     )

@@ -16,6 +16,7 @@ PARTS = (
     r"^\s*(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})"
     r"(?:[ T,]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp]\.?[Mm]\.?)?)?\s*$"
 )
+ISO = r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d){0,2}(?:\.\d+)?)?"
 CLOCKS = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # digits of a moment since 1970 -> its unit
 
 
@@ -186,7 +187,7 @@ def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None
     elif len(texts) and texts.str.fullmatch(r"(?:19|20)\d{6}").all():
         return pd.to_datetime(texts, format="%Y%m%d", errors="coerce"), False
     else:
-        zone = texts.str.extract(ZONE)[0].where(texts.str.contains(":", regex=False))
+        zone = texts.str.extract(ZONE)[0].where(texts.str.contains(r":|[T ]\d\d(?!\d)", regex=True))
         local = texts.mask(zone.notna(), texts.str.replace(ZONE, "", regex=True))
         moments = _local(local, log, dayfirst)
         if not zone.notna().any():
@@ -206,7 +207,7 @@ def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None
 
 def _local(texts: pd.Series, log: Log, dayfirst: bool | None) -> pd.Series:
     """Moments of distinct texts without a zone; month-first or day-first is told by the dates themselves."""
-    iso = texts.str.match(r"\d{4}-\d\d-\d\d(?!\d)")
+    iso = texts.str.fullmatch(ISO)
     moments = pd.to_datetime(texts.where(iso), format="ISO8601", errors="coerce").astype("datetime64[us]")
     named = texts.str.contains(r"(?i)[a-z]{3}.*\d{4}", regex=True) & ~iso
     if named.any():

@@ -225,6 +225,7 @@ def _cells(
                 _Headed(names, text),
                 sep=separator,
                 usecols=wanted,
+                index_col=False,
                 dtype="str",
                 keep_default_na=False,
                 na_values=list(EMPTY),
