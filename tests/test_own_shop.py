@@ -466,6 +466,8 @@ def test_a_stand_in_for_many_customers_is_found(written):
         == 364 + shop.orders["customer_id"][~shop.orders["guest"]].nunique()
     )
     assert "'0' stands for many" in shop.report.steps["why"].str.cat()
+    few = [f"{n},{0 if n % 5 == 0 else 1 + n % 9},P1,2024-01-{1 + n % 28:02d},1,2.5\n" for n in range(200)]
+    assert open_shop(written(FLAT + "".join(few))).orders["guest"].sum() == 40
     named = open_shop(written(TEXT.replace("101,1,", "101,Guest,")))
     assert named.orders["guest"].sum() == 1
     assert open_shop(written(TEXT)).orders.columns.tolist().count("guest") == 0  # a customer 0 like others

@@ -15,7 +15,7 @@ from ecomlib.shop.files import Table, plain
 # Our column: the plain header that holds it; "|" parts spellings, "?" marks what may be missing.
 FORMATS = {
     "course": "order_id:orderid customer_id:customerid product_id:productid timestamp:timestamp "
-    "quantity:quantity revenue:revenue discount:discount line_id?:lineid currency?:currency",
+    "quantity:quantity revenue:revenue discount?:discount line_id?:lineid currency?:currency",
     "shopify": "order_id:name customer_id:email timestamp:createdat quantity:lineitemquantity "
     "price:lineitemprice product_id?:lineitemsku name:lineitemname category?:vendor currency?:currency "
     "subtotal?:subtotal order_refund?:refundedamount status?:financialstatus cancelled?:cancelledat",

@@ -1,5 +1,6 @@
 """What every real export holds besides sales: each fact is found, counted, and left out by its own switch."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -258,8 +259,9 @@ def _guests(facts: Facts, format: str) -> np.ndarray:
     trips = facts.lines[facts.keep].drop_duplicates("order_id")
     count = as_text(trips["customer_id"]).value_counts()
     stand_ins = {c for c in count.index if c.strip().casefold() in GUESTS}
-    if format == "woocommerce":
-        stand_ins |= {"0"} & set(count.index)
+    for zero in [c for c in count.index if re.fullmatch(r"-?0+|-1|9{2,}", c.strip())]:
+        if format == "woocommerce" or count[zero] >= 2 * count.drop(zero).max():
+            stand_ins.add(zero)
     if len(count) > 20 and count.iloc[0] >= max(0.05 * len(trips), 20 * count.median()):
         weeks = trips["timestamp"].dt.to_period("W")
         most = weeks[as_text(trips["customer_id"]).to_numpy() == count.index[0]].nunique()
