@@ -194,7 +194,7 @@ class Ridge:
 
 
 class LightGBM:
-    """Gradient-boosted trees over all series: what the LSTM's decoder reads, plus scaled lags.
+    """Gradient boosting over all series: what the LSTM's decoder reads, plus scaled lags.
 
     One model per quantile.
 
