@@ -678,8 +678,6 @@ def test_each_export_shows_what_hides_in_it(name, format, wanted):
 
 # --------------------------------------------------------------------------------------------- Online Retail
 
-pytest_slow = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def online_retail():
@@ -709,7 +707,7 @@ README = {
 ACCOUNTED = {"products": (-1, 0), "line that repeats another": (0, 2)}
 
 
-@pytest_slow
+@pytest.mark.slow
 def test_every_figure_of_online_retails_readme_is_met(online_retail):
     for number, shop in enumerate([*online_retail.values()][:2]):
         table = shop.report.steps
@@ -737,7 +735,7 @@ def test_every_figure_of_online_retails_readme_is_met(online_retail):
         assert len(shop.orders) == (shop.orders["quantity"] > 0).sum()
 
 
-@pytest_slow
+@pytest.mark.slow
 def test_online_retails_files_overlap_by_nine_days(online_retail):
     shop = online_retail["both"]
     table = shop.report.steps.set_index("step")
@@ -755,7 +753,7 @@ def test_online_retails_files_overlap_by_nine_days(online_retail):
     assert not shop.orders["customer_id"].isna().any()
 
 
-@pytest_slow
+@pytest.mark.slow
 def test_online_retail_serves_every_use_case(online_retail):
     from ecomlib import Split, purchases, recommend, sales
     from ecomlib.panels import weekly_panel
@@ -770,4 +768,4 @@ def test_online_retail_serves_every_use_case(online_retail):
     assert panel["spend"].sum() < shop.orders["revenue"].sum()
     trips = recommend.task(shop, split, "product_id", 50)
     assert not any(str(name).startswith("guest") for name in trips.names)
-    assert purchases.task(shop, split).n_customers == len(panel.customers)
+    assert len(purchases.task(shop, split).panel.customers) == len(panel.customers)

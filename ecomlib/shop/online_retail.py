@@ -12,6 +12,9 @@ from ecomlib.runtime import ROOT
 from ecomlib.shop.opening import open_shop
 from ecomlib.shop.shop import Shop
 
+# Last words that say how a thing looks, not what it is.
+NO_THINGS = {"PINK", "BLUE", "RED", "WHITE", "GREEN", "BLACK", "IVORY", "CREAM", "SILVER", "GOLD", "SPOT"}
+NO_THINGS |= {"SMALL", "LARGE", "MEDIUM", "MINI", "SET", "SETS", "DESIGN", "SPOTS", "ASSORTED", "PACK"}
 FOLDER = ROOT / "data" / "online_retail"
 
 
@@ -36,7 +39,7 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
     products = shop.products
     assert products is not None
     words = [re.findall(r"[A-Z]{3,}", str(name).upper()) for name in products["name"]]
-    words = [[word.removesuffix("S") if len(word) > 4 else word for word in row] for row in words]
+    words = [[re.sub(r"(?<![AS])S$", "", word) for word in row if word not in NO_THINGS] for row in words]
     common = {word for word, _ in Counter(row[-1] for row in words if row).most_common(n_categories - 1)}
     category = [next((word for word in row[::-1] if word in common), "OTHER") for row in words]
     object.__setattr__(
