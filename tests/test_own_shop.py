@@ -303,6 +303,7 @@ KINDS = {
     "preamble": b"Sales report\nfrom January, to June\n\n" + TEXT.encode(),
     "wide preamble": b"Sales report,,,,,\n,,,,,\n" + TEXT.encode(),
     "index column": pd.read_csv(io.StringIO(TEXT)).to_csv().encode(),
+    "old Mac": TEXT.replace("\n", "\r").encode(),
     "empty last line": TEXT.encode() + b"\n\n",
 }
 
@@ -324,7 +325,12 @@ def test_parquet_and_json_lines_are_read(written, tmp_path):
     frame.assign(**{"Customer ID": frame["Customer ID"].astype(float)}).to_json(
         tmp_path / "b.json", orient="records", lines=True
     )
-    for name in ("a.parquet", "b.json"):
+    frame.assign(Date=pd.to_datetime(frame["Date"]).dt.tz_localize("UTC")).set_index("Order ID").to_parquet(
+        tmp_path / "c.parquet"
+    )
+    assert any("UTC" in note for note in open_shop(tmp_path / "c.parquet").report.notes)
+    for name in ("a.parquet", "b.json", "c.parquet"):
+        assert open_shop(tmp_path / name).orders["order_id"].max() == 159
         assert open_shop(tmp_path / name).orders["customer_id"].max() == 6
 
 
@@ -369,6 +375,7 @@ BAD = {
     "either order": ((FLAT + "1,2,P,3/4/24,2,2\n").encode(), "dayfirst=True or dayfirst=False"),
     "thousands?": ((FLAT + '1,2,P,2024-01-01,2,"1,250"\n').encode(), r"decimal='\.' or decimal=','"),
     "two products": (TEXT.replace("Date", "SKU", 1).encode(), "is product_id 'Product ID' or 'SKU'"),
+    "twice": (TEXT.replace("Unit Price", "Quantity,Unit Price", 1).encode(), "'Quantity' is there twice"),
     "no price": (TEXT.replace("Unit Price", "Weight", 1).encode(), "hold the revenue .*columns="),
     "two currencies": (
         (

@@ -17,6 +17,7 @@ PARTS = (
     r"(?:[ T,]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp]\.?[Mm]\.?)?)?\s*$"
 )
 ISO = r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d){0,2}(?:\.\d+)?)?"
+IN_UTC = "times are in UTC: give timezone='Europe/Paris' or the shop's own for its local days"
 CLOCKS = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # digits of a moment since 1970 -> its unit
 
 
@@ -159,6 +160,8 @@ def as_times(
         codes, distinct = pd.factorize(cells)
         moments = pd.Series(pd.DatetimeIndex(distinct))
         if moments.dt.tz is not None:
+            if home is None and str(moments.dt.tz) == "UTC":
+                log.note(IN_UTC)
             moments = moments.dt.tz_convert(home or moments.dt.tz).dt.tz_localize(None)
             timezone = home
     else:
@@ -201,7 +204,7 @@ def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None
         )
         moments = (moments - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
     if home is None:
-        log.note("times are in UTC: give timezone='Europe/Paris' or the shop's own for its local days")
+        log.note(IN_UTC)
     return moments.dt.tz_convert(home or "UTC").dt.tz_localize(None), True
 
 

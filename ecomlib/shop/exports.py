@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
-from ecomlib.shop.errors import MissingColumn, UnreadableFile
+from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
 from ecomlib.shop.files import Table, plain
 
 # Our column: the plain header that holds it; "|" parts spellings, "?" marks what may be missing.
@@ -141,11 +141,16 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
     found |= {ours: plain(name) for ours, name in given.items()}
     for group in layouts.need:
         if not any(name in found for name in group):
-            header = ", ".join(table.header[:30])
+            there = ", ".join(table.header[:30])
             raise MissingColumn(
-                f"{table.name}: no column is known to hold the {group[0]} (found: {header}); say which does: "
+                f"{table.name}: no column is known to hold the {group[0]} (found: {there}); say which does: "
                 f"columns={{{group[0]!r}: 'its header', ...}}."
             )
+    header = [plain(name) for name in table.header]
+    if twice := [name for name in found.values() if header.count(name) > 1]:
+        raise DuplicateKey(
+            f"{table.name}: the column {table.header[where[twice[0]]]!r} is there twice; keep one of them."
+        )
     shown = {ours: table.header[where[name]] for ours, name in found.items()}
     at = {ours: where[name] for ours, name in found.items()}
     return Reading(table, format or "flat file", shown, bool(format or given), at)

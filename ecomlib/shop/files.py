@@ -130,6 +130,8 @@ def _tables(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) ->
 
 def _frame(name: str, frame: pd.DataFrame, index: str) -> Table:
     """A table whose cells have kinds already."""
+    if any(frame.index.names):  # pandas keeps a column there
+        frame = frame.reset_index()
     frame.index = pd.RangeIndex(1, len(frame) + 1, name=index)
     header = [str(column) for column in frame.columns]
     return Table(name, header, lambda at: frame.iloc[:, at].set_axis(at, axis=1))
@@ -172,7 +174,7 @@ def _text(name: str, opener: Callable[[], BinaryIO], head: bytes, known: frozens
         raise UnreadableFile(f"{name}: this is no text and no table that is known here; export it as CSV.")
     text = head.decode(encoding, errors="replace")
     if len(head) == 1 << 17:
-        text = text[: text.rfind("\n") + 1]  # the last line may be cut
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]  # the last line may be cut
     sign = re.match(r'"?sep=(.)"?\r?\n?', text, re.IGNORECASE)
     above = 1 if sign else 0
     text = text[sign.end() :] if sign else text
@@ -258,7 +260,9 @@ def _separate(text: str, known: frozenset[str], separator: str | None) -> tuple[
     best: tuple[tuple, str, list[list[str]]] = ((), ",", [])
     for sign in [separator] if separator else SEPARATORS:
         try:
-            rows = [row or [""] for row in islice(csv.reader(io.StringIO(text), delimiter=sign), 60)]
+            rows = [
+                row or [""] for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=sign), 60)
+            ]
         except csv.Error:
             continue
         width, alike = Counter(len(row) for row in rows).most_common(1)[0] if rows else (0, 0)
