@@ -15,6 +15,7 @@ from scipy import sparse
 from ecomlib.panels import monday_of
 from ecomlib.recommend.habits import Purchases
 from ecomlib.shop import BadValue, MissingColumn, Shop, TooShort
+from ecomlib.shop.shop import members
 from ecomlib.split import Split
 
 HISTORY, TRAIN, VALID, TEST = range(4)  # HISTORY is in no part, as after the test
@@ -134,6 +135,7 @@ def task(shop: Shop, split: Split, level: str = "product_type", min_count: int =
     lines["part"] = HISTORY
     for name, mask in split.dates(when.max()).parts(when).items():
         lines.loc[mask, "part"] = PARTS[name]
+    lines = lines.loc[members(shop.orders).index]
     built = build_task(lines.drop_duplicates(["who", "day", "item"]), min_count)
     for name in PARTS:
         if not len(built.cutoffs(name)):

@@ -62,8 +62,8 @@ def sales_network(
     future = keras.Input(sample["future"].shape[1:], name="future")
     series = keras.Input((), dtype="int32", name="series")
     vector = layers.Embedding(task.n_series, embedding)(series)
-    weeks = layers.Reshape((task.lookback // 7, -1))(past)
-    weeks = layers.Concatenate()([weeks, layers.RepeatVector(task.lookback // 7)(vector)])
+    weeks = layers.Reshape((task.lookback // task.season, -1))(past)
+    weeks = layers.Concatenate()([weeks, layers.RepeatVector(task.lookback // task.season)(vector)])
     days = layers.Concatenate()([future, layers.RepeatVector(task.horizon)(vector)])
     if recurrent:
         encoder = layers.LSTM(units, return_state=True)
