@@ -163,8 +163,7 @@ def _answer(question: Any, shop: Shop, fits: int) -> Answer:
     networks = [_fit(question, task, f"LSTM, fit {i + 1} of {fits}", network(i)) for i in range(fits)]
     joined = [question.join(task, each, second) for each in networks]
     models = {rule: [first], rival: [second], "LSTM": networks, JOINED: joined}
-    test = task.cutoffs("test")
-    forecasts = {name: [model.predict(task, test) for model in made] for name, made in models.items()}
+    forecasts = {name: [question.forecast(task, model, "test") for model in m] for name, m in models.items()}
     with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to a recall of 0 excludes no tie
         found = score_fits(lambda each: question.draws(task, each, "test", N_DRAWS), forecasts)
         scores = score_table(found, question.headline, question.smaller_is_better)
@@ -175,6 +174,7 @@ def _answer(question: Any, shop: Shop, fits: int) -> Answer:
     notes += getattr(shop.report, "notes", [])
     model = models[chosen][0]
     notes += question.prepare(task, model)
+    question.made.clear()
     whole = question.whole(task)
     _fit(question, whole, f"{chosen}, on all days", model)
     return Answer(question, scores, paired, advice, chosen, notes, model, question.table(shop, whole, model))
@@ -187,9 +187,7 @@ def _fit(question: Any, task: Any, name: str, model: Any) -> Any:
 
 def _best(question: Any, task: Any, models: Models) -> tuple[str, Any]:
     """Fit some models; the one with the best headline on validation, and its name."""
-    valid, values = task.cutoffs("valid"), {}
-    for name, model in models.items():
-        values[name] = question.value(task, _fit(question, task, name, model).predict(task, valid))
+    values = {name: question.value(task, _fit(question, task, name, each)) for name, each in models.items()}
     best = min(values, key=lambda name: values[name])
     return best, models[best]
 

@@ -45,6 +45,7 @@ def profile(shop: Shop) -> pd.Series:
     closed = closed_weekdays(when)
     calendar = pd.date_range(days.iloc[0], days.iloc[-1])
     calendar = calendar[open_days(calendar, closed)]
+    silent = len(calendar.difference(pd.DatetimeIndex(days)))
     night = (when.dt.hour < 6).mean() if (when != when.dt.normalize()).any() else 0.0
     span = days.iloc[-1] - days.iloc[0]
     early, late = (
@@ -54,7 +55,7 @@ def profile(shop: Shop) -> pd.Series:
     facts = {
         "span": f"{days.iloc[0]:%Y-%m-%d} to {days.iloc[-1]:%Y-%m-%d}, {span.days + 1:,} days",
         "last whole day": f"{last_whole_day(when):%Y-%m-%d}",
-        "open days without a sale": f"{len(calendar.difference(pd.DatetimeIndex(days))):,} of {len(calendar):,}",
+        "open days without a sale": f"{silent:,} of {len(calendar):,}",
         "closed on": ", ".join(closed) or "no weekday",
         "sold from midnight to six": f"{night:.0%} of the lines"
         + ": is the clock UTC?" * bool(night > NIGHT),

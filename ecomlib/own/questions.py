@@ -69,6 +69,15 @@ class Question:
 
     def __init__(self, **plan: Any):
         self.plan = plan
+        self.made: dict[tuple, np.ndarray] = {}
+
+    def forecast(self, task: Any, model: Any, part: str) -> np.ndarray:
+        """The forecast of a part, kept until `made` is cleared: some rivals take a minute for each."""
+        if isinstance(model, Joined):
+            return model.mix(*(self.forecast(task, each, part) for each in model.models))
+        if (id(model), part) not in self.made:
+            self.made[id(model), part] = model.predict(task, task.cutoffs(part))
+        return self.made[id(model), part]
 
     def split(self, first: pd.Timestamp, last: pd.Timestamp) -> Split:
         """The split of data from `first` to `last`; later ones keep the days of the first one.
@@ -99,20 +108,18 @@ class Question:
                 f"made, and with them {other[0]!r}: ask the shop again."
             )
 
-    def value(self, task: Any, forecast: np.ndarray) -> float:
+    def value(self, task: Any, model: Any) -> float:
         """The headline on validation, smaller is better: what every choice is made by."""
         sign = 1 if self.smaller_is_better else -1
-        return sign * float(self.draws(task, forecast, "valid", 1)[self.headline][0])
+        return sign * float(
+            self.draws(task, self.forecast(task, model, "valid"), "valid", 1)[self.headline][0]
+        )
 
     def join(self, task: Any, network: Any, rival: Any) -> Any:
         """The network with the rival; the weight is chosen on validation."""
         both = Joined([network, rival], odds=self.headline == "log-loss")
-        made = [model.predict(task, task.cutoffs("valid")) for model in both.models]
-
-        def loss(weight: float) -> float:
-            return self.value(task, replace(both, weight=weight).mix(*made))
-
-        return replace(both, weight=min((i / 10 for i in range(11)), key=loss))
+        tries = [replace(both, weight=i / 10) for i in range(11)]
+        return min(tries, key=lambda each: self.value(task, each))
 
     def prepare(self, task: Any, model: Any) -> list[str]:
         """Keep what the table needs of the validation part; notes on it."""
@@ -174,9 +181,9 @@ class Sales(Question):
 
     def prepare(self, task: sales.SalesTask, model: Any) -> list[str]:
         """Keep the band's factors of validation, for thirds of the series by size; say what they do."""
-        valid, test = task.cutoffs("valid"), task.cutoffs("test")
+        valid = task.cutoffs("valid")
         thirds = np.arange(task.n_series) * 3 // task.n_series  # series stand by size
-        forecast, scored = model.predict(task, valid), model.predict(task, test)
+        forecast, scored = (self.forecast(task, model, part) for part in ("valid", "test"))
         step = "weeks" if self.plan["weekly"] else "days"
         notes = ["most days have no sale: the forecast is of weekly sums"] * self.plan["weekly"]
         bias = sales.draws(task, scored, n=1)["bias"][0]
