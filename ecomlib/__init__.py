@@ -15,14 +15,13 @@ __version__ = "1.0.0"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# The hand-written cells multiply small matrices; threads that wait for each other make that many
-# times slower on a busy machine.
+# The hand-written cells multiply small matrices: waiting threads make that many times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Public names are imported on first use, so that `import ecomlib` stays fast.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["clicks", "gates", "purchases", "recommend", "sales", "visits"],
+    submodules=["clicks", "gates", "own", "purchases", "recommend", "sales", "visits"],
     submod_attrs={
         "exercises": ["check"],
         "runtime": ["setup"],
@@ -33,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "shop.online_retail": ["load_online_retail"],
         "shop.opening": ["check_export", "open_shop"],
         "clicks": ["open_clicks"],
+        "own.answer": ["forecast_sales", "predict_purchases", "recommend_products"],
         "sales.reader": ["read_sales"],
         "split": ["Split"],
     },

@@ -15,7 +15,7 @@ import pandas as pd
 from ecomlib.bootstrap import interval
 from ecomlib.own.profile import profile
 from ecomlib.own.questions import Models, Purchases, Recommend, Sales
-from ecomlib.own.saved import save, wake
+from ecomlib.own.saved import read, save, wake
 from ecomlib.results import Scores, score_fits, score_table
 from ecomlib.shop import BadValue, Shop
 
@@ -74,6 +74,11 @@ class Answer:
         return "\n".join(
             [self.advice, *(f"- {note}" for note in self.notes), self.paired.to_string(index=False)]
         )
+
+
+def load(folder: str | Path) -> Answer:
+    """Read what `Answer.save` wrote; `load(folder).score(shop)` answers for a new export."""
+    return Answer(**read(folder))
 
 
 def forecast_sales(

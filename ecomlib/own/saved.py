@@ -4,16 +4,13 @@ import json
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from ecomlib.shop import BadValue, UnreadableFile
-
-if TYPE_CHECKING:
-    from ecomlib.own.answer import Answer
 
 ROOMS = {
     f"ecomlib.{case}.{r}" for case in ("sales", "purchases", "recommend") for r in ("baselines", "model")
@@ -25,8 +22,8 @@ PACKAGES = ("keras", "numpy", "lightgbm", "scikit-learn")
 TABLES = ("scores", "paired", "table")
 
 
-def save(answer: "Answer", folder: str | Path) -> None:
-    """Write what `load` reads: answer.json, arrays.npz and the three tables as CSV files."""
+def save(answer: Any, folder: str | Path) -> None:
+    """Write what `read` reads: answer.json, arrays.npz and the three tables as CSV files."""
     folder = Path(folder)
     arrays: dict[str, Any] = {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,10 +36,8 @@ def save(answer: "Answer", folder: str | Path) -> None:
     (folder / "answer.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def load(folder: str | Path) -> "Answer":
-    """Read what `Answer.save` wrote; `load(folder).score(shop)` answers for a new export."""
-    from ecomlib.own.answer import Answer
-
+def read(folder: str | Path) -> dict[str, Any]:
+    """The fields of an answer that `save` wrote."""
     folder = Path(folder)
     if not (folder / "answer.json").exists():
         raise UnreadableFile(f"{folder}: no answer.json is in it; give the folder that Answer.save wrote.")
@@ -56,7 +51,7 @@ def load(folder: str | Path) -> "Answer":
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         for name in ("model", "question"):
             facts[name] = unpack(facts[name], arrays)
-    return Answer(**facts, **tables)
+    return facts | tables
 
 
 def pack(value: Any, arrays: dict[str, Any]) -> Any:
