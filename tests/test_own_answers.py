@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ecomlib import own, read_shop, sales
-from ecomlib.own.answer import Answer, _advise
+from ecomlib.own.answer import Answer, _advise, _pair
 from ecomlib.own.profile import closed_weekdays, last_whole_day, profile
 from ecomlib.own.questions import Joined, Purchases, Recommend, Sales
 from ecomlib.runtime import ROOT
@@ -271,6 +271,27 @@ def test_joined_without_the_network_is_not_advised():
     table = paired(joined="better", rival="better")
     table.loc[4, ["low", "high"]] = 1.0
     assert _advise(ask("sales"), table, "rule", "rival")[0] == "rival"
+    table.loc[0, "verdict"] = "better"
+    assert _advise(ask("sales"), table, "rule", "rival")[0] == "LSTM"
+
+
+@pytest.mark.parametrize(
+    ("ask_of", "factor", "verdict"),
+    [
+        ("sales", 0.5, "better"),
+        ("sales", 1.5, "worse"),
+        ("new", 0.5, "worse"),
+        ("new", 1.5, "better"),
+        ("new", 1.0, "level"),
+    ],
+)
+def test_more_recall_and_less_error_is_better(ask_of, factor, verdict):
+    question = ask(ask_of)
+    base = np.random.default_rng(0).uniform(0.9, 1.1, 1001)
+    other = np.random.default_rng(1).uniform(0.9, 1.1, 1001)
+    found = {"a": {question.headline: base * factor}, "b": {question.headline: other}}
+    row = _pair(question, found, "a", "b")
+    assert row["verdict"] == verdict and row["low"] < row["high"]
 
 
 def test_a_choice_never_sees_the_test():

@@ -1,8 +1,8 @@
 """Three functions for a shop of your own: what is good enough for it, and the answer after its last day.
 
-Every choice is made on validation; the test weeks are scored once. What is scored
-has learned from the training part only. The network, its joined forecast or another rival is advised only
-where the paired 95 % interval (units, weeks and fits drawn) excludes the tie with the simple one.
+Every choice is made on validation; the test weeks are scored once, by models that learned from the training
+part only. The network, its joined forecast or another rival is advised only where the paired 95 % interval
+(units, weeks and fits drawn) excludes the tie with the simple one.
 """
 
 from dataclasses import dataclass
@@ -214,22 +214,15 @@ def _advise(question: Any, paired: pd.DataFrame, rule: str, rival: str) -> tuple
         row: Any = rows[first, second]
         return f"{question.headline} {row.ratio:.3f} [{row.low:.3f}, {row.high:.3f}] times that of {second}"
 
-    better = [name for name in (JOINED, "LSTM", rival) if rows[name, rule].verdict == "better"]
-    if better and rows[JOINED, rival].low == rows[JOINED, rival].high:  # joined without the network
-        better = better[1:]
+    alone = rows[JOINED, rival].low == rows[JOINED, rival].high  # joined without the network is the rival
+    tried = ("LSTM", rival) if alone else (JOINED, "LSTM", rival)
+    better = [name for name in tried if rows[name, rule].verdict == "better"]
     if not better:
-        return (
-            rule,
-            f"Use {rule}: the LSTM is not better ({says('LSTM', rule)}), joined neither, nor {rival}.",
-        )
+        no = f"the LSTM is not better ({says('LSTM', rule)}), joined neither, nor {rival}"
+        return rule, f"Use {rule}: {no}."
     chosen = better[0]
-    sentence = f"Use {chosen}: {says(chosen, rule)}"
-    if chosen == rival:
-        return chosen, f"{sentence}; the LSTM is not better than {rule}, nor is it joined."
-    return (
-        chosen,
-        f"{sentence}; {rival} alone is {_OTHER[rows[chosen, rival].verdict]} ({says(chosen, rival)}).",
-    )
-
-
-_OTHER = {"better": "worse", "level": "level with it", "worse": "better"}
+    more = f"the LSTM is not better than {rule}, nor is it joined"
+    if chosen != rival:
+        level = {"better": "worse", "level": "level with it", "worse": "better"}[rows[chosen, rival].verdict]
+        more = f"{rival} alone is {level} ({says(chosen, rival)})"
+    return chosen, f"Use {chosen}: {says(chosen, rule)}; {more}."
