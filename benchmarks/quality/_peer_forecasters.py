@@ -1,6 +1,7 @@
 """Forecasts by statsforecast, neuralforecast and lifetimes, for `benchmarks/quality/peers.py`."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,19 +16,19 @@ REFIT = 7  # days after which a model of one series is fitted anew
 
 def classical(task: SalesTask, name: str) -> Found:
     """Forecast the validation and the test days with a model of statsforecast."""
-    return {name: [{part: per_series(task, task.cutoffs(part), name) for part in ("valid", "test")}]}
-
-
-def per_series(task: SalesTask, cutoffs: np.ndarray, name: str) -> np.ndarray:
-    """Forecast each series on its own; between two fits the model is brought up to date."""
     from statsforecast import models
 
-    kinds = {
+    make = {
         "AutoETS": partial(models.AutoETS, season_length=7),
         "AutoARIMA": partial(models.AutoARIMA, season_length=7, approximation=True),
         "MSTL": partial(models.MSTL, season_length=[7]),
         "Theta": partial(models.DynamicOptimizedTheta, season_length=7),
-    }
+    }[name]
+    return {name: [{part: per_series(task, task.cutoffs(part), make) for part in ("valid", "test")}]}
+
+
+def per_series(task: SalesTask, cutoffs: np.ndarray, make: Callable[[], Any]) -> np.ndarray:
+    """Forecast each series on its own; between two fits the model is brought up to date."""
     out = np.zeros((len(cutoffs), task.n_series, task.horizon, 3), np.float32)
     for s, values in enumerate(task.panel.values.astype(float)):
         # A multiplicative season cannot start from 0: the course's own ETS has the same floor.
@@ -36,7 +37,7 @@ def per_series(task: SalesTask, cutoffs: np.ndarray, name: str) -> np.ndarray:
         for i, cutoff in enumerate(cutoffs):
             past = values[: cutoff + 1]
             if cutoff - fitted >= REFIT:
-                model, fitted = kinds[name]().fit(past), cutoff
+                model, fitted = make().fit(past), cutoff
             ahead = model.forward(past, task.horizon, level=[80])
             out[i, s] = np.column_stack([ahead["lo-80"], ahead["mean"], ahead["hi-80"]])
     return task.by_cutoff(out.reshape(-1, task.horizon, 3), cutoffs)

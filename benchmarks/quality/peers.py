@@ -44,7 +44,7 @@ from ecomlib.sales.evaluate import score_forecast
 from ecomlib.shop.complete_journey import CLOSED, HOLIDAYS
 
 SEEDS = (0, 1, 2)
-NEEDED = ("statsforecast", "neuralforecast", "implicit", "cornac", "lifetimes")
+PACKAGES = ("statsforecast", "neuralforecast", "torch", "implicit", "cornac", "lifetimes")
 CLASSICAL = ("AutoETS", "AutoARIMA", "MSTL", "Theta")
 ENSEMBLE = "median of the four"
 OURS = "LSTM"
@@ -63,7 +63,7 @@ SEQUENTIAL: dict[str, dict[str, Any]] = {
 
 def rows(quick: bool, log: Log) -> list[dict]:
     """One use case after another. Quick: one seed, few steps, without the slowest."""
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise SystemExit(f"{', '.join(missing)}: not installed; python course.py setup --group peers")
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
     split = Split.last(test="56D", valid="28D")
