@@ -91,7 +91,7 @@ def forecast(task, off):
 
 def test_rows_of_sales_are_made_without_the_libraries():
     task = sales_task()
-    found = {"LSTM": [cost("tensorflow", **forecast(task, off)) for off in (1.0, 3.0)]}
+    found = {"LSTM": [cost("keras", **forecast(task, off)) for off in (1.0, 3.0)]}
     for off, name in enumerate(peers.CLASSICAL):
         found[name] = [cost("statsforecast", **forecast(task, off - 9.0))]
     table = whole(pd.DataFrame(peers.sales_rows(task, found)))
@@ -113,14 +113,14 @@ def test_rows_of_recommendation_and_cdnow_are_made_without_the_libraries():
         rows = pd.DataFrame({metric: level + 0.01 * rng.random(40) for metric in metrics} | place)
         return cost(library, rows=rows, coverage=level)
 
-    found = {"ALS": [fit("implicit", 0.1)], "LSTM": [fit("tensorflow", 0.2), fit("tensorflow", 0.4)]}
+    found = {"ALS": [fit("implicit", 0.1)], "LSTM": [fit("keras", 0.2), fit("tensorflow", 0.4)]}
     table = whole(pd.DataFrame(peers.recommend_rows(found)))["value"]
     assert table["discovery", "LSTM", "coverage@10"] == pytest.approx(0.3)
     ratio = table["discovery", "LSTM / ALS", "mrr@20"]
     assert ratio == pytest.approx(table["discovery", "LSTM", "mrr@20"] / table["discovery", "ALS", "mrr@20"])
     later = rng.poisson(1, 50).astype(float)
     found = {"BG/NBD": [cost("lifetimes", expected=later + 1)]}
-    found["LSTM"] = [cost("tensorflow", expected=later - off) for off in (1, 3)]
+    found["LSTM"] = [cost("keras", expected=later - off) for off in (1, 3)]
     table = whole(pd.DataFrame(peers.cdnow_rows(found, later)))["value"]
     assert table["CDNOW", "LSTM minus BG/NBD", "MAE"] == pytest.approx(1)
     assert table["CDNOW", "LSTM minus BG/NBD", "MSE"] == pytest.approx(5 - 1)
