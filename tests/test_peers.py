@@ -30,7 +30,9 @@ def whole(table):
     """Every peer of a task has every metric once and is paired with the LSTM; intervals are in order."""
     assert list(table.columns) == ["model", "metric", "value", "low", "high", "seeds", "task", "library"]
     assert not table.duplicated(["model", "metric", "task"]).any()
-    assert (table["low"] <= table["high"]).all() and table["value"].notna().all()
+    known = table[~table["metric"].isin(COST)]  # not every system says what a fit costs
+    assert ((known["low"] <= known["value"]) & (known["value"] <= known["high"])).mean() > 0.99
+    assert (known["low"] <= known["high"]).all() and known["value"].notna().all()
     for task, rows in table.groupby("task"):
         joint = " minus " if task == "CDNOW" else " / "
         pairs = rows["model"].str.contains(f"LSTM{joint}", regex=False)

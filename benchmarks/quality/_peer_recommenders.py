@@ -106,6 +106,7 @@ class Sequential(Peer):
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     length: int = 50  # items of a household that are read, the latest ones
+    latest: int = 10_000  # items of a household that are trained on, the latest ones
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -119,7 +120,9 @@ class Sequential(Peer):
 
         torch.set_num_threads(1)
         step, item = first_purchases(task)
-        keep = task.part[step] == PARTS[part]
+        keep = np.flatnonzero(task.part[step] == PARTS[part])
+        ends = np.searchsorted(task.who[step[keep]], task.who[step[keep]], side="right")
+        keep = keep[ends - np.arange(len(keep)) <= self.latest]
         who = task.who[step[keep]].tolist()
         lines = zip(who, who, item[keep].tolist(), task.day[step[keep]].tolist(), strict=True)
         columns = {column: column for column in range(task.n_items)}

@@ -50,10 +50,9 @@ ENSEMBLE = "median of the four"
 OURS = "LSTM"
 SHOWN = ("rows", "coverage")  # of a recommender: what is kept
 NETWORKS: dict[str, dict[str, Any]] = {
-    "TiDE": {"max_steps": 600, "learning_rate": 1e-3},
-    "NHITS": {"max_steps": 400, "learning_rate": 1e-3},
-    "TFT": {"max_steps": 300, "learning_rate": 1e-3, "hidden_size": 32},
-    "DeepAR": {"max_steps": 400, "learning_rate": 1e-3, "lstm_hidden_size": 64},
+    "TiDE": {"max_steps": 400, "hidden_size": 128},
+    "NHITS": {"max_steps": 400, "mlp_units": 3 * [[128, 128]], "dropout_prob_theta": 0.2},
+    "DeepAR": {"max_steps": 200, "learning_rate": 3e-3, "lstm_hidden_size": 64, "lstm_n_layers": 1},
 }
 SEQUENTIAL: dict[str, dict[str, Any]] = {
     "GRU4Rec": {"layers": [100], "n_epochs": 5, "learning_rate": 0.05, "n_sample": 512},
@@ -155,9 +154,9 @@ def cost_rows(name: str, fits: list[dict], place: dict) -> list[dict]:
 def grids(quick: bool) -> dict[str, tuple[str, list[Peer], tuple[int, ...]]]:
     """A peer's name -> its library, the settings that are tried, and its seeds."""
     few, seeds = (1, SEEDS[:1]) if quick else (None, SEEDS)
-    als = [ImplicitALS(*each) for each in ((32, 10, 2), (32, 30, 0.5), (64, 30, 2), (16, 30, 2))]
-    knn = [ImplicitKNN(kind, k) for kind in ("BM25", "Cosine", "TFIDF") for k in (50, 300)]
-    bpr = [ImplicitBPR(*each) for each in ((32, 0.05, 0.01), (32, 0.02, 0.05), (64, 0.05, 0.05))]
+    als = [ImplicitALS(*each) for each in ((32, 30, 2), (32, 30, 0.5), (64, 30, 2), (16, 30, 2))]
+    knn = [ImplicitKNN(*each) for each in (("BM25", 300), ("BM25", 955), ("Cosine", 955))]
+    bpr = [ImplicitBPR(32, *each) for each in ((0.01, 0.01, 30), (0.01, 0.05, 50), (0.02, 0.1, 100))]
     found = {
         "ALS": ("implicit", als[:few], seeds),
         "item-kNN": ("implicit", knn[:few], SEEDS[:1]),
