@@ -52,7 +52,7 @@ def test_the_committed_table_is_whole_and_no_peer_was_left_untuned():
         f"{name}{more}" for name in peers.grids(False) for more in ("", " + trend")
     }
     assert models["CDNOW"] >= {"BG/NBD", "Pareto/NBD"}
-    assert table["library"].nunique() == 6
+    assert table["library"].nunique() == 5
     seeds = table.loc["sales", "seeds"].groupby(level="model").first()
     assert (seeds[["LSTM", *peers.NETWORKS]] == 3).all() and (seeds[[*peers.CLASSICAL]] == 1).all()
     # what others had reached with the same libraries, on the same rows
@@ -165,20 +165,7 @@ def trips():
     lines = pd.concat([lines, lines.assign(who=2, day=lines["day"] + 1)])
     lines["part"] = np.select([lines["day"] < 5, lines["day"] < 9], [TRAIN, VALID], TEST)
     lines = pd.concat([lines, pd.DataFrame({"who": 3, "day": 0, "item": list("abcd"), "part": TRAIN})])
-    return build_task(lines, min_count=1).ask("discovery")
-
-
-def test_a_sequence_is_what_a_household_bought_first_before_the_trip():
-    task = trips()
-    step, item = recommenders.first_purchases(task)
-    first = [sorted(task.items["item"][item[step == row]]) for row in range(4)]
-    assert first == [["a", "b"], ["c"], [], ["d"]]
-    read = recommenders.latest_items(task, np.array([0, 1, 3, 5]), 4)
-    names = [[*task.items["item"], "-"][column] for column in read[2]]
-    assert (read[0] == task.n_items).all(), "nothing before the first trip"
-    assert names[0] == "-" and sorted(names[1:3]) == ["a", "b"] and names[3] == "c"
-    assert sorted(read[1][2:]) == sorted(read[3][2:]), "another household's sequence is its own"
-    assert (recommenders.latest_items(task, np.array([3]), 1) == task.n_items - 2).all(), "the latest one: c"
+    return build_task(lines, min_count=1)
 
 
 @dataclass
@@ -196,7 +183,7 @@ class Fixed(recommenders.Peer):
 
 
 def test_a_recommender_is_scored_alone_and_with_the_trend_once_for_each_seed():
-    found = peers.peer(trips().ask("whole"), "fixed", [Fixed(), Fixed(5)], (0, 1, 2))
+    found = peers.peer(trips(), "fixed", [Fixed(), Fixed(5)], (0, 1, 2))
     assert list(found) == ["fixed", "fixed + trend"] and [len(fits) for fits in found.values()] == [3, 3]
     assert all({"rows", "coverage", "minutes", "chosen"} == set(fit) for fit in found["fixed"])
 
@@ -216,7 +203,7 @@ def test_quick_asks_for_fewer_and_shorter_fits(monkeypatch):
     def one(found):
         return [name for name, (library, grid, seeds) in found.items() if len(grid) > 1 or len(seeds) > 1]
 
-    assert one(peers.grids(True)) == [] and len(one(peers.grids(False))) == 5
+    assert one(peers.grids(True)) == [] and len(one(peers.grids(False))) == 3
     jobs = {quick: peers.sales_jobs(sales_task(), quick) for quick in (True, False)}
     assert set(jobs[True]) < set(jobs[False])
     assert {

@@ -1,15 +1,14 @@
-"""Recommenders of implicit and cornac behind the course's protocol, for `benchmarks/quality/peers.py`."""
+"""Recommenders of implicit behind the course's protocol, for `benchmarks/quality/peers.py`."""
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from ecomlib.recommend.history import history, sequence_counts
 from ecomlib.recommend.ranking import Recommender
-from ecomlib.recommend.task import PARTS, SequenceTask
+from ecomlib.recommend.task import SequenceTask
 
 
 class Peer(Recommender):
@@ -96,70 +95,3 @@ class ImplicitBPR(Peer):
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         return self.model_.user_factors[task.who[rows]] @ self.model_.item_factors.T
-
-
-@dataclass
-class Sequential(Peer):
-    """GRU4Rec or SASRec of cornac on households' first purchases of an item, in the order of time."""
-
-    kind: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    length: int = 50  # items of a household that are read, the latest ones
-    latest: int = 10_000  # items of a household that are trained on, the latest ones
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """Name of the model."""
-        return self.kind
-
-    def _learn(self, task: SequenceTask, part: str) -> None:
-        import torch
-        from cornac import models
-        from cornac.data import SequentialDataset
-
-        torch.set_num_threads(1)
-        step, item = first_purchases(task)
-        keep = np.flatnonzero(task.part[step] == PARTS[part])
-        ends = np.searchsorted(task.who[step[keep]], task.who[step[keep]], side="right")
-        keep = keep[ends - np.arange(len(keep)) <= self.latest]
-        who = task.who[step[keep]].tolist()
-        lines = zip(who, who, item[keep].tolist(), task.day[step[keep]].tolist(), strict=True)
-        columns = {column: column for column in range(task.n_items)}
-        data = SequentialDataset.build(list(lines), "USIT", global_iid_map=columns)
-        self.model_ = getattr(models, self.kind)(seed=self.seed, **self.settings).fit(data)
-        self.model_.model.eval()
-
-    def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        import torch
-
-        length = self.settings.get("max_len", self.length)
-        read = torch.as_tensor(latest_items(task, rows, length))
-        net = self.model_.model
-        with torch.no_grad():
-            if self.kind == "SASRec":
-                return net(None, read, torch.arange(task.n_items)).numpy()
-            state = [torch.zeros(len(rows), size) for size in self.settings["layers"]]
-            for column in read.T:
-                inputs, items, bias = net.embed(column, state, None)
-                hidden = net.hidden_step(inputs, state, training=False)
-                for layer in state:
-                    layer[column == task.n_items] = 0  # nothing has been read yet
-            return net.score_items(hidden, items, bias).numpy()[:, : task.n_items]
-
-
-def first_purchases(task: SequenceTask) -> tuple[np.ndarray, np.ndarray]:
-    """Step and item of every household's first purchase of an item, by time; random within a trip."""
-    step = np.repeat(np.arange(len(task.who)), np.diff(task.bags.indptr))
-    _, first = np.unique(task.who[step] * task.n_items + task.bags.indices, return_index=True)
-    first = first[np.lexsort((np.random.default_rng(0).random(len(first)), step[first]))]
-    return step[first], task.bags.indices[first]
-
-
-def latest_items(task: SequenceTask, rows: np.ndarray, length: int) -> np.ndarray:
-    """The last `length` first purchases before each row, padded in front by n_items; (n_rows, length)."""
-    step, item = first_purchases(task)
-    stop = np.searchsorted(step, rows)
-    at = stop[:, None] - np.arange(length, 0, -1)
-    known = at >= np.searchsorted(step, task.start[rows])[:, None]
-    return np.where(known, item[np.maximum(at, 0)], task.n_items).astype(np.int64)
