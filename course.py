@@ -32,6 +32,8 @@ COMMANDS = {
     "run": ("[NN ...] [--jobs N] [--measure]", "run notebooks again and refresh their outputs"),
     "book": ("", "build the web book in build/book"),
     "bench": ("NAME [--quick]", "measure the models of a use case (up to half an hour or more)"),
+    "shop": ("FILE ... [--check]", "read a shop's export; --check: every finding at once"),
+    "clicks": ("FILE ...", "which model predicts the next click of a click file?"),
     "download": ("[--for SYSTEM 3.NN]", "fetch every package into wheels/, for machines without a network"),
     "reset": ("NN ...", "a lesson as it came; yours is kept as NN_..._mine.ipynb"),
     "progress": ("[--certificate [NAME]]", "which exercises are solved; --certificate writes a page"),
@@ -42,6 +44,8 @@ MODULES = {
     "run": ["-m", "tools.notebooks", "run"],
     "book": [os.path.join(ROOT, "book", "build.py")],
     "bench": ["-m", "benchmarks.run"],
+    "shop": ["-m", "ecomlib.shop"],
+    "clicks": ["-m", "ecomlib.clicks"],
     "download": ["-m", "tools.download"],
     "reset": ["-m", "tools.learner", "reset"],
     "progress": ["-m", "tools.learner", "progress"],
@@ -153,6 +157,8 @@ def run(arguments):
     if command == "setup":
         print("The course is set up. Open it with: python course.py")
         return 0
+    if command in ("shop", "clicks"):  # they run in the course's folder
+        rest = [os.path.abspath(text) if os.path.exists(text) else text for text in rest]
     return open_lab(python, rest) if command == "open" else call(python, *MODULES[command], *rest)
 
 

@@ -30,6 +30,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "shop.cleaning": ["clean"],
         "shop.complete_journey": ["load_complete_journey"],
         "shop.folder": ["read_shop"],
+        "shop.online_retail": ["load_online_retail"],
+        "shop.opening": ["check_export", "open_shop"],
+        "clicks": ["open_clicks"],
+        "sales.reader": ["read_sales"],
         "split": ["Split"],
     },
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.shop.errors import TooShort
+from ecomlib.shop.shop import members
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,12 @@ def weekly_panel(
     array([[7., 0.],
            [0., 9.]], dtype=float32)
     """
+    day = orders["timestamp"].to_numpy().astype("datetime64[D]")
+    orders = members(orders)
     if len(orders) == 0:
         raise TooShort("the panel has no lines; give at least one sale.")
-    day = orders["timestamp"].to_numpy().astype("datetime64[D]")
     first, last = _whole_weeks(day)
+    day = orders["timestamp"].to_numpy().astype("datetime64[D]")
     first = first if start is None else monday_of(start)
     last = last if end is None else monday_of(end)
     n_weeks = (last - first).days // 7 + 1

@@ -1,6 +1,7 @@
 """Click files, sessions, ranked lists, neighbours, the network, the mix, and the command."""
 
 import gzip
+import json
 import sys
 
 import numpy as np
@@ -10,10 +11,9 @@ from perturb import assert_identical
 
 from ecomlib import Split, clicks
 from ecomlib.clicks.baselines import running
-from ecomlib.clicks.reader import FORMATS
 from ecomlib.clicks.task import ClickModel, places
 from ecomlib.lessons.invented_clicks import invent_clicks
-from ecomlib.shop.errors import BadValue, MissingColumn, ShopError, TooShort, UnreadableFile
+from ecomlib.shop.errors import BadValue, MissingColumn, ShopError, TooShort, UnreadableFile, WrongType
 
 WEEKS = Split.last(test="7D", valid="7D")
 FILES = {
@@ -41,6 +41,46 @@ FILES = {
         "a,2024-05-01T09:31:00,cup,view\n"
         "b,2024-05-02T10:00:00,tea,view\n"
     ),
+    "diginetica, underscores": (
+        "session_id;user_id;item_id;timeframe;eventdate\n"
+        "1;;31331;526309;2016-05-09\n1;;81766;1031018;2016-05-09\n2;12;32118;243569;2016-05-10\n"
+    ),
+    "session_rec": (
+        "SessionId\tItemId\tTime\n1\t2145\t1396861869.277\n1\t2146\t1396862049.868\n2\t2147\t1396872997.614\n"
+    ),
+    "rees46": (
+        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
+        "2019-10-01 00:00:00 UTC,view,44600062,21,,shiseido,35.79,541312140,72d76fde\n"
+        "2019-10-01 00:00:01 UTC,cart,44600062,21,,,33.20,541312140,72d76fde\n"
+        "2019-10-01 00:00:01 UTC,view,17200506,20,,,543.10,519107250,566511c2\n"
+        "2019-10-01 00:00:04 UTC,view,3900821,20,,aqua,33.20,554748717,9333dfbd\n"
+    ),
+    "ga4": "".join(
+        json.dumps(
+            {
+                "event_timestamp": str(moment),
+                "event_name": name,
+                "event_params": [
+                    {"key": "page", "value": {"string_value": "x"}},
+                    {"key": "ga_session_id", "value": {"int_value": "77"}},
+                ],
+                "user_pseudo_id": who,
+                "items": [{"item_id": item, "price": "3.5"}],
+            }
+        )
+        + "\n"
+        for moment, name, who, item in (
+            (1612069510766593, "view_item", "10111055.8", "9195"),
+            (1612069511766593, "add_to_cart", "10111055.8", "9195"),
+            (1612069512766593, "view_item", "10111055.8", "9196"),
+            (1612069513766593, "view_item", "4", "9195"),
+        )
+    ),
+    "ga4, flat": (
+        "event_name,event_timestamp,user_pseudo_id,ga_session_id,item_id\n"
+        "view_item,1612069510766593,8,77,05\nview_item,1612069512766593,8,77,5\nview_item,1612069513766593,9,77,5\n"
+    ),
+    "usual names": "user,item,time\n7,tea,2024-05-01 09:30\n7,cup,2024-05-01 09:31\n8,tea,2024-05-01 09:30\n",
 }
 
 
@@ -88,23 +128,49 @@ class Fixed(ClickModel):
 # ------------------------------------------------------------------------------------------ reading files
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_each_layout_is_read_and_guessed(format, written):
-    path = written(FILES[format])
-    events, left_out = clicks.read_clicks(path)
+@pytest.mark.parametrize("format", FILES)
+def test_each_layout_is_read(format, written, capsys):
+    events = clicks.open_clicks(written(FILES[format]))
+    assert events.columns.tolist() == ["session", "timestamp", "item"]
     assert len(events) == 3
-    assert left_out == {}
+    assert events.attrs["left_out"] == {}
     assert events["timestamp"].dt.tz is None
-    pd.testing.assert_frame_equal(events, clicks.read_clicks(path, format)[0])
+    assert events["session"].nunique() == (3 if format in ("rees46", "retailrocket") else 2)
+    assert ("guess" in capsys.readouterr().out) == (format == "usual names")
+
+
+@pytest.mark.parametrize("word", ["event", "event_type", "event_name"])
+def test_the_kind_of_event_has_three_names(word, written):
+    text = f"session_id,timestamp,product_id,{word}\n1,2024-05-01,5,view\n1,2024-05-02,6,purchase\n"
+    assert clicks.open_clicks(written(text))["item"].tolist() == ["5"]
+
+
+def test_a_packed_file_other_text_and_a_named_column_are_read(written):
+    text = FILES["course"].replace("tea", "thé")
+    expected = clicks.open_clicks(written(text))
+    assert expected["item"].tolist() == ["thé", "cup", "thé"]
+    packed = (gzip.compress(text.encode()), text.encode("utf-16"), text.encode("cp1252"))
+    named = text.replace("product_id", "what")
+    for content, columns in (*((c, None) for c in packed), (named.encode(), {"item": "what"})):
+        found = clicks.open_clicks(written(content), columns)
+        assert found.equals(expected)
+
+
+def test_a_click_far_from_the_rest_is_left_out(written):
+    rows = [f"{n},2024-05-{1 + n % 28:02d},tea,view\n" for n in range(30)]
+    text = "session_id,timestamp,product_id,event\n" + "".join(rows) + "x,2039-01-01,tea,view\n"
+    events = clicks.open_clicks(written(text))
+    assert events.attrs["left_out"] == {"dated far from the rest": 1}
+    assert len(events) == 30
 
 
 def test_values_are_the_files(written):
-    events, _ = clicks.read_clicks(written(FILES["diginetica"]))
+    events = clicks.open_clicks(written(FILES["diginetica"]))
     assert events["item"].tolist() == ["31331", "81766", "32118"]
     assert events["timestamp"].iloc[1] == pd.Timestamp("2016-05-09 00:08:46.309")
-    events, _ = clicks.read_clicks(written(FILES["yoochoose"]))
+    events = clicks.open_clicks(written(FILES["yoochoose"]))
     assert events["timestamp"].iloc[0] == pd.Timestamp("2014-04-07 10:51:09.277")
-    events, _ = clicks.read_clicks(written(FILES["retailrocket"]))
+    events = clicks.open_clicks(written(FILES["retailrocket"]))
     # The visit of 257597 is cut (47 idle minutes), and addtocart is no view.
     assert events["session"].nunique() == 3
     first = events.loc[events["item"] == "355908", "timestamp"]
@@ -113,7 +179,7 @@ def test_values_are_the_files(written):
 
 def test_ids_stay_as_they_are_written(written):
     text = "session_id,timestamp,product_id\n1,2024-05-01,05\n1,2024-05-01,5\n"
-    assert clicks.read_clicks(written(text))[0]["item"].tolist() == ["05", "5"]
+    assert clicks.open_clicks(written(text))["item"].tolist() == ["05", "5"]
 
 
 def test_a_session_ends_after_30_idle_minutes():
@@ -126,22 +192,22 @@ def test_a_session_ends_after_30_idle_minutes():
 @pytest.mark.parametrize("empty", ["", "NA", "null", "None"])
 def test_clicks_without_a_product_are_left_out_and_counted(empty, written):
     for format, item in (("course", "cup"), ("diginetica", "81766"), ("retailrocket", "248676")):
-        events, left_out = clicks.read_clicks(written(FILES[format].replace(item, empty)))
+        events = clicks.open_clicks(written(FILES[format].replace(item, empty)))
         assert len(events) == 2
-        assert left_out == {"without a product": 1}
+        assert events.attrs["left_out"] == {"without a product": 1}
         assert not events.isna().any(axis=None)
 
 
 def test_clicks_without_a_session_or_visitor_are_left_out_and_counted(written):
-    events, left_out = clicks.read_clicks(written(FILES["course"].replace("b,2024", ",2024")))
+    events = clicks.open_clicks(written(FILES["course"].replace("b,2024", ",2024")))
     assert events["session"].tolist() == ["a", "a"]
-    assert left_out == {"without a session": 1}
+    assert events.attrs["left_out"] == {"without a session": 1}
     guests = "customer_id,timestamp,product_id\n7,2024-05-01,tea\n,2024-05-01,tea\n,2024-05-01,cup\n"
-    events, left_out = clicks.read_clicks(written(guests))
+    events = clicks.open_clicks(written(guests))
     assert len(events) == 1
-    assert left_out == {"without a visitor": 2}
+    assert events.attrs["left_out"] == {"without a visitor": 2}
     with pytest.raises(TooShort, match="every click lacks its product or its visitor"):
-        clicks.read_clicks(written(guests.replace("7,", ",")))
+        clicks.open_clicks(written(guests.replace("7,", ",")))
 
 
 HEAD = "sessionId;userId;itemId;timeframe;eventdate\n"
@@ -150,39 +216,36 @@ HEAD = "sessionId;userId;itemId;timeframe;eventdate\n"
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("sessionId;userId;timeframe;eventdate\n1;NA;5;2016-05-09\n", MissingColumn, "'itemId' is missing"),
-        (HEAD + "1;NA;5;x;2016-05-09\n", BadValue, "'x' in line 2 is no number"),
-        (HEAD + "1;NA;5;5;2016-05-09\n1;NA;5;5;May\n", BadValue, "'May' in line 3 is no date"),
-        (HEAD + "1;NA;5;5;\n", BadValue, "in line 2 is no date"),
-        ("1,2014-04-07T10:51:09.277Z,2,0\n1,,3,0\n", BadValue, "in line 2 is no date"),
-        ("timestamp,visitorid,event,itemid,transactionid\n5,1,buy,3,\n", TooShort, "no event of kind view"),
-        ("timestamp,product_id\n2024-05-01,tea\n", MissingColumn, "session_id"),
-        ("one two three\n", BadValue, "fits no known layout"),
-        ("", BadValue, "fits no known layout"),
-        (FILES["course"].replace("tea", "thé").encode("cp1252"), UnreadableFile, "no UTF-8 text"),
-        (FILES["course"].encode("utf-16"), UnreadableFile, "UTF-16, packed"),
-        (gzip.compress(FILES["course"].encode()), UnreadableFile, "packed"),
+        ("sessionId;userId;timeframe;eventdate\n1;NA;5;2016-05-09\n", MissingColumn, "hold the item"),
+        (HEAD + "1;NA;5;x;2016-05-09\n", WrongType, "'x' in line 2, which is no number"),
+        (HEAD + "1;NA;5;5;2016-05-09\n1;NA;5;5;May\n", WrongType, "'May' in line 3, which is no date"),
+        ("timestamp,visitorid,event,itemid,transactionid\n1433221332117,1,buy,3,\n", TooShort, "kind view"),
+        ("timestamp,product_id\n2024-05-01,tea\n", MissingColumn, "hold the session"),
+        ("one two three\n", UnreadableFile, "one cell only"),
+        ("", UnreadableFile, "the file is empty"),
     ],
 )
 def test_bad_files_are_named_in_one_sentence(text, error, words, written):
-    for format in (None, "course") if error is UnreadableFile else (None,):
-        with pytest.raises(error, match=words) as caught:
-            clicks.read_clicks(written(text), format)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(error, match=words) as caught:
+        clicks.open_clicks(written(text))
+    assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_format_and_a_missing_file_are_named(written, tmp_path):
-    with pytest.raises(BadValue, match="use one of retailrocket"):
-        clicks.read_clicks(written(FILES["course"]), "ga4")
+def test_a_click_without_a_moment_is_left_out(written):
+    events = clicks.open_clicks(written(HEAD + "1;NA;5;5;\n1;NA;5;5;2016-05-09\n"))
+    assert events.attrs["left_out"] == {"without a moment": 1}
+
+
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UnreadableFile, match="there is no such file"):
-        clicks.read_clicks(tmp_path / "none.csv")
+        clicks.open_clicks(tmp_path / "none.csv")
 
 
 # ----------------------------------------------------------------------------------------------- sessions
 
 
 def test_sessions_are_clean(task):
-    item = task.bags.indices
+    item = task.baskets.indices
     same = task.who[1:] == task.who[:-1]
     assert (item[1:][same] != item[:-1][same]).all()
     assert np.bincount(task.who).min() >= 2
@@ -208,7 +271,7 @@ def test_cleaning_by_hand():
     task = session_task([1, 1, 2, 3], [3, 2, 1], [1, 2], [5, 5], [2, 9, 3], [9, 3, 2])
     assert task.items["item"].tolist() == [1, 2, 3]
     assert task.items["count"].tolist() == [3, 3, 2]
-    kept = [task.bags.indices[task.who == s].tolist() for s in range(len(task.names))]
+    kept = [task.baskets.indices[task.who == s].tolist() for s in range(len(task.names))]
     assert kept == [[0, 1, 2], [2, 1, 0], [0, 1], [1, 2], [2, 1]]
     assert task.names.tolist() == [0, 1, 2, 4, 5]
     assert task.cutoffs("train").tolist() == [0, 1, 3, 4, 6]
@@ -221,7 +284,7 @@ def test_only_the_last_clicks_of_long_sessions_are_kept():
     assert np.bincount(short.who).max() == 3
     for s in range(5):
         long_items, short_items = (
-            t.items["item"].to_numpy()[t.bags.indices[t.who == s]] for t in (long, short)
+            t.items["item"].to_numpy()[t.baskets.indices[t.who == s]] for t in (long, short)
         )
         assert short_items.tolist() == long_items[-3:].tolist()
 
@@ -256,7 +319,7 @@ def test_ties_are_drawn(task):
     cutoffs = task.cutoffs("test")
     lists = Fixed(np.zeros(task.n_items)).fit(task).predict(task, cutoffs)
     assert np.isfinite(places(task, lists, cutoffs)).mean() == pytest.approx(20 / task.n_items, rel=0.4)
-    assert (lists != task.bags.indices[cutoffs][:, None]).all()
+    assert (lists != task.baskets.indices[cutoffs][:, None]).all()
     assert not (np.diff(lists[0]) > 0).all()  # not in the order of the catalogue
 
 
@@ -289,7 +352,7 @@ def test_the_part_and_the_seed_are_said(task):
     lists = {
         part: clicks.Popularity().fit(task).predict(task, task.cutoffs(part)) for part in ("valid", "test")
     }
-    right = {part: task.bags.indices[task.targets(part)] for part in lists}
+    right = {part: task.baskets.indices[task.targets(part)] for part in lists}
     for part, found in lists.items():
         expected = (found == right[part][:, None]).any(axis=1).mean()
         assert clicks.draws(task, found, part, n=1)["recall@20"][0] == pytest.approx(expected, rel=1e-5)
@@ -315,7 +378,7 @@ def test_intervals_draw_whole_sessions(monkeypatch):
         ]
     )
     task = clicks.task(events, Split.last(test="1D", valid="1D"), min_count=1)
-    right = task.bags.indices[task.cutoffs("test") + 1]
+    right = task.baskets.indices[task.cutoffs("test") + 1]
     lists = np.tile(np.arange(28, 8, -1), (12, 1))
     lists[:9, 0] = right[:9]  # all of session 2 right, all of session 3 wrong
     found = clicks.draws(task, lists, n=400)["recall@20"]
@@ -330,10 +393,10 @@ def test_intervals_draw_whole_sessions(monkeypatch):
 
 def test_table_and_advice(task):
     cutoffs = task.cutoffs("test")
-    right = task.bags.indices[cutoffs + 1]
+    right = task.baskets.indices[cutoffs + 1]
     perfect = np.tile(np.arange(20), (len(cutoffs), 1))
     perfect[:, 0] = right
-    poor = np.where(np.arange(20) == 0, task.bags.indices[cutoffs][:, None], 0)
+    poor = np.where(np.arange(20) == 0, task.baskets.indices[cutoffs][:, None], 0)
     table = clicks.evaluate(task, {"plain": poor, "good": perfect, "big": perfect}, n=50)
     assert list(table.columns) == ["model", "metric", "value", "low", "high"]
     assert table.set_index(["model", "metric"]).loc[("good", "MRR@20"), "value"] == 1
@@ -348,19 +411,19 @@ def test_running_session_is_only_the_past(task):
     weights = running(task, np.array([row]), 0.5).toarray()[0]
     expected = np.zeros(task.n_items)
     for back, step in enumerate(range(row - 1, task.start[row] - 1, -1)):
-        expected[task.bags.indices[step]] += 0.5**back
+        expected[task.baskets.indices[step]] += 0.5**back
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
 
 
 def test_session_knn_equals_a_loop(task):
-    model = clicks.SessionKNN(k=10_000, fade=0.8, recent=10_000).fit(task)
+    model = clicks.SessionKNN(k=10_000, decay=0.8, recent=10_000).fit(task)
     row = int(task.cutoffs("test")[3]) + 1
     now = running(task, np.array([row]), 0.8).toarray()[0]
     expected = np.zeros(task.n_items)
     for session in np.unique(task.who[task.part == 1]):
-        held = np.unique(task.bags.indices[task.who == session])
+        held = np.unique(task.baskets.indices[task.who == session])
         expected[held] += now[held].sum() / np.sqrt(len(held))
-    expected[task.bags.indices[row - 1]] = -np.inf  # the item just seen
+    expected[task.baskets.indices[row - 1]] = -np.inf  # the item just seen
     np.testing.assert_allclose(model.scores(task, np.array([row]))[0], expected, rtol=1e-4)
 
 
@@ -381,7 +444,7 @@ def test_settings_are_chosen_on_validation_alone(task):
         def _score(self, task, rows):
             scores = np.zeros((len(rows), task.n_items))
             right = np.array([row in self.known for row in rows])
-            scores[right, task.bags.indices[rows[right]]] = 1
+            scores[right, task.baskets.indices[rows[right]]] = 1
             return scores
 
     grid = [Knows(), Knows()]
@@ -394,7 +457,7 @@ def test_the_live_end_of_a_session_can_be_served(task):
     lists = clicks.SessionKNN().fit(task).predict(task, np.array([len(task.who) - 1]))
     assert lists.shape == (1, 20)
     longer = np.array([np.flatnonzero(np.diff(task.who))[0]])  # the last click of the first session
-    own = set(task.bags.indices[task.who == 0])
+    own = set(task.baskets.indices[task.who == 0])
     assert set(running(task, longer + 1, 1.0).indices) == own
 
 
@@ -416,7 +479,7 @@ def fitted(task):
     models = {"popularity": clicks.Popularity(), "Markov": clicks.Markov(), "kNN": clicks.tune_knn(task)}
     return {
         "items": {c: task.items[c].to_numpy() for c in ("item", "count")},
-        "clicks": task.bags.indices[task.part < 3],
+        "clicks": task.baskets.indices[task.part < 3],
         **{name: model.fit(task).scores(task, cutoffs + 1) for name, model in models.items()},
     }
 
@@ -424,12 +487,12 @@ def fitted(task):
 def test_nothing_is_fitted_on_test_days():
     events = invent_clicks(600, 80)
     task, other = clicks.task(events, WEEKS), clicks.task(change_test_days(events), WEEKS)
-    assert (other.bags.indices[other.part == 3][:50] != task.bags.indices[task.part == 3][:50]).any()
+    assert (other.baskets.indices[other.part == 3][:50] != task.baskets.indices[task.part == 3][:50]).any()
     assert_identical(fitted(task), fitted(other))
 
 
 def test_a_test_click_brings_no_item_back_that_training_lost_with_its_long_sessions():
-    """Item 9 opens training sessions of which the last two clicks are kept; then it is clicked in the test."""
+    """Item 9 opens training sessions of which the last two clicks are kept; then a test clicks it."""
     rows = [(n, n, item) for n in range(4) for item in (9, 1, 2)]
     rows += [(n, min(n, 6), item) for n in (4, 5, 7) for item in (1, 2)]
     vocabulary = []
@@ -444,7 +507,7 @@ def test_a_test_click_brings_no_item_back_that_training_lost_with_its_long_sessi
 def test_a_planted_leak_is_caught():
     def leaky(events):
         task = clicks.task(events, WEEKS)
-        task.items["count"] = np.asarray(task.bags.sum(axis=0)).ravel().astype(int)  # test days as well
+        task.items["count"] = np.asarray(task.baskets.sum(axis=0)).ravel().astype(int)  # test days as well
         return task
 
     events = invent_clicks(600, 80)
@@ -475,7 +538,7 @@ def test_an_epoch_predicts_every_click_once(task):
     to_end = np.bincount(task.who)[task.who[rows]] - (rows - task.start[rows])
     read = rows[to_end <= 20]  # only the last 20 clicks of a session are predicted
     assert 0 < len(read) < len(rows)
-    assert np.bincount(right).tolist() == np.bincount(task.bags.indices[read]).tolist()
+    assert np.bincount(right).tolist() == np.bincount(task.baskets.indices[read]).tolist()
     assert max(len(batch["right"]) for batch in batches) < 3 * 64
 
 
@@ -506,7 +569,7 @@ def test_the_weight_is_chosen_on_validation():
     from ecomlib.clicks.model import mixed
 
     def knows(task, rows):
-        return task.bags.indices[rows]
+        return task.baskets.indices[rows]
 
     def wrong(task, rows):
         return (knows(task, rows) + 1) % task.n_items
@@ -572,26 +635,26 @@ def test_the_command_trains_and_scores(tmp_path, capsys):
     events["product_id"] = events["product_id"].astype("object").where(events.index != 8, "")
     events.to_csv(tmp_path / "clicks.csv", index=False)
     out = tmp_path / "new" / "table.csv"
-    assert main(["train", str(tmp_path / "clicks.csv"), "--epochs", "2", "--out", str(out)]) == 0
+    assert main([str(tmp_path / "clicks.csv"), "--epochs", "2", "--out", str(out)]) == 0
     table = pd.read_csv(out)
     assert set(table["model"]) == {"popularity", "Markov chain", "session-kNN", "LSTM", "LSTM + session-kNN"}
     said = capsys.readouterr().out
     for words in ("1 without a product left out", "epoch 2: loss", "recall@20", "Use "):
         assert words in said
     options = ["--epochs", "3", "--minutes", "0", "--out", str(out)]
-    assert main(["train", str(tmp_path / "clicks.csv"), *options]) == 0
+    assert main([str(tmp_path / "clicks.csv"), *options]) == 0
     assert "out of time; --epochs 1 repeats exactly this" in capsys.readouterr().out
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     from ecomlib.clicks.__main__ import main
 
-    assert main(["train", str(tmp_path / "none.csv")]) == 1
+    assert main([str(tmp_path / "none.csv")]) == 1
     assert "there is no such file" in capsys.readouterr().err
     (tmp_path / "clicks.csv").write_bytes(FILES["course"].replace("tea", "thé").encode("cp1252"))
-    assert main(["train", str(tmp_path / "clicks.csv")]) == 1
+    assert main([str(tmp_path / "clicks.csv")]) == 1
     said = capsys.readouterr().err
-    assert "encoding UTF-8" in said
+    assert "give more events" in said  # it is read, and holds three clicks
     assert said.count("\n") == 1
     assert issubclass(UnreadableFile, ShopError)
 

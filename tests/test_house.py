@@ -14,7 +14,14 @@ from ecomlib import sales
 from tools.house import LESSONS, ROOT, USE_CASES, arrows, imports, modules, page, room
 
 CORE = "runtime split panels windows bootstrap probability results training gates shop.shop shop.errors"
-SIDE = ("joined", "scale", "shop.checks", "shop.folder", "shop.exports")  # modules read only when needed
+SIDE = ("joined", "scale", "shop.checks", "shop.folder", "shop.exports", "shop.files")
+SIDE += (
+    "shop.cells",
+    "shop.facts",
+    "shop.opening",
+    "shop.online_retail",
+    "shop.__main__",
+)  # modules read only when needed
 WINGS = {*USE_CASES, *LESSONS, "own", "stream"}
 ROOMS = ("task", "baselines", "model", "evaluate")
 KNOWN = modules()
@@ -119,7 +126,7 @@ def test_the_core_can_be_read_in_one_evening():
 
 def test_the_package_stays_small():
     size = {m: lines(p)[0] for m, p in KNOWN.items()}
-    assert sum(n for m, n in size.items() if wing(m) not in LESSONS) <= 7200
+    assert sum(n for m, n in size.items() if wing(m) not in LESSONS) <= 8600
     assert sum(n for m, n in size.items() if wing(m) == "lessons") <= 1600
     assert {m: n for m, n in size.items() if n > 400} == {}
 

@@ -1,4 +1,4 @@
-"""Clicks of a web shop: a session so far in, the next item out; the command is `python -m ecomlib.clicks`."""
+"""Clicks of a web shop: a session so far in, the next item out; the command is `course.py clicks`."""
 
 import lazy_loader
 
@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "baselines": ["Markov", "Popularity", "SessionKNN", "tune_knn"],
         "evaluate": ["advice", "draws", "evaluate"],
         "model": ["Mix", "NextClick"],
-        "reader": ["cut_sessions", "read_clicks"],
+        "reader": ["cut_sessions", "open_clicks"],
         "task": ["task", "until_test"],
     },
 )

@@ -1,4 +1,4 @@
-"""Score a next-item LSTM against session-kNN on a click file: python -m ecomlib.clicks train FILE."""
+"""Score a next-item LSTM against session-kNN on click files: python course.py clicks FILE."""
 
 import argparse
 import sys
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ecomlib import clicks
-from ecomlib.clicks.reader import FORMATS
 from ecomlib.runtime import ROOT
 from ecomlib.shop.errors import ShopError
 from ecomlib.split import Split
@@ -15,11 +14,10 @@ from ecomlib.split import Split
 
 def main(arguments: list[str] | None = None) -> int:
     """Train and score on a click file; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ecomlib.clicks", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="train and score on a click file")
-    train.add_argument("file", help="path of the click file")
-    train.add_argument("--format", choices=FORMATS, help="its layout (guessed when left out)")
+    parser = argparse.ArgumentParser(prog="python course.py clicks", description=__doc__)
+    parser.add_argument("files", nargs="+", help="click files, or their folder")
+    pair: dict[str, Any] = {"metavar": "OURS=HEADER", "nargs": "*", "default": []}
+    parser.add_argument("--columns", help="what your headers hold: item=sku", **pair)
     for name, kind, default, text in (
         ("--test-days", int, 7, "the last days are the test"),
         ("--valid-days", int, 7, "settings are chosen on the days before them"),
@@ -29,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("--seed", int, 42, "of all that is drawn"),
         ("--out", Path, ROOT / "build" / "results" / "clicks.csv", "where to write the table"),
     ):
-        train.add_argument(name, type=kind, default=default, help=f"{text} (default {default})")
+        parser.add_argument(name, type=kind, default=default, help=f"{text} (default {default})")
     options = parser.parse_args(arguments)
     try:
         return _train(options)
@@ -47,7 +45,8 @@ def _train(options: argparse.Namespace) -> int:
         print(f"[{last - begun:4.0f} s, this {last - before:.0f} s] {text}", flush=True)
 
     split = Split.last(test=f"{options.test_days}D", valid=f"{options.valid_days}D")
-    events, left_out = clicks.read_clicks(options.file, options.format)
+    events = clicks.open_clicks(options.files, dict(text.partition("=")[::2] for text in options.columns))
+    left_out = events.attrs["left_out"]
     without = "".join(f", {n:,} {why} left out" for why, n in left_out.items())
     stage(f"read {len(events):,} clicks in {events['session'].nunique():,} sessions{without}")
     task = clicks.task(events, split, options.min_count)
@@ -57,7 +56,7 @@ def _train(options: argparse.Namespace) -> int:
         f"{n['valid']} to choose settings on, {n['test']} to predict"
     )
     knn = clicks.tune_knn(task)
-    stage(f"chose session-kNN with k {knn.k}, fade {knn.fade}; the LSTM trains:")
+    stage(f"chose session-kNN with k {knn.k}, decay {knn.decay}; the LSTM trains:")
     mix = clicks.Mix(clicks.NextClick(epochs=options.epochs, seed=options.seed), knn)
     mix.fit(task, callbacks=[_clock(options.minutes)])
     stage(f"trained the LSTM, mixed {mix.weight:g} LSTM and {1 - mix.weight:g} session-kNN")

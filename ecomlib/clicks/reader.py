@@ -1,131 +1,131 @@
-"""Read click files in four layouts, by path; nothing is ever downloaded.
+"""Click files as they come -> a table of clicks: session, timestamp, item. Nothing is ever downloaded.
 
-They are RetailRocket's `events.csv`, `yoochoose-clicks.dat` (without a header), Diginetica's
-`train-item-views.csv` (semicolons), and the course's own `events.csv`, with a session_id or a customer_id.
 Where a file names visitors and no sessions, visits are cut after 30 idle minutes.
 """
 
-from pathlib import Path
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
-from ecomlib.shop.errors import BadValue, MissingColumn, TooShort, UnreadableFile
+from ecomlib.shop.cells import Log, as_numbers, as_text, as_times
+from ecomlib.shop.errors import TooShort
+from ecomlib.shop.exports import Layouts, Reading, recognise
+from ecomlib.shop.facts import far_dates
+from ecomlib.shop.files import Table, read_tables
 
 IDLE = pd.Timedelta(minutes=30)
-LAYOUTS = {  # the file's columns and our names; "clock" is in milliseconds since 1970, "later" since the day
-    "retailrocket": {"visitorid": "visitor", "timestamp": "clock", "itemid": "item", "event": "event"},
-    "yoochoose": {"session": "session", "timestamp": "timestamp", "item": "item"},
-    "diginetica": {"sessionId": "session", "eventdate": "timestamp", "timeframe": "later", "itemId": "item"},
-    "course": {"timestamp": "timestamp", "product_id": "item"},
-}
-OPTIONAL = {"course": {"session_id": "session", "customer_id": "visitor", "event": "event"}}
-SIGNS = {"visitorid": "retailrocket", "sessionId;": "diginetica", "product_id": "course"}  # in line 1
-FORMATS = tuple(LAYOUTS)
+VIEWS = {"view", "viewitem", "productview", "productviewed", "detail", "click", "pageview"}
+LAYOUTS = Layouts(
+    {  # "later" is in milliseconds since the day
+        "course": "timestamp:timestamp item:productid session?:sessionid visitor?:customerid "
+        "event?:event|eventtype|eventname",
+        "retailrocket": "timestamp:timestamp visitor:visitorid event:event item:itemid",
+        "yoochoose": "session:column1 timestamp:column2 item:column3 category:column4",  # has no header
+        "diginetica": "session:sessionid timestamp:eventdate later:timeframe item:itemid",
+        "session_rec": "session:sessionid item:itemid timestamp:time",
+        "rees46": "timestamp:eventtime event:eventtype item:productid session:usersession visitor?:userid",
+        "ga4": "timestamp:eventtimestamp event:eventname item:itemid visitor:userpseudoid "
+        "session?:gasessionid",
+    },
+    "timestamp:timestamp|time|datetime|date|eventtime|clicktime item:productid|itemid|product|item|sku "
+    "session?:sessionid|session|visitid visitor?:customerid|userid|visitorid|user|visitor "
+    "event?:event|eventtype|eventname|action",
+    (("item",), ("timestamp",), ("session", "visitor")),
+)
 
 
-def read_clicks(path: str | Path, format: str | None = None) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Read a click file; where it names the kind of event, only the kind "view".
+def open_clicks(
+    paths: Any,
+    columns: Mapping[str, str] | None = None,
+    timezone: str | tuple[str, str] | None = None,
+    dayfirst: bool | None = None,
+) -> pd.DataFrame:
+    """Read a click file, several, or a folder; where they name the kind of event, only views.
 
     Parameters
     ----------
-    path : path
-    format : one of FORMATS, optional
-        Guessed from the first line when left out.
+    paths : path or list of paths
+        As in `open_shop`. Known are the course's layout, RetailRocket, YooChoose (no header), Diginetica with
+        both headers, SessionId/ItemId/Time, REES46, GA4 (JSON lines or flat), and usual names.
+    columns : dict, optional
+        Our column (timestamp, item, session, visitor, event) -> your header.
+    timezone, dayfirst
+        As in `open_shop`.
 
     Returns
     -------
-    clicks : DataFrame
-        Columns session, timestamp (naive, as in the file), item; ids are texts, as in the file.
-    left_out : dict of str to int
-        Why clicks were left out, and how many: without a product, session or visitor (a guest).
+    DataFrame
+        Columns session, timestamp, item; ids are texts, as in the file. `attrs["left_out"]` says why clicks
+        were left out, and how many; `attrs["notes"]` what to know.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UnreadableFile(f"{path}: there is no such file; give the path of a click file.")
-    try:
-        format = format or _guess(path)
-        table = _table(path, format)
-    except UnicodeDecodeError:
-        raise UnreadableFile(
-            f"{path.name}: this is no UTF-8 text (UTF-16, packed, Excel?); save it as CSV, encoding UTF-8."
-        ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadValue(f"{path.name}: this is not a {format} file ({error}); check --format.") from None
-    if "event" in table.columns:
-        table = table[table["event"] == "view"]
+    log = Log()
+    tables = [_flat_ga4(table) for table in read_tables(paths, LAYOUTS.headers)]
+    readings = [recognise(_named(table), LAYOUTS, columns) for table in tables]
+    whole = pd.concat([_events(r, log, timezone, dayfirst) for r in readings], ignore_index=True)
+    if not all(reading.sure for reading in readings):
+        taken = ", ".join(f"{ours} <- {name}" for ours, name in readings[0].columns.items())
+        print(f"A guess: {taken}. Is it wrong? Say columns={{...}}.", whole.head(3).to_string(), sep="\n")
+    table, left_out = whole, {}
+    if "event" in table:
+        kind = table["event"].str.lower().str.replace(r"[\W_]+", "", regex=True)
+        table = table[kind.isin(VIEWS)]
+        if table.empty:
+            kinds = ", ".join(map(str, whole["event"].unique()[:8]))
+            raise TooShort(f"{tables[0].name}: no event of kind view is in the file (found {kinds}).")
+    who = "session" if "session" in table else "visitor"
+    for column, name in (("item", "product"), (who, who), ("timestamp", "moment")):
+        if n := int(table[column].isna().sum()):
+            left_out[f"without a {name}"], table = n, table[table[column].notna()]
     if table.empty:
-        raise TooShort(f"{path.name}: no event of kind view is in the file.")
-    who = "session" if "session" in table.columns else "visitor"
-    left_out = {}
-    for column, name in (("item", "product"), (who, who)):
-        empty = table[column].isna()
-        if empty.any():
-            left_out[f"without a {name}"], table = int(empty.sum()), table[~empty]
-    if table.empty:
-        raise TooShort(f"{path.name}: every click lacks its product or its {who}; export both columns.")
-    clicks = table.assign(timestamp=_moments(table, path))
-    clicks = cut_sessions(clicks) if who == "visitor" else clicks[["session", "timestamp", "item"]]
-    return clicks.reset_index(drop=True), left_out
+        raise TooShort(f"{tables[0].name}: every click lacks its product or its {who}; export both columns.")
+    far = far_dates(table["timestamp"])
+    if far.any():
+        left_out["dated far from the rest"], table = int(far.sum()), table[~far]
+    clicks = cut_sessions(table) if who == "visitor" else table[["session", "timestamp", "item"]]
+    clicks = clicks.reset_index(drop=True)
+    clicks.attrs |= {"left_out": left_out, "notes": log.notes}
+    return clicks
 
 
-def _guess(path: Path) -> str:
-    """Tell the layout of a click file by its first line."""
-    with open(path, encoding="utf-8-sig") as file:
-        first = file.readline().strip()
-    found = [format for sign, format in SIGNS.items() if sign in first]
-    if not found and not (first.count(",") == 3 and first[:1].isdigit()):
-        raise BadValue(f"{path.name}: the first line {first[:60]!r} fits no known layout; give --format.")
-    return found[0] if found else "yoochoose"
+def _named(table: Table) -> Table:
+    """Take a first line that holds a moment for data: YooChoose has no header."""
+    dated = any(re.match(r"\d{4}-\d\d-\d\d|\d{10,}$", cell) for cell in table.header)
+    return table.first() if dated and table.first else table
 
 
-def _table(path: Path, format: str) -> pd.DataFrame:
-    """Read a layout's columns, every cell a text, under our names; the index holds the lines of the file."""
-    if format not in LAYOUTS:
-        raise BadValue(f"format {format!r} is unknown; use one of {', '.join(FORMATS)}.")
-    names = LAYOUTS[format]
-    options = {"sep": ";" if format == "diginetica" else ",", "dtype": "str", "encoding": "utf-8-sig"}
-    if format == "yoochoose":
-        table = pd.read_csv(path, header=None, names=list(names), usecols=range(3), **options)
-    else:
-        found = pd.read_csv(path, nrows=0, **options).columns
-        if missing := [name for name in names if name not in found]:
-            raise MissingColumn(
-                f"{path.name}: column {missing[0]!r} is missing; found {', '.join(found)}. Check --format."
-            )
-        names = names | {name: ours for name, ours in OPTIONAL.get(format, {}).items() if name in found}
-        table = pd.read_csv(path, usecols=list(names), **options)
-    table.index += 1 if format == "yoochoose" else 2
-    table = table.rename(columns=names)
-    if "session" not in table.columns and "visitor" not in table.columns:
-        raise MissingColumn(f"{path.name}: give a column 'session_id', or 'customer_id' to cut visits from.")
-    return table
+def _events(
+    reading: Reading, log: Log, timezone: str | tuple[str, str] | None, dayfirst: bool | None
+) -> pd.DataFrame:
+    """The columns of one table: times as moments, the rest as text."""
+    table, at = reading.table, reading.at
+    cells = table.read(sorted({*at.values()}))
+    raw = {ours: cells[i].rename(table.header[i]) for ours, i in at.items() if ours != "category"}
+    events = {ours: as_text(column) for ours, column in raw.items() if ours not in ("timestamp", "later")}
+    moment = as_times(raw["timestamp"], log, timezone, dayfirst)
+    if "later" in raw:
+        moment = moment + pd.to_timedelta(as_numbers(raw["later"], ".", log), unit="ms")
+    if reading.format == "ga4" and "session" in events:  # numbered anew for each visitor
+        events["session"] = events["visitor"].str.cat(events["session"], sep="/")
+    log.notes += [f"{table.name}: {note}" for note in table.notes]
+    return pd.DataFrame({**events, "timestamp": moment.astype("datetime64[us]")})
 
 
-def _moments(table: pd.DataFrame, path: Path) -> pd.Series:
-    """The moment of every click, without a time zone."""
-    if "clock" in table.columns:
-        return pd.to_datetime(_numbers(table["clock"], path), unit="ms")
-    # A click file has few distinct dates or many distinct moments; parsing the distinct ones serves both.
-    codes, distinct = pd.factorize(table["timestamp"], use_na_sentinel=False)
-    moments = pd.to_datetime(pd.Series(distinct), errors="coerce", utc=True, format="ISO8601")
-    moments = pd.Series(moments.dt.tz_localize(None).to_numpy()[codes], index=table.index)
-    wish = "date and time; write it like 2024-05-01T09:30:00Z"
-    moments = _checked(moments, table["timestamp"], path, wish)
-    if "later" in table.columns:
-        moments += pd.to_timedelta(_numbers(table["later"], path), unit="ms")
-    return moments
-
-
-def _numbers(column: pd.Series, path: Path) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    return _checked(numbers, column, path, "number of milliseconds; write a whole number")
-
-
-def _checked(values: pd.Series, column: pd.Series, path: Path, wish: str) -> pd.Series:
-    bad = column[values.isna()]
-    if len(bad):
-        raise BadValue(f"{path.name}: {bad.iloc[0]!r} in line {bad.index[0]} is no {wish}.")
-    return values
+def _flat_ga4(table: Table) -> Table:
+    """Lay out GA4's nested events flat: one row an item."""
+    if not {"eventname", "items", "eventtimestamp"} <= set(table.where(LAYOUTS.headers | {"items"})):
+        return table
+    frame = table.read(list(range(len(table.header)))).set_axis(table.header, axis=1)
+    frame = frame[frame["items"].str.len() > 0].explode("items")
+    params = frame["event_params"] if "event_params" in frame else pd.Series([[]] * len(frame), frame.index)
+    params = [row if isinstance(row, list) else [] for row in params]
+    named = [{p.get("key"): p.get("value") or {} for p in row} for row in params]
+    value = [row.get("ga_session_id", {}).get("int_value") for row in named]
+    frame = frame[["event_timestamp", "event_name", "user_pseudo_id"]].assign(
+        item_id=[item.get("item_id") for item in frame["items"]], ga_session_id=value
+    )
+    return Table(table.name, list(frame.columns), lambda at: frame.iloc[:, at].set_axis(at, axis=1))
 
 
 def cut_sessions(clicks: pd.DataFrame, idle: pd.Timedelta = IDLE) -> pd.DataFrame:

@@ -32,14 +32,16 @@ class WeekdayMean:
 
     def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
         """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency."""
-        if task.lookback < 7 * self.weeks:
+        season = task.season
+        held = task.lookback // season
+        if held < self.weeks:
             raise TooShort(
-                f"{self.name}: a window of {task.lookback} days holds {task.lookback // 7} weeks; make the "
-                f"task with lookback={7 * self.weeks}, or use WeekdayMean({task.lookback // 7})."
+                f"{self.name}: a window of {task.lookback} days holds {held} weeks; make the task with "
+                f"lookback={season * self.weeks}, or use WeekdayMean({held})."
             )
         windows = task.windows(cutoffs)
-        weeks = windows.past.reshape(len(windows), -1, 7)[:, -self.weeks :]
-        days = np.arange(task.horizon) % 7
+        weeks = windows.past.reshape(len(windows), -1, season)[:, -self.weeks :]
+        days = np.arange(task.horizon) % season
         low, high = np.quantile(weeks, [QUANTILES[0], QUANTILES[2]], axis=1)
         quantiles = np.stack([low, weeks.mean(axis=1), high], axis=-1)[:, days]
         return task.by_cutoff(quantiles * windows.scale[:, :, None], cutoffs)
@@ -49,6 +51,7 @@ class _PerSeries:
     """A classical model for each series on its own, which knows all history up to the cutoff."""
 
     name: str
+    season = 7
 
     def fit(self, task: SalesTask, part: str = "train") -> "_PerSeries":
         """Nothing to learn ahead: these models are fitted when they are asked to forecast."""
@@ -58,6 +61,7 @@ class _PerSeries:
         """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency."""
         import statsmodels.tools.sm_exceptions  # noqa: F401 (its import switches its warnings on)
 
+        self.season = task.season
         out = np.zeros((len(cutoffs), task.n_series, task.horizon, 3), np.float32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # optimisers that stop early say so on every series
@@ -98,14 +102,11 @@ class ETS(_PerSeries):
             out.append(ahead.summary_frame(alpha=0.2)[["pi_lower", "mean", "pi_upper"]].to_numpy())
         return np.stack(out)
 
-    @staticmethod
-    def _model(history: pd.Series, kind: str, trend: str | None) -> Any:
+    def _model(self, history: pd.Series, kind: str, trend: str | None) -> Any:
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
-        damped = trend is not None
-        return ETSModel(
-            history, error=kind, trend=trend, damped_trend=damped, seasonal=kind, seasonal_periods=7
-        )
+        week = {"seasonal": kind, "seasonal_periods": self.season} if self.season > 1 else {}
+        return ETSModel(history, error=kind, trend=trend, damped_trend=trend is not None, **week)
 
 
 class Theta(_PerSeries):
@@ -125,13 +126,15 @@ class Theta(_PerSeries):
 
         out = []
         for history in histories:
-            season = seasonal_decompose(history.to_numpy(), model="multiplicative", period=7).seasonal[:7]
-            level = history / season[np.arange(len(history)) % 7]
+            n, season = self.season, np.ones(1)
+            if n > 1:
+                season = seasonal_decompose(history.to_numpy(), model="multiplicative", period=n).seasonal[:n]
+            level = history / season[np.arange(len(history)) % n]
             fit = ThetaModel(level, deseasonalize=False).fit()
             spread = self._spread(level.to_numpy(), fit.params["alpha"], horizon)
             middle = fit.forecast(horizon).to_numpy()
             band = np.column_stack([middle - spread, middle, middle + spread])
-            out.append(band * season[np.arange(len(history), len(history) + horizon) % 7, None])
+            out.append(band * season[np.arange(len(history), len(history) + horizon) % n, None])
         return np.stack(out)
 
     @staticmethod
@@ -191,7 +194,7 @@ class Ridge:
 
 
 class LightGBM:
-    """Gradient-boosted trees over all series: what the LSTM's decoder reads, plus scaled lags.
+    """Gradient boosting over all series: what the LSTM's decoder reads, plus scaled lags.
 
     One model per quantile.
 
@@ -262,9 +265,10 @@ class LightGBM:
         """
         n, horizon = windows.target.shape
         days = np.arange(horizon)
-        same_weekday = windows.past.reshape(n, -1, 7)[:, :, days % 7].swapaxes(1, 2)
-        means = [windows.past[:, -k:].mean(axis=1, keepdims=True) for k in (7, 14, 28)]
-        recent = np.concatenate([windows.past[:, -7:], *means], axis=1)
+        season = windows.season
+        same_weekday = windows.past.reshape(n, -1, season)[:, :, days % season].swapaxes(1, 2)
+        means = [windows.past[:, -k * season :].mean(axis=1, keepdims=True) for k in (1, 2, 4)]
+        recent = np.concatenate([windows.past[:, -season:], *means], axis=1)
         recent = np.repeat(recent[:, None], horizon, axis=1)
         day = np.broadcast_to(days[None, :, None], (n, horizon, 1))
         series = np.broadcast_to(windows.series[:, None, None], (n, horizon, 1))

@@ -165,7 +165,7 @@ def draws(
     if np.shape(forecast) != wanted:
         raise BadValue(f"a forecast of the {part} part has the shape {wanted}, not {np.shape(forecast)}.")
     errors = forecast_errors(task.actual(cutoffs), forecast, task.is_open(cutoffs))
-    return _scores(errors, naive_scale(task.panel.values[:, : cutoffs[0] + 1]), n, seed)
+    return _scores(errors, naive_scale(task.panel.values[:, : cutoffs[0] + 1], task.season), n, seed)
 
 
 def evaluate(

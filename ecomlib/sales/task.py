@@ -15,6 +15,7 @@ from ecomlib.panels import Panel, daily_panel
 from ecomlib.sales.known_ahead import (
     HOLIDAY_NAMES,
     PROMOTION_NAMES,
+    WEEKDAYS,
     calendar_features,
     holidays_between,
     open_days,
@@ -25,6 +26,7 @@ from ecomlib.split import Split
 from ecomlib.windows import future_windows, past_windows, window_scale
 
 QUANTILES = (0.1, 0.5, 0.9)
+PLANNED = [*PROMOTION_NAMES, "promotion", "price"]  # what the shop plans, and changes
 N_SERIES = {"department": 12, "category": 60}  # how many series, when it is not said
 
 
@@ -44,6 +46,8 @@ class Windows:
         Mean sales per day of the window, in the shop's currency.
     target : array (n, horizon)
         Sales to forecast, divided by `scale`; NaN after the last day of the data.
+    season : int
+        Steps of a week: 7, or 1 where a step is a week.
     """
 
     past: np.ndarray
@@ -52,6 +56,7 @@ class Windows:
     series: np.ndarray
     scale: np.ndarray
     target: np.ndarray
+    season: int = 7
 
     def __len__(self) -> int:
         return len(self.past)
@@ -69,8 +74,8 @@ class Windows:
         array([[3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]])
         """
         n, horizon = self.target.shape
-        week = self.past.reshape(n, -1, 7)[:, -weeks:].mean(axis=1)
-        return np.tile(week, (1, -(-horizon // 7)))[:, :horizon]
+        week = self.past.reshape(n, -1, self.season)[:, -weeks:].mean(axis=1)
+        return np.tile(week, (1, -(-horizon // self.season)))[:, :horizon]
 
     def inputs(self) -> dict[str, np.ndarray]:
         """What the networks and LightGBM read: the same arrays for both.
@@ -126,9 +131,14 @@ class SalesTask:
         return len(self.panel.names)
 
     @property
+    def season(self) -> int:
+        """Steps of a week: 7, or 1 where a step is a week."""
+        return season_of(self.panel)
+
+    @property
     def days(self) -> pd.DatetimeIndex:
         """The days of the panel and `horizon` days more, (n_days + horizon,)."""
-        return pd.date_range(self.panel.days[0], periods=len(self.panel.days) + self.horizon)
+        return days_ahead(self.panel, self.horizon)
 
     def cutoffs(self, part: str = "test", step: int | None = None) -> np.ndarray:
         """Return a part's cutoffs, each with its whole horizon inside the part.
@@ -146,7 +156,7 @@ class SalesTask:
         if part not in bounds:
             raise BadValue(f"there is no part {part!r}; use {', '.join(bounds)}.")
         first, end = bounds[part]
-        step = step or (7 if part == "test" else 1)
+        step = step or (self.season if part == "test" else 1)
         return np.arange(first - 1, end - self.horizon, step)
 
     def windows(self, cutoffs: np.ndarray) -> Windows:
@@ -158,7 +168,7 @@ class SalesTask:
         target = future_windows(values, cutoffs, self.horizon) / scale
         past_known = past_windows(self.known, cutoffs, self.lookback)
         future_known = future_windows(self.known, cutoffs, self.horizon)
-        promoted = [i for i, name in enumerate(self.known_names) if name in PROMOTION_NAMES]
+        promoted = [i for i, name in enumerate(self.known_names) if name in PLANNED]
         change = future_known[..., promoted] - past_known[..., promoted].mean(axis=2, keepdims=True)
         future_known = np.concatenate([future_known, change], axis=-1)
         return Windows(
@@ -168,6 +178,7 @@ class SalesTask:
             series=np.tile(np.arange(self.n_series, dtype=np.int32), len(cutoffs)),
             scale=scale.reshape(-1, 1),
             target=target.reshape(-1, self.horizon),
+            season=self.season,
         )
 
     def actual(self, cutoffs: np.ndarray) -> np.ndarray:
@@ -176,7 +187,8 @@ class SalesTask:
 
     def is_open(self, cutoffs: np.ndarray) -> np.ndarray:
         """Bool (n_cutoffs, 1, horizon): days on which the shop opens. Closed days are not scored."""
-        return future_windows(open_days(self.days, self.closed)[None], cutoffs, self.horizon)
+        is_open = open_days(self.days, self.closed) | (self.season == 1)  # no week is closed as a whole
+        return future_windows(is_open[None], cutoffs, self.horizon)
 
     def by_cutoff(self, flat: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         """Forecasts (n_cutoffs, n_series, horizon, 3) of rows as in `windows`; 0 where the shop is closed."""
@@ -185,7 +197,7 @@ class SalesTask:
 
     def without(self, *words: str) -> "SalesTask":
         """Return the task without the known covariates "promotions" or "holidays"."""
-        groups = {"promotions": PROMOTION_NAMES, "holidays": HOLIDAY_NAMES}
+        groups = {"promotions": PLANNED, "holidays": HOLIDAY_NAMES}
         for word in words:
             if word not in groups:
                 raise BadValue(f"there are no covariates {word!r} to leave out; use promotions or holidays.")
@@ -209,8 +221,19 @@ class SalesTask:
         return np.any(near, axis=(1, 2))
 
 
+def season_of(panel: Panel) -> int:
+    """Steps of a week: 7, or 1 where the panel's steps are weeks."""
+    return 1 if len(panel.days) > 1 and (panel.days[1] - panel.days[0]).days == 7 else 7
+
+
+def days_ahead(panel: Panel, horizon: int) -> pd.DatetimeIndex:
+    """The panel's days, or first days of weeks, and `horizon` more."""
+    step = "7D" if season_of(panel) == 1 else "D"
+    return pd.date_range(panel.days[0], periods=len(panel.days) + horizon, freq=step)
+
+
 def task(
-    shop: Shop,
+    shop: Shop | Panel,
     split: Split,
     level: str = "department",
     n_series: int | None = None,
@@ -223,11 +246,13 @@ def task(
 
     Parameters
     ----------
+    shop : Shop or Panel
+        A panel of `read_sales` is taken as it is; where its steps are weeks, lookback and horizon are.
     level : column of `shop.products`
         Such as "department" or "category".
     n_series : int, optional
-        How many; default 12 departments, 60 categories, 20 of another level. The largest by revenue
-        *before* the validation period.
+        How many; default 12 departments, 60 categories, 20 of another level, all of a panel. The largest by
+        revenue *before* the validation period.
     lookback, horizon : int
         Days read (whole weeks) and days forecast.
     holidays : (quiet, open), one calendar, or None
@@ -240,33 +265,70 @@ def task(
     MissingColumn, BadValue, TooShort
         When the products lack the level, a size cannot be, or the history is too short.
     """
-    if shop.products is None or level not in shop.products.columns:
-        raise MissingColumn(f"products: column {level!r} is missing; sales are summed by it.")
-    n_series = N_SERIES.get(level, 20) if n_series is None else n_series
-    _check_sizes(n_series, lookback, horizon, split)
-    lines = shop.orders[["product_id", "timestamp", "revenue"]]
-    row = pd.Index(shop.products["product_id"]).get_indexer(pd.Index(lines["product_id"]))
-    key = pd.Series(shop.products[level].astype(str).to_numpy()[row]).where(row >= 0)
-    all_series = daily_panel(lines["timestamp"], key, lines["revenue"])
+    all_series, default = _series(shop, level)
+    n_series = default if n_series is None else n_series
+    season = season_of(all_series)
+    _check_sizes(n_series, lookback, horizon, split, season)
     bounds = split.positions(all_series.days)
     if bounds[0] < lookback + horizon:
+        unit = "days" if season == 7 else "weeks"
         raise TooShort(
-            f"orders: {len(all_series.days)} days are too few for a lookback of {lookback}, a horizon of "
+            f"orders: {len(all_series.days)} {unit} are too few for a lookback of {lookback}, a horizon of "
             f"{horizon}, {split.valid.days} validation and {split.test.days} test days; shorten one of them."
         )
     panel = _largest(all_series, bounds[0], n_series, level)
-    pair: tuple | None = holidays if isinstance(holidays, tuple) and len(holidays) == 2 else (holidays, ())
-    pair = None if holidays is None else pair
-    days = pd.date_range(panel.days[0], periods=len(panel.days) + horizon)
-    open_days(days, closed)  # a day that cannot be read is refused here
-    calendar = calendar_features(days, pair)
+    two = holidays is None or isinstance(holidays, tuple) and len(holidays) == 2
+    pair = holidays if two else (holidays, ())
+    days = days_ahead(panel, horizon)
+    open_days(days, closed)  # refuses a day that cannot be read
+    calendar = calendar_features(days, pair) if season == 7 else _of_weeks(days, pair)
     known = np.broadcast_to(calendar.to_numpy()[None], (len(panel.names), *calendar.shape))
     names = list(calendar.columns)
-    if shop.promotions is not None:
+    if isinstance(shop, Panel):
+        planned, more = _planned(shop, panel, len(days), bounds[0])
+        known, names = np.concatenate([known, planned], axis=2), names + more
+    elif shop.promotions is not None:
         promotions = promotion_features(shop, panel.names, days, level, horizon)
         known, names = np.concatenate([known, promotions], axis=2), names + PROMOTION_NAMES
     known = np.ascontiguousarray(known, dtype=np.float32)
     return SalesTask(panel, known, names, *bounds, lookback, horizon, pair, tuple(closed))
+
+
+def _series(shop: Shop | Panel, level: str) -> tuple[Panel, int]:
+    """Daily revenue of every value of a column of the products, or the panel; how many series by default."""
+    if isinstance(shop, Panel):
+        return shop, len(shop.names)
+    if shop.products is None or level not in shop.products.columns:
+        raise MissingColumn(f"products: column {level!r} is missing; sales are summed by it.")
+    lines = shop.orders[["product_id", "timestamp", "revenue"]]
+    row = pd.Index(shop.products["product_id"]).get_indexer(pd.Index(lines["product_id"]))
+    key = pd.Series(shop.products[level].astype(str).to_numpy()[row]).where(row >= 0)
+    return daily_panel(lines["timestamp"], key, lines["revenue"]), N_SERIES.get(level, 20)
+
+
+def _of_weeks(weeks: pd.DatetimeIndex, holidays: tuple | None) -> pd.DataFrame:
+    """The calendar of weeks: what it says of one of their days; no weekdays."""
+    daily = calendar_features(pd.date_range(weeks[0], periods=7 * len(weeks)), holidays)
+    table = daily.groupby(np.arange(len(daily)) // 7).max()
+    return table.drop(columns=WEEKDAYS)
+
+
+def _planned(given: Panel, panel: Panel, n_steps: int, n_train: int) -> tuple[np.ndarray, list[str]]:
+    """What a report plans on every step: no promotion and the last price where it says nothing of the future.
+
+    Float32 (n_series, n_steps, n_names), and the names.
+    """
+    row = [given.names.index(name) for name in panel.names]
+    columns = [np.zeros((len(row), n_steps, 0), np.float32)]
+    planned: dict[str, np.ndarray] = getattr(given, "planned", {})
+    for name, values in planned.items():
+        values = values[row, :n_steps]
+        after = values[:, -1:] * (name == "price")
+        values = np.concatenate([values, np.repeat(after, n_steps - values.shape[1], axis=1)], axis=1)
+        if name == "price":  # over what the series cost on average in training
+            values = values / np.maximum(values[:, :n_train].mean(axis=1, keepdims=True), 1e-9) - 1
+        columns.append(values[:, :, None].astype(np.float32))
+    return np.concatenate(columns, axis=2), list(planned)
 
 
 def _largest(panel: Panel, first_valid: int, n_series: int, level: str) -> Panel:
@@ -279,17 +341,18 @@ def _largest(panel: Panel, first_valid: int, n_series: int, level: str) -> Panel
     return Panel(panel.values[order], [panel.names[i] for i in order], panel.days)
 
 
-def _check_sizes(n_series: int, lookback: int, horizon: int, split: Split) -> None:
+def _check_sizes(n_series: int, lookback: int, horizon: int, split: Split, season: int) -> None:
     """Raise BadValue for a size with which there is nothing to read or to forecast."""
     for name, value in (("n_series", n_series), ("horizon", horizon)):
         if value < 1:
             raise BadValue(f"{name}={value}: there must be at least 1.")
-    if lookback < 7 or lookback % 7:
+    if lookback < season or lookback % season:
         raise BadValue(
             f"lookback={lookback}: a window is made of whole weeks; use a multiple of 7, such as 56."
         )
     for name, days in (("validation", split.valid.days), ("test", split.test.days)):
-        if days < horizon:
+        needed = horizon * 7 // season
+        if days < needed:
             raise BadValue(
-                f"a {name} of {days} days does not hold a horizon of {horizon} days; use at least {horizon}D."
+                f"a {name} of {days} days does not hold a horizon of {needed} days; use at least {needed}D."
             )

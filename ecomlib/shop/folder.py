@@ -109,7 +109,7 @@ def _read_table(folder: Path, table: str) -> pd.DataFrame | None:
         raise UnreadableFile(f"{path.name}: write the file's name in small letters: {path.name.lower()}.")
     if not path.is_file():
         raise UnreadableFile(f"{path.name}: this is a folder; put the file itself in its place.")
-    return _read_parquet(path) if path.suffix == ".parquet" else _convert(_read_text(path, table), table)
+    return _read_parquet(path) if path.suffix == ".parquet" else convert(_read_text(path, table), table)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -208,7 +208,7 @@ def _separator(row: list[str], width: int) -> str | None:
     return next((word for sign, word in SEPARATORS.items() if text.count(sign) >= max(width - 1, 1)), None)
 
 
-def _convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+def convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     """Give the contract's columns their kinds; other columns become numbers where all cells are."""
     columns = {}
     for name, cells in frame.items():

@@ -16,6 +16,7 @@ redemptions           one coupon used: customer_id, campaign_id, coupon_id, date
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -28,7 +29,7 @@ class Shop:
     """A shop's tables. Build one with a loader, or from your own frames.
 
     The module's docstring says what each table holds; one that breaks it raises a ShopError. `name` is
-    shown in texts; `currency` is the sign of the shop's money, such as "$".
+    shown in texts; `currency` is the sign of the shop's money ("$"); `report` is what `open_shop` found.
 
     Examples
     --------
@@ -48,6 +49,7 @@ class Shop:
     redemptions: pd.DataFrame | None = None
     name: str = "shop"
     currency: str = "$"
+    report: Any = None
 
     def __post_init__(self) -> None:
         validate(self)
@@ -59,3 +61,8 @@ class Shop:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{t} {len(v):,}" for t in TABLES if (v := getattr(self, t)) is not None)
         return f"Shop({self.name!r}: {sizes})"
+
+
+def members(orders: pd.DataFrame) -> pd.DataFrame:
+    """Lines of known customers: a guest's order counts for sales, not for customers."""
+    return orders[~orders["guest"]] if "guest" in orders else orders

@@ -1,0 +1,296 @@
+"""The exports of shop systems, known by their headers -> order lines in the course's columns."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
+from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
+from ecomlib.shop.files import Table, plain
+
+# Our column: the plain header that holds it; "|" parts spellings, "?" marks what may be missing.
+FORMATS = {
+    "course": "order_id:orderid customer_id:customerid product_id:productid timestamp:timestamp "
+    "quantity:quantity revenue:revenue discount?:discount line_id?:lineid currency?:currency",
+    "shopify": "order_id:name customer_id:email timestamp:createdat quantity:lineitemquantity "
+    "price:lineitemprice product_id?:lineitemsku name:lineitemname category?:vendor currency?:currency "
+    "subtotal?:subtotal order_refund?:refundedamount status?:financialstatus cancelled?:cancelledat",
+    "woocommerce": "order_id:orderid timestamp:date|orderdate status?:status currency?:ordercurrency "
+    "customer_id:customerid line_id?:itemid product_id:itemproductid|itemsku name:itemname "
+    "quantity:itemquantity gross?:itemsubtotal revenue:itemtotal refund?:itemrefunded",
+    "online_retail": "order_id:invoice|invoiceno product_id:stockcode name?:description quantity:quantity "
+    "timestamp:invoicedate price:price|unitprice customer_id:customerid country?:country",
+    "olist": "order_id:orderid customer_id:customeruniqueid timestamp:orderpurchasetimestamp "
+    "status?:orderstatus line_id:orderitemid product_id:productid revenue:price "
+    "category?:productcategoryname",
+    "square": "order_id:transactionid timestamp:date time:time name:item product_id?:sku category?:category "
+    "quantity:qty gross:grosssales line_discount?:discounts revenue:netsales customer_id?:customerid "
+    "kind?:eventtype",
+    "loyverse": "order_id:receiptnumber timestamp:date name:item product_id?:sku category?:category "
+    "quantity:quantity gross:grosssales line_discount?:discounts revenue:netsales kind?:receipttype "
+    "customer_id?:customername status?:status",
+    "shopkeep": "order_id:transactionid timestamp:time name:lineitem product_id?:upc category?:category "
+    "department?:department quantity:quantity gross:subtotal line_discount?:discounts revenue:nettotal "
+    "customer_id?:customerid kind?:operationtype",
+    "amazon": "order_id:amazonorderid timestamp:purchasedate status:orderstatus product_id:sku "
+    "name:productname quantity:quantity currency?:currency gross:itemprice "
+    "line_discount?:itempromotiondiscount customer_id?:buyeremail",
+    "etsy": "order_id:orderid timestamp:saledate name:itemname product_id:listingid customer_id:buyer "
+    "quantity:quantity price:price line_discount?:discountamount currency?:currency",
+    "ebay": "order_id:ordernumber timestamp:saledate product_id:itemnumber name:itemtitle "
+    "customer_id:buyerusername quantity:quantity price:soldfor",
+}
+# What a flat file may call them. Two of these in one header, and the reader asks.
+USUAL = (
+    "order_id?:orderid|order|orderno|ordernumber|invoice|invoiceno|invoiceid|invoicenumber|transactionid|receipt"
+    "|receiptno|receiptid|basketid|ticket|bon|bonnummer|bestellnummer|auftragsnummer|rechnungsnummer "
+    "customer_id?:customerid|customer|customerno|customernumber|client|clientid|userid|memberid|householdid"
+    "|email|kunde|kundennummer|kundennr|kundenid product_id:productid|product|productcode|sku|item|itemid"
+    "|itemno|article|articleid|articlenumber|stockcode|artikel|artikelnummer|artikelnr time?:time|uhrzeit "
+    "timestamp:timestamp|date|orderdate|datetime|invoicedate|purchasedate|transactiondate|createdat|datum"
+    "|bestelldatum quantity?:quantity|qty|units|menge|anzahl price?:price|unitprice|einzelpreis|preis "
+    "revenue?:revenue|amount|sales|linetotal|netsales|umsatz|betrag discount?:discount|rabatt "
+    "name?:name|description|productname|itemname|bezeichnung|beschreibung category?:category|kategorie"
+    "|productcategory|warengruppe department?:department|abteilung country?:country|land "
+    "currency?:currency|waehrung|währung status?:status|orderstatus"
+)
+NUMBERS = ["quantity", "price", "revenue", "discount", "gross", "line_discount"]
+NUMBERS += ["subtotal", "refund", "order_refund"]
+TEXTS = ["name", "category", "department", "country", "currency", "status", "cancelled", "kind", "time"]
+ORDER_FACTS = ("customer_id", "timestamp", "currency", "status", "cancelled", "subtotal", "order_refund")
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """Known headers of one kind of file, usual names of columns, and which columns it cannot do without.
+
+    In `need`, one column of each group is enough.
+    """
+
+    formats: Mapping[str, str]
+    usual: str
+    need: tuple[tuple[str, ...], ...]
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Every plain header that is known."""
+        texts = [*self.formats.values(), self.usual]
+        return frozenset(n for text in texts for names in spellings(text).values() for n in names)
+
+    @property
+    def ours(self) -> list[str]:
+        """Every column that a header can be taken for."""
+        texts = [*self.formats.values(), self.usual]
+        return sorted({ours.strip("?") for text in texts for ours in spellings(text)})
+
+
+def spellings(text: str) -> dict[str, list[str]]:
+    """A format's columns and their headers; a column that may be missing keeps its question mark."""
+    return {ours: names.split("|") for ours, names in (pair.split(":") for pair in text.split())}
+
+
+SALES = Layouts(
+    FORMATS,
+    USUAL,
+    (("product_id", "name"), ("timestamp",), ("order_id", "customer_id"), ("revenue", "gross", "price")),
+)
+
+
+@dataclass
+class Reading:
+    """A table with what its columns were taken for.
+
+    `columns` is our name -> header, `at` its position; `sure` says that the header is one that is known;
+    `before` are the first lines, once they are read.
+    """
+
+    table: Table
+    format: str
+    columns: dict[str, str]
+    sure: bool = True
+    at: dict[str, int] = field(default_factory=dict)
+    before: pd.DataFrame | None = None
+
+
+def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None = None) -> Reading:
+    """Tell what a table's columns hold: by what the caller says, by a known header, or by usual names.
+
+    Raises
+    ------
+    MissingColumn
+        When it is not certain; the sentence says what to write as `columns=`.
+    """
+    given = dict(columns or {})
+    if unknown := [ours for ours in given if ours not in layouts.ours]:
+        known = ", ".join(layouts.ours)
+        raise MissingColumn(f"columns={{{unknown[0]!r}: ...}}: there is no such column; use {known}.")
+    where = table.where({plain(name) for name in table.header})
+    for name in given.values():
+        if plain(name) not in where:
+            near = difflib.get_close_matches(name, table.header, 1) or table.header[:20]
+            raise MissingColumn(f"{table.name}: there is no column {name!r}; found {', '.join(near)}.")
+    format, found = _known(layouts, where)
+    if not format:
+        found = _usual(table, layouts, where, set(given))
+    taken = {plain(name) for name in given.values()}
+    found = {ours: name for ours, name in found.items() if name not in taken}
+    found |= {ours: plain(name) for ours, name in given.items()}
+    for group in layouts.need:
+        if not any(name in found for name in group):
+            there = ", ".join(table.header[:30])
+            raise MissingColumn(
+                f"{table.name}: no column is known to hold the {group[0]} (found: {there}); say which does: "
+                f"columns={{{group[0]!r}: 'its header', ...}}."
+            )
+    header = [plain(name) for name in table.header]
+    if twice := [name for name in found.values() if header.count(name) > 1]:
+        raise DuplicateKey(
+            f"{table.name}: the column {table.header[where[twice[0]]]!r} is there twice; keep one of them."
+        )
+    shown = {ours: table.header[where[name]] for ours, name in found.items()}
+    at = {ours: where[name] for ours, name in found.items()}
+    return Reading(table, format or "flat file", shown, bool(format or given), at)
+
+
+def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, str]]:
+    """The known format of which most columns are there, with all that it needs; "" for none."""
+    best: tuple[str, dict[str, str]] = ("", {})
+    for format, text in layouts.formats.items():
+        names = spellings(text)
+        hits = {ours.strip("?"): n for ours, some in names.items() for n in some[::-1] if n in where}
+        if all(ours in hits or ours[-1] == "?" for ours in names) and len(hits) > len(best[1]):
+            best = format, hits
+    return best
+
+
+def _usual(table: Table, layouts: Layouts, where: Mapping[str, int], given: set[str]) -> dict[str, str]:
+    """Columns with usual names; where two could be meant, the reader asks."""
+    several = {o.strip("?"): [n for n in some if n in where] for o, some in spellings(layouts.usual).items()}
+    for ours in ("order_id", "customer_id", "product_id"):  # a number names it better than a word
+        numbers = [n for n in several.get(ours, ()) if re.search("(id|no|nr|number|nummer|code|sku)$", n)]
+        several[ours] = numbers or several.get(ours, [])
+    for ours, names in several.items():
+        if len(names) > 1 and ours not in given:
+            both = " or ".join(repr(table.header[where[name]]) for name in names)
+            raise MissingColumn(f"{table.name}: is {ours} {both}? Say it: columns={{{ours!r}: ...}}.")
+    found = {ours: names[0] for ours, names in several.items() if len(names) == 1}
+    if "timestamp" not in found and "time" in found:
+        found["timestamp"] = found.pop("time")
+    return found
+
+
+def read_lines(
+    reading: Reading,
+    log: Log,
+    timezone: str | tuple[str, str] | None = None,
+    dayfirst: bool | None = None,
+    decimal: str | None = None,
+) -> pd.DataFrame:
+    """Read the order lines of a table: ids as texts, times, amounts; what is negative stays so.
+
+    Columns order_id, customer_id, product_id, timestamp, quantity, revenue, discount, and of those that the
+    table has: name, category, department, country, currency, status, cancelled, line_id, and refunds.
+    """
+    table, at = reading.table, reading.at
+    cells = table.read(sorted({*at.values()}))
+    reading.before = cells[[*at.values()]].head(3).set_axis([*reading.columns.values()], axis=1)
+    raw = {ours: cells[position].rename(table.header[position]) for ours, position in at.items()}
+    semicolons = any("semicolons" in note for note in table.notes)
+    log.notes += [f"{table.name}: {note}" for note in table.notes]
+    amounts = [raw[name] for name in NUMBERS if name in raw]
+    decimal = decimal or decimal_sign(amounts, semicolons, log)
+    lines = {name: as_numbers(raw[name], decimal, log) for name in NUMBERS if name in raw}
+    moment = raw["timestamp"]
+    if "time" in raw:
+        moment = as_text(moment).str.cat(as_text(raw["time"]), sep=" ").rename(moment.name)
+    lines["timestamp"] = as_times(moment, log, timezone, dayfirst)
+    for name in ("order_id", "customer_id", "product_id", "line_id"):
+        if name in raw:
+            written = as_text(raw[name])
+            lines[name] = bare(written)
+            if changed := int(((written != lines[name]) & written.notna()).sum()):
+                log.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
+    lines |= {name: as_text(raw[name]) for name in TEXTS if name in raw and name != "time"}
+    frame = pd.DataFrame(lines, index=cells.index)
+    if reading.format == "shopify":
+        frame = _filled(frame)
+    if "name" in frame:
+        frame["product_id"] = (
+            frame["product_id"].fillna(frame["name"]) if "product_id" in frame else frame["name"]
+        )
+    frame["customer_id"] = without_people(frame["customer_id"], log) if "customer_id" in frame else pd.NA
+    if "order_id" not in frame:
+        log.note("no column names the order: what one customer bought at one moment is taken for an order")
+        who = frame["customer_id"].astype("str").fillna("guest")
+        frame["order_id"] = who.str.cat(frame["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S"), sep=" ")
+    return _with_money(frame, log)
+
+
+def _filled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Copy what stands in an order's first row only to its other rows."""
+    code = pd.factorize(frame["order_id"])[0]
+    for name in set(ORDER_FACTS) & set(frame.columns):
+        frame[name] = frame.groupby(code)[name].transform("first")
+    return frame
+
+
+def _with_money(frame: pd.DataFrame, log: Log) -> pd.DataFrame:
+    """Work out quantity, revenue (what was received) and discount of each line."""
+    if "quantity" not in frame:
+        log.note("no column holds a quantity: each line is one unit")
+        frame["quantity"] = 1.0
+    if "kind" in frame:  # a till writes a refund as a line of its own, in some with plain signs
+        back = frame.pop("kind").str.contains(r"(?i)refund|return", regex=True, na=False)
+        for name in {"quantity", "revenue", "gross"} & set(frame.columns):
+            frame[name] = frame[name].where(~back, -frame[name].abs())
+    taken = [frame.pop(name).abs().fillna(0.0) for name in ("line_discount",) if name in frame]
+    price = frame.pop("price") if "price" in frame else None
+    gross = (
+        frame.pop("gross") if "gross" in frame else price * frame["quantity"] if price is not None else None
+    )
+    off = taken[0] if taken else 0.0
+    if "revenue" not in frame and gross is not None:
+        frame["revenue"] = gross - off * np.sign(gross)
+    if "subtotal" in frame:  # after the discounts of the whole order, which its lines share
+        paid = frame.groupby(pd.factorize(frame["order_id"])[0])["revenue"].transform("sum")
+        share = (frame.pop("subtotal") / paid.where(paid != 0)).fillna(1.0).clip(0, 1)
+        frame["revenue"] = frame["revenue"] * share
+    if "discount" not in frame:
+        known = gross is not None and ("revenue" in frame)
+        frame["discount"] = (gross - frame["revenue"]).abs().round(6) if known and gross is not None else off
+        if not known and not taken:
+            log.note("no column holds a discount: it is 0")
+    frame["discount"] = frame["discount"].fillna(0.0)
+    return frame
+
+
+def join_olist(tables: list[Table]) -> list[Table]:
+    """Join Olist's files (orders, items, customers, products) to one table; other tables pass through."""
+    parts = {frozenset(map(plain, table.header)): table for table in tables}
+    keys = {"orderpurchasetimestamp": "orders", "orderitemid": "items", "customeruniqueid": "customers"}
+    keys |= {"productcategoryname": "products"}
+    named = {name: t for head, t in parts.items() for key, name in keys.items() if key in head}
+    if len(tables) < 2 or not {"orders", "items"} <= set(named):
+        return tables
+    if "customers" not in named:
+        raise UnreadableFile(
+            "olist: the file of customers is missing; its customer_unique_id names the customer (the "
+            "customer_id of the orders is new for each order). Put it beside the orders."
+        )
+    frames = {
+        name: t.read(list(range(len(t.header)))).set_axis(t.header, axis=1) for name, t in named.items()
+    }
+    whole = frames["items"].merge(frames["orders"], how="left", on="order_id")
+    whole = whole.merge(
+        frames["customers"][["customer_id", "customer_unique_id"]], how="left", on="customer_id"
+    )
+    if "products" in frames:
+        product = frames["products"][["product_id", "product_category_name"]].drop_duplicates("product_id")
+        whole = whole.merge(product, how="left", on="product_id")
+    whole = whole.drop(columns="customer_id")
+    header = list(whole.columns)
+    return [Table("olist", header, lambda at: whole.iloc[:, at].set_axis(at, axis=1))]

@@ -1,0 +1,246 @@
+"""One line in: an export of a shop system -> a cleaned `Shop` with a report of everything that was found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ecomlib.shop.cells import Log, as_ids, as_text, without_people
+from ecomlib.shop.checks import check_columns, check_table
+from ecomlib.shop.cleaning import clean
+from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, ShopError
+from ecomlib.shop.exports import SALES, join_olist, read_lines, recognise
+from ecomlib.shop.facts import SIGNS, Facts, clean_lines
+from ecomlib.shop.files import Table, plain, read_tables
+from ecomlib.shop.folder import convert
+from ecomlib.shop.shop import Shop
+
+SWITCHES = {
+    "returns": ("drop", "net"),
+    "guests": ("sales", "drop"),
+    **dict.fromkeys(("repeats", "far_dates", "cancelled", "not_goods", "free"), ("drop", "keep")),
+}
+CONTRACT = ("order_id", "customer_id", "product_id", "timestamp", "quantity", "revenue", "discount")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was read and what was done to it; `print(shop.report)` shows all of it.
+
+    Attributes
+    ----------
+    format : str
+        The export that was recognised.
+    columns : dict
+        Our column -> the header that was taken for it.
+    steps : DataFrame
+        step, lines (found), left_out (lines), revenue (of the lines found), why.
+    notes, problems : list of str
+        What to know; what has to be mended (after `check_export` only).
+    before, after : DataFrame
+        The first lines as they are in the file, and as they were taken.
+    """
+
+    format: str
+    columns: dict[str, str]
+    steps: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    before: pd.DataFrame | None = None
+    after: pd.DataFrame | None = None
+
+    def __str__(self) -> str:
+        taken = "\n".join(f"  {ours:12s} <- {name}" for ours, name in self.columns.items())
+        steps = self.steps.copy()
+        steps["revenue"] = steps["revenue"].map("{:,.2f}".format)
+        for column in ("lines", "left_out"):
+            steps[column] = steps[column].map("{:,}".format)
+        parts = [f"Read as {self.format}. The columns were taken for:\n{taken}"]
+        for title, frame in (("As it is in the file:", self.before), ("As it was taken:", self.after)):
+            parts += [f"{title}\n{frame.to_string(index=False)}"] if frame is not None else []
+        parts += [steps.to_string(index=False)] if len(steps) else []
+        parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
+        parts += ["\n".join(f"! {problem}" for problem in self.problems)] if self.problems else []
+        return "\n\n".join(parts)
+
+
+def open_shop(
+    paths: Any,
+    columns: Mapping[str, str] | None = None,
+    *,
+    name: str | None = None,
+    currency: str | None = None,
+    timezone: str | tuple[str, str] | None = None,
+    dayfirst: bool | None = None,
+    decimal: str | None = None,
+    **switches: str,
+) -> Shop:
+    """Open a shop system's export and clean it.
+
+    Parameters
+    ----------
+    paths : path or list of paths
+        A file, several, or a folder: CSV and other text, Excel, Parquet, JSON lines, packed or not.
+        Recognised by their headers: the course's own layout, Shopify, WooCommerce, Online Retail, Olist's
+        folder, Square, Loyverse, ShopKeep, Amazon, Etsy, eBay, and flat files with usual names.
+    columns : dict, optional
+        Our column -> your header, such as {"order_id": "Invoice"}: what is not recognised, or wrongly.
+    currency : str, optional
+        The one to keep where there are several, such as "USD"; else the sign to show.
+    timezone, dayfirst, decimal
+        See `ecomlib.shop.cells`; asked for where the file leaves it open.
+    **switches
+        returns "drop" | "net" (taken off the earlier sale); guests "sales" (they count for sales, not for
+        customers) | "drop"; repeats, far_dates, cancelled, not_goods, free (price 0): "drop" | "keep".
+
+    Returns
+    -------
+    Shop
+        Its `report` says what was read, found, left out, and what to look at.
+
+    Raises
+    ------
+    ShopError
+        One sentence: what is wrong or unclear, where, and what to do.
+    """
+    shop, sure = _open(paths, columns, Log(), (name, currency, timezone, dayfirst, decimal), switches)
+    if not sure:
+        print(shop.report)
+    return shop
+
+
+def check_export(paths: Any, columns: Mapping[str, str] | None = None, **options: Any) -> Report:
+    """Say everything that there is to say about an export at once; raises nothing that a file can cause.
+
+    Takes the arguments of `open_shop`.
+    """
+    log = Log(every=True)
+    about = tuple(options.pop(key, None) for key in ("name", "currency", "timezone", "dayfirst", "decimal"))
+    try:
+        shop, _ = _open(paths, columns, log, about, options)
+    except ShopError as error:
+        empty = pd.DataFrame(columns=["step", "lines", "left_out", "revenue", "why"])
+        return Report("nothing that is known", {}, empty, log.notes, [*log.problems, str(error)])
+    return shop.report
+
+
+def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> tuple[Shop, bool]:
+    """Read, clean and check; problems go where the log says. Also whether the columns are sure."""
+    name, currency, timezone, dayfirst, decimal = about
+    for key, value in switches.items():
+        if value not in SWITCHES.get(key, ()):
+            raise BadValue(f"{key}={value!r}: the switches are {SWITCHES}.")
+    switches = {key: values[0] for key, values in SWITCHES.items()} | switches | {"currency": currency}
+    tables = join_olist(read_tables(paths, SALES.headers))
+    others, sales = _by_role(tables)
+    if not sales:
+        raise BadValue(f"{paths}: no table of orders is among {', '.join(t.name for t in tables)}; add it.")
+    readings = [recognise(table, SALES, columns) for table in sales]
+    first, sure = readings[0], all(reading.sure for reading in readings)
+    if not sure:
+        log.note("this is a guess: is a column taken wrongly? Then say columns={...}")
+    frames = [read_lines(reading, log, timezone, dayfirst, decimal) for reading in readings]
+    lines = pd.concat([frame.assign(file=i) for i, frame in enumerate(frames)]) if frames[1:] else frames[0]
+    if "currency" not in lines:
+        switches["currency"] = None
+    facts = Facts(lines.reset_index(drop=True), switches, log)
+    facts.rows += [_file_row(r.table.name, frame) for r, frame in zip(readings, frames, strict=True)]
+    del frames, lines
+    lines = clean_lines(facts, first.format)
+    sign = facts.switches["currency"] or currency or "$"
+    label = name or Path(paths if isinstance(paths, (str, Path)) else paths[0]).resolve().name.split(".")[0]
+    shop = Shop(**_tables(lines, others, log), name=label, currency=SIGNS.get(sign, sign))
+    shop, second = clean(shop)
+    second = (
+        second[second["lines"] > 0].rename(columns={"lines": "left_out"}).drop(columns="share_of_revenue")
+    )
+    steps = pd.concat([facts.report(), second.assign(lines=second["left_out"])], ignore_index=True)
+    after = shop.orders[list(CONTRACT)].head(3)
+    report = Report(first.format, first.columns, steps, log.notes, log.problems, first.before, after)
+    object.__setattr__(shop, "report", report)  # nothing that would have to be checked again
+    return shop, sure
+
+
+def _by_role(tables: list[Table]) -> tuple[dict[str, Table], list[Table]]:
+    """Tell the course's other tables by their file names; all the rest are sales."""
+    others = {}
+    for table in tables:
+        stem = plain(table.name.rsplit("/", 1)[-1].split(".")[0])
+        role = next((t for t in TABLES[1:] if stem.startswith(t)), None)
+        if role and role not in others and not {"orderid", "quantity"} <= {*map(plain, table.header)}:
+            others[role] = table
+    return others, [table for table in tables if table not in others.values()]
+
+
+def _file_row(name: str, frame: pd.DataFrame) -> tuple:
+    """What one file holds: the first row of the report."""
+    time, n = frame["timestamp"], {c: frame[c].nunique() for c in ("order_id", "product_id", "customer_id")}
+    more = f", {frame['country'].nunique():,} countries" if "country" in frame else ""
+    span = f"{time.min():%Y-%m-%d %H:%M} to {time.max():%Y-%m-%d %H:%M}" if time.notna().any() else "no dates"
+    counts = ", ".join(f"{count:,} {column[:-3]}s" for column, count in n.items())
+    return (f"read {name}", len(frame), 0, float(frame["revenue"].sum()), f"{span}; {counts}{more}")
+
+
+def _tables(lines: pd.DataFrame, others: dict[str, Table], log: Log) -> dict[str, pd.DataFrame]:
+    """The contract's tables: orders, products (made of the lines where there is no file), and the rest."""
+    more = [c for c in ("guest", "country") if c in lines]
+    tables = {"orders": lines[[*CONTRACT, *more]].copy()}
+    if "country" in more:
+        tables["orders"]["country"] = lines["country"].astype("category")
+    for role, table in others.items():
+        cells = table.read(list(range(len(table.header))))
+        ours = {
+            plain(c): c for c in (*ID_COLUMNS, "week_start", "category", "department", "kind", "start", "end")
+        }
+        cells.columns = [
+            ours.get(plain(h), h.strip().lower() if plain(h) in ("display", "mailer", "date") else h)
+            for h in table.header
+        ]
+        check_columns(cells, role)
+        cells = convert(cells, role) if cells.index.name == "line" else cells
+        for column in cells.columns:
+            if (
+                column == "customer_id"
+                or cells[column].dtype == "str"
+                and cells[column].str.contains(r"\S@\S").any()
+            ):
+                cells[column] = without_people(cells[column], log)
+        if role == "products":
+            cells = cells.drop_duplicates("product_id")
+        tables[role] = cells
+    if "products" not in tables:
+        tables["products"] = _products(lines, log)
+    _same_ids(tables)
+    for role, frame in tables.items():
+        if role != "orders":
+            check_table(frame, role)
+            tables[role] = frame.reset_index(drop=True)
+    return tables
+
+
+def _products(lines: pd.DataFrame, log: Log) -> pd.DataFrame:
+    """One row a product: the name and category that its lines have first."""
+    products = lines[["product_id"]].drop_duplicates()
+    for column in ("name", "category", "department"):
+        if column in lines:
+            known = lines.loc[lines[column].notna(), ["product_id", column]].drop_duplicates("product_id")
+            products = products.merge(known, how="left", on="product_id")
+        elif column != "name":
+            log.note(f"no column holds a {column}: all products are one, 'ALL'")
+            products[column] = "ALL"
+    return products.reset_index(drop=True)
+
+
+def _same_ids(tables: dict[str, pd.DataFrame]) -> None:
+    """Write each kind of id as numbers in all tables, or as texts in all."""
+    for column in ID_COLUMNS:
+        holders = [frame for frame in tables.values() if column in frame]
+        ids = [as_ids(frame[column]) for frame in holders]
+        texts = any(
+            not np.issubdtype(i.dtype, np.integer) if isinstance(i.dtype, np.dtype) else True for i in ids
+        )
+        for frame, values in zip(holders, ids, strict=True):
+            frame[column] = as_text(values) if texts else values
