@@ -41,7 +41,7 @@ def whole(table):
             paired = rows.loc[rows["model"] == f"LSTM{joint}{model}", "metric"]
             assert set(paired) == (PAIRED[task] if model != "LSTM" else set()), model
         assert "LSTM" in set(rows["model"])
-    return table.set_index(["task", "model", "metric"])
+    return table.set_index(["task", "model", "metric"]).sort_index()
 
 
 def test_the_committed_table_is_whole_and_no_peer_was_left_untuned():
@@ -72,6 +72,9 @@ def test_the_courses_network_is_the_one_of_the_other_tables():
     lists = lists.query("window == '45-52'").set_index(["model", "metric"])["value"]
     for metric in ("recall@10", "ndcg@10", "mrr@20"):
         assert table["discovery", "LSTM", metric] == pytest.approx(lists["LSTM", metric], rel=1e-4)
+    counts = read_benchmark("purchases").query("where == 'CDNOW'").set_index(["model", "metric"])["value"]
+    for metric in ("MAE", "MSE"):
+        assert table["CDNOW", "LSTM", metric] == pytest.approx(counts["LSTM", metric], rel=1e-4)
 
 
 def cost(library, **found):
