@@ -337,6 +337,11 @@ def test_too_short_a_history_and_no_products_are_one_sentence():
     short = sample().with_tables(orders=sample().orders[day < day.min().normalize() + pd.Timedelta(days=90)])
     with pytest.raises(TooShort, match="90 days are too few"):
         own.forecast_sales(short)
+    for question in (own.forecast_sales, own.predict_purchases, own.recommend_products):
+        with pytest.raises(
+            TooShort, match="days leave none for training before a valid=28D and a test=(77|80)D"
+        ):
+            question(short, test="77D" if question is own.predict_purchases else "80D")
     with pytest.raises(BadValue, match="sales need a products table"):
         own.forecast_sales(Shop(sample().orders))
     with pytest.raises(BadValue, match="fits=0"):

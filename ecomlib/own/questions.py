@@ -89,6 +89,11 @@ class Question:
         """
         if "end" not in self.plan:
             dates = Split.last(self.plan["test"], self.plan["valid"]).dates(last)
+            if dates.valid <= first:
+                raise TooShort(
+                    f"{self.title}: {(last - first).days + 1} days leave none for training before a "
+                    f"valid={self.plan['valid']} and a test={self.plan['test']}; shorten them."
+                )
             days = {"first": first, "valid_from": dates.valid, "test_from": dates.test, "end": dates.end}
             self.plan |= {name: str(day.date()) for name, day in days.items()}
         known = {name: pd.Timestamp(self.plan[name]) for name in ("first", "valid_from", "test_from", "end")}
@@ -235,10 +240,8 @@ class Purchases(Question):
         split = self.split(weeks[0], weeks[-1] + 6 * DAY)
         train = orders[orders["timestamp"] < pd.Timestamp(self.plan["valid_from"])]
         each = train.groupby("customer_id")["order_id"].nunique()
-        if not (each > 1).mean() >= BUY_AGAIN:
-            raise TooShort(
-                f"purchases: of {len(each):,} customers {(each > 1).mean():.1%} bought twice: no model."
-            )
+        if len(each) and (again := (each > 1).mean()) < BUY_AGAIN:
+            raise TooShort(f"purchases: of {len(each):,} customers {again:.1%} bought twice: no model.")
         if "names" not in self.plan and shop.products is not None:
             held = shop.products.set_index("product_id")["category"].astype(str)
             sold = held.reindex(train.loc[train["timestamp"] >= weeks[0], "product_id"])
