@@ -344,6 +344,8 @@ def test_too_short_a_history_and_no_products_are_one_sentence():
             question(short, test="77D" if question is own.predict_purchases else "80D")
     with pytest.raises(BadValue, match="sales need a products table"):
         own.forecast_sales(Shop(sample().orders))
+    with pytest.raises(BadValue, match="country='Mars' is not known"):
+        own.forecast_sales(sample(), country="Mars")
     with pytest.raises(BadValue, match="fits=0"):
         own.forecast_sales(sample(), fits=0)
 

@@ -176,6 +176,7 @@ def _answer(question: Any, shop: Shop, fits: int) -> Answer:
         paired = pd.DataFrame([_pair(question, found, *pair) for pair in pairs])
     chosen, advice = _advise(question, paired, rule, rival)
     notes = [f"{name}: {fact}" for name, fact in profile(shop).items()]
+    notes += [f"level: {question.plan['level']}"] * ("level" in question.plan)
     notes += getattr(shop.report, "notes", [])
     model = models[chosen][0]
     notes += question.prepare(task, model)

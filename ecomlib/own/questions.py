@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from holidays import country_holidays
+from holidays import country_holidays, list_supported_countries
 
 from ecomlib import purchases, recommend, sales
 from ecomlib.own.profile import closed_weekdays, last_whole_day
@@ -160,6 +160,10 @@ class Sales(Question):
         else:
             split = self.split(daily.days[0], last)
             sizes = {"n_series": n_series, "horizon": plan["horizon"], "closed": tuple(closed)}
+            if plan["country"] not in (None, *list_supported_countries()):
+                raise BadValue(
+                    f"country={plan['country']!r} is not known; say it with two letters, as in 'DE'."
+                )
             calendar = country_holidays(plan["country"]) if plan["country"] else None
             task = sales.task(shop, split, level, holidays=calendar, **sizes)
         self.check_names(task.panel.names)
