@@ -122,7 +122,8 @@ def _read_text(path: Path, table: str) -> pd.DataFrame:
         raise UnreadableFile(f"{path.name}: the file is empty; export it again, with its header line.")
     reader = csv.reader(io.StringIO(text), strict=True)
     rows: dict[int, list[str]] = {}
-    begin, header = 1, []
+    header: list[str] = []
+    begin = 1
     try:
         for row in reader:
             header = header or row
