@@ -10,11 +10,9 @@ import pandas as pd
 from ecomlib.shop.cells import Log, as_text
 from ecomlib.shop.errors import BadValue, TooShort
 
-NOT_SOLD = frozenset(
-    "cancelled|canceled|voided|failed|pending|trash|draft|checkout-draft|expired|unavailable|on-hold"
-    "|pending payment|refused".split("|")
-)
-GUESTS = frozenset("guest|guests|gast|anonymous|unknown|walk-in|walkin|no customer|cash customer".split("|"))
+NOT_SOLD = "cancell?ed|voided|failed|pending(?: payment)?|trash|(?:checkout-)?draft|expired|unavailable"
+NOT_SOLD += "|on-hold|refused"
+GUESTS = r"(?i)\s*(?:guests?|gast|anonymous|unknown|walk-?in|(?:no|cash) customer)\s*"
 # Names of lines that are no goods, whole; and the codes that one shop gives them.
 NO_GOODS = (
     r"(?i)(?:dotcom )?postage|carriage|freight|(?:shipping|delivery)(?: (?:charge|cost|fee)s?)?|manual"
@@ -69,7 +67,9 @@ def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
     facts.found("date far from the rest", far, _span(lines["timestamp"], far), "far_dates")
     _currencies(facts)
     status = lines["status"].str.strip().str.casefold() if "status" in lines else pd.Series("", lines.index)
-    gone = status.isin(NOT_SOLD) | (lines["cancelled"].notna() if "cancelled" in lines else False)
+    gone = status.str.fullmatch(NOT_SOLD, na=False) | (
+        lines["cancelled"].notna() if "cancelled" in lines else False
+    )
     facts.found("cancelled order", gone, "was never paid or was called off", "cancelled")
     hit, names = no_goods(lines, format)
     facts.found("no goods", hit, f"postage, fees, gift cards: {names}", "not_goods")
@@ -81,7 +81,8 @@ def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
     guest = _guests(facts, format)
     kept = (lines.assign(guest=guest) if guest.any() else lines)[facts.keep]
     if kept.empty:
-        raise TooShort("no line is left after cleaning; see every finding with `course.py shop --check`.")
+        text = "no line is left after cleaning; look at every finding with `python course.py shop --check`."
+        raise TooShort(text)
     if facts.switches["returns"] == "net":
         kept = _net(kept, lines[back & before], facts)
     return _one_row_a_product(_one_customer_an_order(kept, facts), facts)
@@ -99,9 +100,10 @@ def exported_twice(lines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndar
     file = lines["file"].to_numpy() if "file" in lines else np.zeros(len(lines), int)
     line = order
     for code in rest:  # one column at a time, so that no product of their sizes is over 64 bits
-        line = pd.factorize(line * (code.max() + 2) + code + 1)[0]
-    alike = pd.Series(line * (file.max() + 1) + file).duplicated().to_numpy()
-    run = np.cumsum(np.r_[True, (order[1:] != order[:-1]) | (file[1:] != file[:-1])])
+        line = pd.factorize(line * (code.max(initial=0) + 2) + code + 1)[0]
+    alike = pd.Series(line * (file.max(initial=0) + 1) + file).duplicated().to_numpy()
+    moved = (order[1:] != order[:-1]) | (file[1:] != file[:-1])
+    run = np.cumsum(np.r_[True, moved])[: len(line)]
     part = pd.DataFrame({"line": line, "run": run, "file": file, "order": order})
     part = part[part["line"].duplicated(keep=False) & (part["order"] >= 0)]
     count = part.groupby(["line", "run"])["file"].agg(["size", "last"]).reset_index()
@@ -231,7 +233,7 @@ def _guests(facts: Facts, format: str) -> np.ndarray:
     ids, orders = as_text(facts.lines["customer_id"]), facts.lines["order_id"]
     trips = facts.lines[facts.keep].drop_duplicates("order_id")
     count = as_text(trips["customer_id"]).value_counts()
-    stand_ins = {c for c in count.index if c.strip().casefold() in GUESTS}
+    stand_ins = {c for c in count.index if re.fullmatch(GUESTS, c)}
     for zero in [c for c in count.index if re.fullmatch(r"-?0+|-1|9{2,}", c.strip())]:
         if format == "woocommerce" or count[zero] >= 2 * count.drop(zero).max():
             stand_ins.add(zero)

@@ -129,7 +129,7 @@ def _read_text(path: Path, table: str) -> pd.DataFrame:
             header = header or row
             if row and (len(row) != len(header) or begin == len(row) == 1):
                 _check_width(row, len(header), f"{path.name}: line {begin}", reader.line_num > begin)
-            if begin == 1 and not row:
+            if not header:
                 raise UnreadableFile(f"{path.name}: line 1 is empty; name the columns in the first line.")
             if row:
                 rows[begin] = row
@@ -148,18 +148,17 @@ def _read_text(path: Path, table: str) -> pd.DataFrame:
 def _check_width(row: list[str], width: int, where: str, several_lines: bool) -> None:
     """Say why a line has other cells than its header: another separator, or a mark that closes too late."""
     text = ",".join(row)
-    word = next(
-        (word for sign, word in SEPARATORS.items() if sign != "," and text.count(sign) >= max(width - 1, 1)),
-        "",
-    )
+    other = [SEPARATORS[sign] for sign in ";\t|" if text.count(sign) >= max(width - 1, 1)]
+    if len(row) == width and not other:
+        return
     remedy = "put texts that hold a comma in quotes, or complete the line"
-    if word:
-        remedy = f"it is separated by {word}; save the file with commas and decimal points"
+    if other:
+        remedy = f"it is separated by {other[0]}; save the file with commas and decimal points"
     elif several_lines:
         remedy = "close its quotation mark, which is open down to a later line"
-    if word or len(row) != width:
-        cells = f"{len(row)} cell{'s' if len(row) > 1 else ''}"
-        raise UnreadableFile(f"{where} has {cells} and the header {width}; {remedy}.")
+    cells = f"{len(row)} cell{'s' if len(row) > 1 else ''}"
+    header = f" and the header {width}" if len(row) != width else " only"
+    raise UnreadableFile(f"{where} has {cells}{header}; {remedy}.")
 
 
 def convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
