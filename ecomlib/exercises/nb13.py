@@ -47,6 +47,7 @@ def _loose(*args):
     wrong=[
         lambda: _with(order="ifgo"),
         lambda: _with(order="fiog"),
+        lambda: _with(order="ifog"),
         lambda: _with(bias=False),
         lambda: _no_old_cell,
         lambda: _loose,
@@ -74,6 +75,7 @@ def one_step(answer: Any) -> str | None:
         return "C is right, h is not: h = o * tanh(C), with the new C."
     for other, said in (
         (_with(order="ifgo"), "these are Keras' blocks; here they come as forget, input, candidate, output."),
+        (_with(order="ifog"), "these are i, f, o, g; here they come as forget, input, candidate, output."),
         (_with(order="fiog"), "the third block is the candidate, the fourth the output gate."),
         (_with(bias=False), "the bias is missing."),
         (_no_old_cell, "the old cell state is missing: C = f * C + i * g."),
