@@ -95,12 +95,16 @@ def exported_twice(lines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndar
     lines again further down, or all of them twice. Of two files the later one counts. Columns that are not
     part of a sale, such as a running number, do not count.
     """
-    sale = ("order_id", "product_id", "timestamp", "quantity", "revenue", "line_id")
-    order, *rest = [pd.factorize(lines[column])[0] for column in sale if column in lines]
+    order, product = (pd.factorize(lines[column])[0] for column in ("order_id", "product_id"))
     file = lines["file"].to_numpy() if "file" in lines else np.zeros(len(lines), int)
-    line = order
-    for code in rest:  # one column at a time, so that no product of their sizes is over 64 bits
-        line = pd.factorize(line * (code.max(initial=0) + 2) + code + 1)[0]
+    pair = pd.Series(order * (product.max(initial=0) + 2) + product)
+    some = np.flatnonzero(pair.duplicated(keep=False))  # few: only they are compared in every column
+    code = pd.factorize(pair.iloc[some])[0]
+    for column in {"timestamp", "quantity", "revenue", "line_id"} & set(lines.columns):
+        other = pd.factorize(lines[column].iloc[some])[0]
+        code = pd.factorize(code * (other.max(initial=0) + 2) + other)[0]
+    line = np.arange(len(lines))
+    line[some] = len(lines) + code
     alike = pd.Series(line * (file.max(initial=0) + 1) + file).duplicated().to_numpy()
     moved = (order[1:] != order[:-1]) | (file[1:] != file[:-1])
     run = np.cumsum(np.r_[True, moved])[: len(line)]
