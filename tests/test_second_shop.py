@@ -13,8 +13,8 @@ from ecomlib import load_online_retail, purchases, sales
 from ecomlib.panels import Panel
 from ecomlib.runtime import ROOT
 from ecomlib.sales import SalesTask, WeekdayMean
-from ecomlib.shop.online_retail import word_categories
 from ecomlib.shop import Shop
+from ecomlib.shop.online_retail import word_categories
 from ecomlib.split import Split
 from tests.toy_shop import RICH_SPLIT, rich_shop, toy_shop
 

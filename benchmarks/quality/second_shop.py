@@ -89,7 +89,7 @@ def pairs(names: list[str]) -> list[tuple[str, str]]:
         alike = [name for name in names if name.endswith(YEAR) == bool(year)]
         ours = [name + year for name in (LSTM, JOINED) if name + year in alike]
         found += [(one, other) for one in ours for other in alike if other not in ours]
-        found += [tuple(ours[::-1])] if len(ours) == 2 else []
+        found += [(ours[1], ours[0])] if len(ours) == 2 else []
     return found + [(name + YEAR, name) for name in names if name + YEAR in names]
 
 
@@ -108,7 +108,8 @@ def sales_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:
     """Weekly, then daily; each with and without last year's sales as an input."""
     out = []
     for step in ("weekly", "daily"):
-        task, fits = sales_task(shop, step), {}
+        task = sales_task(shop, step)
+        fits: Fits = {}
         for name, each in {"": task, YEAR: with_last_year(task)}.items():
             study = sales_study(each, step, name, quick, log)
             shown = [model for model in study.forecasts if not model.endswith("not calibrated")]
@@ -197,7 +198,9 @@ def sales_study(task: SalesTask, step: str, year: str, quick: bool, log: Log) ->
         mixed = [{"power": power, "lift": lift} for power in (0.25, 0.5, 0.75, 1) for lift in LIFT]
         grids = {"mean of 8 weeks": (lambda seed, **setting: MeanAndLastYear(**setting), mixed)} | grids
         del grids["MLP"]
-    jobs = {name: partial(best_setting, task, *grid) for name, grid in grids.items()}
+    jobs: dict[str, Callable[[], Any]] = {
+        name: partial(best_setting, task, *grid) for name, grid in grids.items()
+    }
     chosen = kept(f"second_shop/{step}{year}{'-quick' * quick}", jobs, log)
     log(f"{step}{year}, chosen on validation: {chosen}")
     place = {"dataset": f"online retail{year}", "period": "test", "horizon": step}
