@@ -177,6 +177,17 @@ def test_the_best_setting_is_that_of_validation():
     assert bench.best_setting(task, Off, grid) == {"by": 2}
 
 
+def test_epochs_are_those_of_the_smallest_validation_loss(nothing_kept):
+    class Net:
+        history = {"val_loss": [0.5, 0.3, 0.2, 0.4]}
+
+        def fit(self, task, watch):
+            assert watch
+            return self
+
+    assert bench.chosen_epochs("x", Net(), None, quiet) == 3
+
+
 def test_some_customers_are_every_second_one_by_id_with_all_their_orders():
     shop = rich_shop()
     some = bench.some_customers(shop, 2)
@@ -194,6 +205,7 @@ def test_rows_of_silence_and_purchases_on_a_tiny_shop(nothing_kept, monkeypatch)
 
     monkeypatch.setattr(bench, "SPLIT", RICH_SPLIT)
     monkeypatch.setattr(bench, "SOME", {"silence": 1, "purchases": 2})
+    monkeypatch.setattr(bench, "chosen_epochs", lambda where, net, task, log: 3)
     monkeypatch.setattr(bench.visits_bench, "fit", shares)
     monkeypatch.setattr(bench.visits_bench, "fit_trees", lambda task, seeds: [shares(task) for _ in seeds])
     rows = bench.silence_rows(rich_shop(), False, quiet)
