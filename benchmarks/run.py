@@ -16,7 +16,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import cache
 from importlib.metadata import version
@@ -99,8 +99,11 @@ def kept(name: str, jobs: dict[str, Callable[[], Any]], log: Log) -> dict[str, A
     return {job: joblib.load(file) for job, file in files.items()}
 
 
-def write(name: str, rows: list[dict], minutes: float, folder: Path) -> Path:
-    """Write the table and, beside it, what it was made with; the old table stays until the new is whole."""
+def write(name: str, rows: list[dict], minutes: float, folder: Path, packages: Iterable[str] = ()) -> Path:
+    """Write the table and, beside it, what it was made with; the old table stays until the new is whole.
+
+    `packages`: those whose versions are told, too.
+    """
     table = pd.DataFrame(rows)
     table = table[LEADING + [column for column in table.columns if column not in LEADING]]
     for column in ("value", "low", "high"):
@@ -111,7 +114,7 @@ def write(name: str, rows: list[dict], minutes: float, folder: Path) -> Path:
         "minutes": round(minutes, 1),
         "cores": joblib.cpu_count(),
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {package: version(package) for package in (*PACKAGES, *packages)},
     }
     path = folder / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     log = Log()
     rows = module.rows(options.quick, log)
     folder = ROOT / ("build/bench" if options.quick else "benchmarks/results")
-    path = write(options.name, rows, log.minutes, folder)
+    path = write(options.name, rows, log.minutes, folder, getattr(module, "PACKAGES", ()))
     log(f"{len(rows)} rows written to {path.relative_to(ROOT).as_posix()}")
     return 0
 

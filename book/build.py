@@ -73,7 +73,8 @@ def stage() -> list[Path]:
         (SOURCE / "package").mkdir(exist_ok=True)
         (SOURCE / "package" / f"{name}.md").write_text(text, encoding="utf-8")
     (SOURCE / "docs").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "docs" / "words.md", SOURCE / "docs")
+    for page in ("words.md", "questions.md"):
+        shutil.copy(ROOT / "docs" / page, SOURCE / "docs")
     explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
     if explorer.exists():
         shutil.copy(explorer, SOURCE / "_static")

@@ -7,16 +7,16 @@ from matplotlib.axes import Axes
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Print one line per epoch (every `every` epochs): progress that is the same text on every run."""
+    """Print one line per epoch (every `every` epochs), each figure with `digits` digits that count."""
 
-    def __init__(self, every: int = 1):
+    def __init__(self, every: int = 1, digits: int = 3):
         super().__init__()
-        self.every = every
+        self.every, self.digits = every, digits
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Print the epoch's line."""
         if (epoch + 1) % self.every == 0:
-            values = "  ".join(f"{name} {value:.3g}" for name, value in (logs or {}).items())
+            values = "  ".join(f"{name} {value:.{self.digits}g}" for name, value in (logs or {}).items())
             print(f"epoch {epoch + 1:3d}  {values}")
 
 

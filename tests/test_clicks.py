@@ -245,7 +245,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_sessions_are_clean(task):
-    item = task.bags.indices
+    item = task.baskets.indices
     same = task.who[1:] == task.who[:-1]
     assert (item[1:][same] != item[:-1][same]).all()
     assert np.bincount(task.who).min() >= 2
@@ -271,7 +271,7 @@ def test_cleaning_by_hand():
     task = session_task([1, 1, 2, 3], [3, 2, 1], [1, 2], [5, 5], [2, 9, 3], [9, 3, 2])
     assert task.items["item"].tolist() == [1, 2, 3]
     assert task.items["count"].tolist() == [3, 3, 2]
-    kept = [task.bags.indices[task.who == s].tolist() for s in range(len(task.names))]
+    kept = [task.baskets.indices[task.who == s].tolist() for s in range(len(task.names))]
     assert kept == [[0, 1, 2], [2, 1, 0], [0, 1], [1, 2], [2, 1]]
     assert task.names.tolist() == [0, 1, 2, 4, 5]
     assert task.cutoffs("train").tolist() == [0, 1, 3, 4, 6]
@@ -284,7 +284,7 @@ def test_only_the_last_clicks_of_long_sessions_are_kept():
     assert np.bincount(short.who).max() == 3
     for s in range(5):
         long_items, short_items = (
-            t.items["item"].to_numpy()[t.bags.indices[t.who == s]] for t in (long, short)
+            t.items["item"].to_numpy()[t.baskets.indices[t.who == s]] for t in (long, short)
         )
         assert short_items.tolist() == long_items[-3:].tolist()
 
@@ -319,7 +319,7 @@ def test_ties_are_drawn(task):
     cutoffs = task.cutoffs("test")
     lists = Fixed(np.zeros(task.n_items)).fit(task).predict(task, cutoffs)
     assert np.isfinite(places(task, lists, cutoffs)).mean() == pytest.approx(20 / task.n_items, rel=0.4)
-    assert (lists != task.bags.indices[cutoffs][:, None]).all()
+    assert (lists != task.baskets.indices[cutoffs][:, None]).all()
     assert not (np.diff(lists[0]) > 0).all()  # not in the order of the catalogue
 
 
@@ -352,7 +352,7 @@ def test_the_part_and_the_seed_are_said(task):
     lists = {
         part: clicks.Popularity().fit(task).predict(task, task.cutoffs(part)) for part in ("valid", "test")
     }
-    right = {part: task.bags.indices[task.targets(part)] for part in lists}
+    right = {part: task.baskets.indices[task.targets(part)] for part in lists}
     for part, found in lists.items():
         expected = (found == right[part][:, None]).any(axis=1).mean()
         assert clicks.draws(task, found, part, n=1)["recall@20"][0] == pytest.approx(expected, rel=1e-5)
@@ -378,7 +378,7 @@ def test_intervals_draw_whole_sessions(monkeypatch):
         ]
     )
     task = clicks.task(events, Split.last(test="1D", valid="1D"), min_count=1)
-    right = task.bags.indices[task.cutoffs("test") + 1]
+    right = task.baskets.indices[task.cutoffs("test") + 1]
     lists = np.tile(np.arange(28, 8, -1), (12, 1))
     lists[:9, 0] = right[:9]  # all of session 2 right, all of session 3 wrong
     found = clicks.draws(task, lists, n=400)["recall@20"]
@@ -393,10 +393,10 @@ def test_intervals_draw_whole_sessions(monkeypatch):
 
 def test_table_and_advice(task):
     cutoffs = task.cutoffs("test")
-    right = task.bags.indices[cutoffs + 1]
+    right = task.baskets.indices[cutoffs + 1]
     perfect = np.tile(np.arange(20), (len(cutoffs), 1))
     perfect[:, 0] = right
-    poor = np.where(np.arange(20) == 0, task.bags.indices[cutoffs][:, None], 0)
+    poor = np.where(np.arange(20) == 0, task.baskets.indices[cutoffs][:, None], 0)
     table = clicks.evaluate(task, {"plain": poor, "good": perfect, "big": perfect}, n=50)
     assert list(table.columns) == ["model", "metric", "value", "low", "high"]
     assert table.set_index(["model", "metric"]).loc[("good", "MRR@20"), "value"] == 1
@@ -411,19 +411,19 @@ def test_running_session_is_only_the_past(task):
     weights = running(task, np.array([row]), 0.5).toarray()[0]
     expected = np.zeros(task.n_items)
     for back, step in enumerate(range(row - 1, task.start[row] - 1, -1)):
-        expected[task.bags.indices[step]] += 0.5**back
+        expected[task.baskets.indices[step]] += 0.5**back
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
 
 
 def test_session_knn_equals_a_loop(task):
-    model = clicks.SessionKNN(k=10_000, fade=0.8, recent=10_000).fit(task)
+    model = clicks.SessionKNN(k=10_000, decay=0.8, recent=10_000).fit(task)
     row = int(task.cutoffs("test")[3]) + 1
     now = running(task, np.array([row]), 0.8).toarray()[0]
     expected = np.zeros(task.n_items)
     for session in np.unique(task.who[task.part == 1]):
-        held = np.unique(task.bags.indices[task.who == session])
+        held = np.unique(task.baskets.indices[task.who == session])
         expected[held] += now[held].sum() / np.sqrt(len(held))
-    expected[task.bags.indices[row - 1]] = -np.inf  # the item just seen
+    expected[task.baskets.indices[row - 1]] = -np.inf  # the item just seen
     np.testing.assert_allclose(model.scores(task, np.array([row]))[0], expected, rtol=1e-4)
 
 
@@ -444,7 +444,7 @@ def test_settings_are_chosen_on_validation_alone(task):
         def _score(self, task, rows):
             scores = np.zeros((len(rows), task.n_items))
             right = np.array([row in self.known for row in rows])
-            scores[right, task.bags.indices[rows[right]]] = 1
+            scores[right, task.baskets.indices[rows[right]]] = 1
             return scores
 
     grid = [Knows(), Knows()]
@@ -457,7 +457,7 @@ def test_the_live_end_of_a_session_can_be_served(task):
     lists = clicks.SessionKNN().fit(task).predict(task, np.array([len(task.who) - 1]))
     assert lists.shape == (1, 20)
     longer = np.array([np.flatnonzero(np.diff(task.who))[0]])  # the last click of the first session
-    own = set(task.bags.indices[task.who == 0])
+    own = set(task.baskets.indices[task.who == 0])
     assert set(running(task, longer + 1, 1.0).indices) == own
 
 
@@ -479,7 +479,7 @@ def fitted(task):
     models = {"popularity": clicks.Popularity(), "Markov": clicks.Markov(), "kNN": clicks.tune_knn(task)}
     return {
         "items": {c: task.items[c].to_numpy() for c in ("item", "count")},
-        "clicks": task.bags.indices[task.part < 3],
+        "clicks": task.baskets.indices[task.part < 3],
         **{name: model.fit(task).scores(task, cutoffs + 1) for name, model in models.items()},
     }
 
@@ -487,12 +487,12 @@ def fitted(task):
 def test_nothing_is_fitted_on_test_days():
     events = invent_clicks(600, 80)
     task, other = clicks.task(events, WEEKS), clicks.task(change_test_days(events), WEEKS)
-    assert (other.bags.indices[other.part == 3][:50] != task.bags.indices[task.part == 3][:50]).any()
+    assert (other.baskets.indices[other.part == 3][:50] != task.baskets.indices[task.part == 3][:50]).any()
     assert_identical(fitted(task), fitted(other))
 
 
 def test_a_test_click_brings_no_item_back_that_training_lost_with_its_long_sessions():
-    """Item 9 opens training sessions of which the last two clicks are kept; the test clicks it."""
+    """Item 9 opens training sessions of which the last two clicks are kept; then a test clicks it."""
     rows = [(n, n, item) for n in range(4) for item in (9, 1, 2)]
     rows += [(n, min(n, 6), item) for n in (4, 5, 7) for item in (1, 2)]
     vocabulary = []
@@ -507,7 +507,7 @@ def test_a_test_click_brings_no_item_back_that_training_lost_with_its_long_sessi
 def test_a_planted_leak_is_caught():
     def leaky(events):
         task = clicks.task(events, WEEKS)
-        task.items["count"] = np.asarray(task.bags.sum(axis=0)).ravel().astype(int)  # test days as well
+        task.items["count"] = np.asarray(task.baskets.sum(axis=0)).ravel().astype(int)  # test days as well
         return task
 
     events = invent_clicks(600, 80)
@@ -538,7 +538,7 @@ def test_an_epoch_predicts_every_click_once(task):
     to_end = np.bincount(task.who)[task.who[rows]] - (rows - task.start[rows])
     read = rows[to_end <= 20]  # only the last 20 clicks of a session are predicted
     assert 0 < len(read) < len(rows)
-    assert np.bincount(right).tolist() == np.bincount(task.bags.indices[read]).tolist()
+    assert np.bincount(right).tolist() == np.bincount(task.baskets.indices[read]).tolist()
     assert max(len(batch["right"]) for batch in batches) < 3 * 64
 
 
@@ -569,7 +569,7 @@ def test_the_weight_is_chosen_on_validation():
     from ecomlib.clicks.model import mixed
 
     def knows(task, rows):
-        return task.bags.indices[rows]
+        return task.baskets.indices[rows]
 
     def wrong(task, rows):
         return (knows(task, rows) + 1) % task.n_items
@@ -654,7 +654,7 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     (tmp_path / "clicks.csv").write_bytes(FILES["course"].replace("tea", "thé").encode("cp1252"))
     assert main([str(tmp_path / "clicks.csv")]) == 1
     said = capsys.readouterr().err
-    assert "encoding UTF-8" in said
+    assert "give more events" in said  # it is read, and holds three clicks
     assert said.count("\n") == 1
     assert issubclass(UnreadableFile, ShopError)
 

@@ -71,7 +71,7 @@ def move_sliders(page, explorer):
         assert shown("c-new") == pytest.approx(run["c"][3], abs=6e-5)
 
     kept = explorer.locator('[data-name="preset"]').input_value(), shown("f2")
-    explorer.locator('[data-name="preset"]').select_option("counts silent weeks")
+    explorer.locator('[data-name="preset"]').select_option("counts inactive weeks")
     assert (shown("i0"), shown("f2")) == (-6, 4)
     explorer.locator('[data-name="preset"]').select_option(kept[0])
     assert shown("f2") == 1  # the preset's, not the 1.5 of the keyboard
@@ -261,7 +261,7 @@ def test_two_explorers_on_one_page_live_apart(chromium, book):
         second.wait_for()
         assert places.count() == page.locator(".ge").count() == 2
         shops = [one.locator('[data-name="household"]').text_content() for one in (first, second)]
-        assert "falls silent" in shops[0] and "large week" in shops[1]
+        assert "turns inactive" in shops[0] and "large week" in shops[1]
         before = first.get_attribute("data-last")
         second.locator('[data-name="f2"]').fill("5")
         assert second.locator('[data-for="f2"]').text_content() == "5.0"

@@ -61,7 +61,7 @@ SMALL = {  # settings for a tiny shop; a class that is not named here is tried a
         recommend.PersonalFrequency(30),
         recommend.ItemKNN(5),
         recommend.ItemKNN(5, 1, "step", 30),
-        recommend.Factors(4),
+        recommend.PureSVD(4),
         recommend.ALS(4, iterations=2),
         recommend.TIFUKNN(5),
         recommend.TwoStage(trips=100, weeks=4, leaves=4, leaf_rows=5, trees=3),
@@ -78,7 +78,7 @@ SMALL = {  # settings for a tiny shop; a class that is not named here is tried a
 }
 LESSONS = {"purchases": ["lessons.multi_hot"]}  # what only lessons show
 # Fits that see how many customers there are: rounding and shuffling, no more, but not bit for bit the same.
-COUNT_ALL = (MultiHotLSTM, recommend.Factors, recommend.ALS, recommend.TwoStage)
+COUNT_ALL = (MultiHotLSTM, recommend.PureSVD, recommend.ALS, recommend.TwoStage)
 BLEND = recommend.Blend([recommend.EASE(10), recommend.Trend(7)], [1, 0.5])
 
 
@@ -154,7 +154,7 @@ def made_of_recommend(shop, models, level="product_id", question="whole") -> dic
     today = np.flatnonzero(known & (task.day == (RICH_TEST - pd.Timestamp("2024-01-01")).days))
     rows = np.r_[task.targets("valid")[:40], today]
     out = {c: task.items[c].astype(str).to_numpy() for c in task.items}
-    out |= {"customers": task.names[task.who[rows]], "arrival": task.arrival[rows]}
+    out |= {"customers": task.names[task.who[rows]], "known_ahead": task.known_ahead[rows]}
     for model in models:
         keras.utils.set_random_seed(0)
         out[repr_of(model)] = model.fit(sealed(task)).scores(task, rows)
@@ -206,7 +206,7 @@ def first_sessions():
         task = clicks.task(events, CLICK_SPLIT, min_count=20)
         third = task.rows("test")
         third = third[(task.start[third] == third - 2) & (task.day[third - 2].astype(int) == day)]
-        past = [tuple(task.bags.indices[row - 2 : row]) for row in third]
+        past = [tuple(task.baskets.indices[row - 2 : row]) for row in third]
         first = dict(zip(task.names[task.who[third]], past, strict=True))
         found.append(set(first.items()))
     return sorted(name for name, _ in found[0] & found[1])
@@ -255,16 +255,16 @@ NET = recommend.NextItems(8, 6, profile=True, epochs=1)
 PLANTED = {
     "a chain reads the trip it predicts": (
         ("recommend", [recommend.Markov()], "recommend/Markov"),
-        ("recommend.baselines", "Markov._score", "task.bags[rows - 1]", "task.bags[rows]"),
+        ("recommend.baselines", "Markov._score", "task.baskets[rows - 1]", "task.baskets[rows]"),
     ),
     "the basket's size is known on arrival": (
-        ("recommend", [], "recommend/arrival"),
-        ("recommend.task", "SequenceTask.arrival", "np.delete(self.context, 1, axis=1)", "self.context"),
+        ("recommend", [], "recommend/known_ahead"),
+        ("recommend.task", "SequenceTask.known_ahead", "np.delete(self.context, 1, axis=1)", "self.context"),
     ),
     "the network is told the basket's size": (
         ("recommend", [NET], "recommend/NextItems"),
-        ("recommend.batches", "Batches.inputs", '"arrival": self.task.arrival[rows]',
-         '"arrival": self.task.arrival[rows] + self.task.context[rows, 1:2]'),
+        ("recommend.batches", "Batches.inputs", '"known_ahead": self.task.known_ahead[rows]',
+         '"known_ahead": self.task.known_ahead[rows] + self.task.context[rows, 1:2]'),
     ),
     "weights of a blend chosen on the test": (
         ("recommend", [BLEND], "the test part is sealed"),
@@ -287,7 +287,7 @@ PLANTED = {
         ("recommend.baselines", "TIFUKNN._learn", "task.rows(part)", "np.flatnonzero(task.part <= 1)"),
     ),
     "factors of all customers who will come": (
-        ("recommend", [recommend.Factors(4)], "recommend/Factors"),
+        ("recommend", [recommend.PureSVD(4)], "recommend/PureSVD"),
         ("recommend.history", "sequence_counts", "task.rows(part)", "np.arange(len(task.who))"),
     ),
     "purchases' categories of all weeks": (

@@ -54,7 +54,7 @@ def test_purchases_are_chosen_without_the_test(shops, monkeypatch):
 @pytest.mark.slow
 def test_the_obvious_network_is_chosen_without_the_test(shops):
     task = sealed(purchases.task(shops[0], RICH_SPLIT, n_categories=4))
-    assert purchases_bench.tune_multi_hot(task, 1)[2] == 1
+    assert purchases_bench.tune_multi_hot(task, 1, 1)[2] == 1
 
 
 # ---------------------------------------------------------------------------------------------------- visits

@@ -44,7 +44,10 @@ def test_the_till_hears_a_yes_only_for_the_coupon_it_asks_for():
 def test_daily_spend_adds_up_orders():
     when = pd.to_datetime(["2024-01-01 09:00", "2024-01-01 18:00", "2024-01-04 12:00"])
     orders = pd.DataFrame({"customer_id": [7, 7, 7], "timestamp": when, "revenue": [1.0, 2.0, 4.0]})
-    np.testing.assert_array_equal(memory_tasks.daily_spend(orders, min_days=2), [[3, 0, 0, 4]])
+    rare = pd.DataFrame({"customer_id": [3], "timestamp": when[:1], "revenue": [9.0]})
+    spend = memory_tasks.daily_spend(pd.concat([orders, rare]), min_days=2)
+    np.testing.assert_array_equal(spend, [[3, 0, 0, 4]])
+    assert list(spend.index) == [7]  # the row keeps its household's number
     assert memory_tasks.daily_spend(orders, min_days=3).shape == (0, 4)
 
 
@@ -210,3 +213,10 @@ def test_the_loop_taught_in_the_lesson_is_the_packages():
         )
         np.testing.assert_allclose(losses, same_losses, atol=1e-5)
         np.testing.assert_allclose(head, same_head, atol=1e-5)
+
+
+@pytest.mark.parametrize("number", ["12", "13", "14"])
+def test_one_household_runs_through_the_lessons(number):
+    cells = nbformat.read(next(LESSON.parent.glob(f"{number}_*.ipynb")), 4).cells
+    parameters = next(c.source for c in cells if "parameters" in c.metadata.get("tags", []))
+    assert "HOUSEHOLD = 13 " in parameters

@@ -12,6 +12,7 @@ from tools.form import (
     SOLUTION_RULES,
     Lesson,
     allowed,
+    defined_first,
     find_lessons,
     lowered,
     rules_for,
@@ -20,8 +21,18 @@ from tools.form import (
 
 KNOWN = allowed()
 # Rules that are younger than some lessons; no lesson may break one of the others.
-YOUNG = {"alt", "colours", "header", "height", "hide_input", "pauses", "quiz_letters"}
-YOUNG |= {"size", "take_with_you", "width", "words"}
+YOUNG = {
+    "alt",
+    "colours",
+    "defined_first",
+    "header",
+    "height",
+    "hide_input",
+    "level",
+    "pauses",
+    "quiz_letters",
+}
+YOUNG |= {"size", "take_with_you", "width", "words", "wrap_up"}
 CASES = [
     pytest.param(lesson, rule, id=f"{lesson.name}-{rule.__name__}")
     for lesson in find_lessons()
@@ -64,7 +75,21 @@ def code(source, tags=(), text="", **metadata):
 
 
 ALT = "A line that rises from zero on the left to one on the right: the numbers of this lesson."
+LEVEL = "# x\n\nIntermediate · read 5 min · run 1 min · exercises 30 min"
 PNG = base64.b64encode(bytes(90)).decode()
+WORDS = """# Words
+
+## Terms of the field
+
+| term | also | 中文 | meaning | defined in |
+| --- | --- | --- | --- | --- |
+| gate | gated, `Gate` | 门 | It opens and shuts. | [12](../notebooks/12_gates.ipynb#the-gate "the-gate") |
+| leaky gate |  | 漏门 | It never shuts. | 13 |
+| state ° |  | 状态 | What is carried on. | 13 |
+| tenure |  | 存续期 | For how long a customer is known. | – |
+
+## Names
+"""
 
 
 def make_lesson():
@@ -90,7 +115,7 @@ def make_lesson():
         new_markdown_cell("**Try** another number."),
         *[code(f"x{k} = {k}\nprint(x{k})", text=f"{k}\n") for k in range(9, 15)],
         new_markdown_cell("## Baseline"),
-        new_markdown_cell("## The gate\n\n$$f = 1$$"),
+        new_markdown_cell("## The gate\n\nA **gate** opens and shuts.\n\n$$f = 1$$", id="the-gate"),
         new_markdown_cell("## Exercises"),
     ]
     for k in (1, 2, 3):
@@ -137,9 +162,11 @@ def folder(tmp_path):
     folder = tmp_path / "notebooks"
     (folder / "solutions").mkdir(parents=True)
     for name in ("11_data", "13_training"):
-        nbformat.write(finish([new_markdown_cell("# x\n\n## A heading")]), folder / f"{name}.ipynb")
+        nbformat.write(finish([new_markdown_cell(f"{LEVEL}\n\n## A heading")]), folder / f"{name}.ipynb")
     nbformat.write(make_lesson(), folder / "12_gates.ipynb")
     nbformat.write(make_solution(), folder / "solutions" / "12_gates.ipynb")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "words.md").write_text(WORDS, encoding="utf-8")
     return folder
 
 
@@ -157,6 +184,11 @@ def test_the_right_notebook_and_solution_have_no_fault(folder):
 def tagged(notebook, tag):
     """Return the first cell with a tag."""
     return next(cell for cell in notebook.cells if tag in cell.metadata.get("tags", []))
+
+
+def by_id(notebook, cell_id):
+    """Return the cell with an id."""
+    return next(cell for cell in notebook.cells if cell.id == cell_id)
 
 
 def setter(at, **changes):
@@ -246,6 +278,12 @@ FAULTS = [
     ("colours", setter(5, source='ax.plot(f, c="#123456", label="forget gate")')),
     ("colours", setter(5, source='ax.plot(loss, label="LSTM, seed 1")')),
     ("colours", setter(5, source='ours = {"LightGBM": "tab:blue"}')),
+    ("defined_first", setter(4, source="## The data\n\nIt is read by gates.")),
+    ("defined_first", setter(4, source="## The data\n\nA leaky  gate lets it through.")),
+    ("defined_first", setter(4, source="## The data\n\nThe tenure of a customer.")),
+    ("defined_first", setter(5, source="gate = keras.layers.Gate()")),
+    ("defined_first", replacer("A **gate** opens", "A gate opens")),
+    ("defined_first", lambda notebook: by_id(notebook, "the-gate").update(id="another")),
     ("hide_input", lambda notebook: notebook.cells[9].metadata.update(tags=[])),
     ("hide_input", setter(5, source=f'print(f"{SENTENCE} {{x0}}")')),
     ("picture_size", output(output_type="display_data", data={"image/png": BIG})),
@@ -270,6 +308,9 @@ FAULTS = [
     ("header", replacer("(13_training.ipynb)", "(11_data.ipynb)")),
     ("header", replacer(" · [Solutions]", " | [Solutions]")),
     ("header", replacer("Beginner", "Easy")),
+    ("level", replacer("Beginner", "Intermediate")),
+    ("level", setter(4, source="## The data\n\nThe slope is $\\partial L / \\partial w$.")),
+    ("level", setter(4, source="## The data\n\n**You need** lesson [11](11_data.ipynb).")),
     ("blocks", replacer("## You will learn", "## Learn")),
     ("blocks", replacer("## Takeaways", "## The end")),
     ("blocks", drop_tagged("parameters")),
@@ -292,6 +333,8 @@ FAULTS = [
     ("exercises", setter("exercise", outputs=[new_output("stream", text="correct\n")])),
     ("exercises", replacer('check("12.2"', 'check("12.9"')),
     ("exercises", lambda notebook: tagged(notebook, "exercise").metadata.update(tags=[])),
+    ("wrap_up", setter(4, source="## The data\n\n## Wrap-up quiz")),
+    ("wrap_up", setter(5, source='ask("foundations", shop)')),
     ("take_with_you", setter("take-with-you", source="print(N)")),
     ("take_with_you", setter("take-with-you", source="N = 4\nprint(N)")),
     ("take_with_you", setter("take-with-you", source="def double(numbers):\n    return 2 * numbers")),
@@ -305,6 +348,38 @@ def test_a_planted_fault_is_found(rule, fault, folder):
     path = folder / "12_gates.ipynb"
     nbformat.write(notebook, path)
     assert rule in complaints(path, folder)
+
+
+FINE = [
+    "The state of the shop is an everyday word.",
+    "A gate (lesson 12) comes later; gates do.",  # points onwards once
+    "Gates, as lessons 11 to 13 say, and leaky gates, too.",
+    "The code `Gate` and $gate$ are no prose, nor is [this](#the-gate).",
+    "Gateways are no gates (lesson 12).",
+]
+
+
+@pytest.mark.parametrize("text", FINE)
+def test_what_points_onwards_or_is_no_use_is_fine(text, folder):
+    notebook = make_lesson()
+    setter(4, source=f"## The data\n\n{text}")(notebook)
+    path = folder / "12_gates.ipynb"
+    nbformat.write(notebook, path)
+    assert complaints(path, folder) == set()
+
+
+def test_a_longer_term_is_not_taken_for_the_shorter_one(folder):
+    notebook = make_lesson()
+    setter(4, source="## The data\n\nA leaky gate lets it through.")(notebook)
+    path = folder / "12_gates.ipynb"
+    nbformat.write(notebook, path)
+    assert defined_first(Lesson(path, folder)) == ["cell 4 uses 'leaky gate', which lesson 13 defines"]
+
+
+def test_a_term_that_no_cell_defines_is_found(folder):
+    words = folder.parent / "docs" / "words.md"
+    words.write_text(WORDS.replace("| 13 |\n| state", "| 12 |\n| state"), encoding="utf-8")
+    assert defined_first(Lesson(folder / "12_gates.ipynb", folder)) == ["no cell defines 'leaky gate'"]
 
 
 def test_a_lesson_without_solution_is_found(folder):
@@ -325,6 +400,26 @@ def test_an_evaluating_lesson_needs_a_model_and_an_evaluation(folder):
         nbformat.write(make_lesson(), path)
         problems = next(rule for rule in LESSON_RULES if rule.__name__ == "blocks")(Lesson(path, folder))
         assert len(problems) == missing
+
+
+def test_the_last_lesson_of_a_part_needs_its_wrap_up_quiz_without_answers(folder):
+    find = next(rule for rule in LESSON_RULES if rule.__name__ == "wrap_up")
+    notebook = make_lesson()
+    path = folder / "17_gates.ipynb"
+    nbformat.write(notebook, path)
+    assert len(find(Lesson(path, folder))) == 1
+    open_ones = "".join(f"{n}. not yet: a, b or c?\n" for n in range(1, 6))
+    quiz = [
+        new_markdown_cell("## Wrap-up quiz\n\nFive questions."),
+        code('ask("foundations", shop)', ["wrap-up"]),
+        code('letters = "....."\nmark("foundations", letters, shop)', ["wrap-up"], open_ones),
+    ]
+    notebook.cells[-4:-4] = quiz
+    nbformat.write(notebook, path)
+    assert find(Lesson(path, folder)) == []
+    quiz[2].outputs[0].text = open_ones.replace("3. not yet: a, b or c?", "3. correct: so it is.")
+    nbformat.write(notebook, path)
+    assert len(find(Lesson(path, folder))) == 1
 
 
 SOLUTION_FAULTS = [

@@ -303,6 +303,7 @@ KINDS = {
     "preamble": b"Sales report\nfrom January, to June\n\n" + TEXT.encode(),
     "wide preamble": b"Sales report,,,,,\n,,,,,\n" + TEXT.encode(),
     "index column": pd.read_csv(io.StringIO(TEXT)).to_csv().encode(),
+    "old Mac": TEXT.replace("\n", "\r").encode(),
     "empty last line": TEXT.encode() + b"\n\n",
 }
 
@@ -324,7 +325,12 @@ def test_parquet_and_json_lines_are_read(written, tmp_path):
     frame.assign(**{"Customer ID": frame["Customer ID"].astype(float)}).to_json(
         tmp_path / "b.json", orient="records", lines=True
     )
-    for name in ("a.parquet", "b.json"):
+    frame.assign(Date=pd.to_datetime(frame["Date"]).dt.tz_localize("UTC")).set_index("Order ID").to_parquet(
+        tmp_path / "c.parquet"
+    )
+    assert any("UTC" in note for note in open_shop(tmp_path / "c.parquet").report.notes)
+    for name in ("a.parquet", "b.json", "c.parquet"):
+        assert open_shop(tmp_path / name).orders["order_id"].max() == 159
         assert open_shop(tmp_path / name).orders["customer_id"].max() == 6
 
 
@@ -369,6 +375,7 @@ BAD = {
     "either order": ((FLAT + "1,2,P,3/4/24,2,2\n").encode(), "dayfirst=True or dayfirst=False"),
     "thousands?": ((FLAT + '1,2,P,2024-01-01,2,"1,250"\n').encode(), r"decimal='\.' or decimal=','"),
     "two products": (TEXT.replace("Date", "SKU", 1).encode(), "is product_id 'Product ID' or 'SKU'"),
+    "twice": (TEXT.replace("Unit Price", "Quantity,Unit Price", 1).encode(), "'Quantity' is there twice"),
     "no price": (TEXT.replace("Unit Price", "Weight", 1).encode(), "hold the revenue .*columns="),
     "two currencies": (
         (
@@ -466,6 +473,8 @@ def test_a_stand_in_for_many_customers_is_found(written):
         == 364 + shop.orders["customer_id"][~shop.orders["guest"]].nunique()
     )
     assert "'0' stands for many" in shop.report.steps["why"].str.cat()
+    few = [f"{n},{0 if n % 5 == 0 else 1 + n % 9},P1,2024-01-{1 + n % 28:02d},1,2.5\n" for n in range(200)]
+    assert open_shop(written(FLAT + "".join(few))).orders["guest"].sum() == 40
     named = open_shop(written(TEXT.replace("101,1,", "101,Guest,")))
     assert named.orders["guest"].sum() == 1
     assert open_shop(written(TEXT)).orders.columns.tolist().count("guest") == 0  # a customer 0 like others
@@ -580,6 +589,8 @@ def test_numbers(cells, expected):
         ("2024-05-31 17:45:00 -0400", "2024-05-31 17:45"),
         ("5/31/24 5:45 PM", "2024-05-31 17:45"),
         ("12/31/99", "1999-12-31"),
+        ("5/31/24 12:05 AM", "2024-05-31 00:05"),
+        ("5/31/24 12:05 PM", "2024-05-31 12:05"),
         ("31.5.2024 17:45", "2024-05-31 17:45"),
         ("2024/05/31", "2024-05-31"),
         ("20240531", "2024-05-31"),
@@ -676,8 +687,6 @@ def test_each_export_shows_what_hides_in_it(name, format, wanted):
 
 # --------------------------------------------------------------------------------------------- Online Retail
 
-pytest_slow = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def online_retail():
@@ -707,7 +716,7 @@ README = {
 ACCOUNTED = {"products": (-1, 0), "line that repeats another": (0, 2)}
 
 
-@pytest_slow
+@pytest.mark.slow
 def test_every_figure_of_online_retails_readme_is_met(online_retail):
     for number, shop in enumerate([*online_retail.values()][:2]):
         table = shop.report.steps
@@ -735,7 +744,7 @@ def test_every_figure_of_online_retails_readme_is_met(online_retail):
         assert len(shop.orders) == (shop.orders["quantity"] > 0).sum()
 
 
-@pytest_slow
+@pytest.mark.slow
 def test_online_retails_files_overlap_by_nine_days(online_retail):
     shop = online_retail["both"]
     table = shop.report.steps.set_index("step")
@@ -753,7 +762,7 @@ def test_online_retails_files_overlap_by_nine_days(online_retail):
     assert not shop.orders["customer_id"].isna().any()
 
 
-@pytest_slow
+@pytest.mark.slow
 def test_online_retail_serves_every_use_case(online_retail):
     from ecomlib import Split, purchases, recommend, sales
     from ecomlib.panels import weekly_panel
@@ -768,4 +777,4 @@ def test_online_retail_serves_every_use_case(online_retail):
     assert panel["spend"].sum() < shop.orders["revenue"].sum()
     trips = recommend.task(shop, split, "product_id", 50)
     assert not any(str(name).startswith("guest") for name in trips.names)
-    assert purchases.task(shop, split).n_customers == len(panel.customers)
+    assert len(purchases.task(shop, split).panel.customers) == len(panel.customers)

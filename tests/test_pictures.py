@@ -25,6 +25,20 @@ def test_the_map_marks_planned_lessons():
     assert [box.get_linestyle() in ("--", "dashed") for box in ax.patches] == [False, True, False]
 
 
+def test_the_grid_of_a_task_draws_each_square_in_its_colour_and_a_dot_per_trip():
+    kind, trips = np.array([[1, 2, 4], [0, 0, 1]]), np.array([[1, 0, 1], [0, 0, 1]], dtype=bool)
+    ax = window_figures.task_grid(kind, trips, ["A", "B"], first_week=2, title="Two households")
+    mesh = ax.collections[0]
+    assert np.array_equal(np.asarray(mesh.get_array()).reshape(2, 3), kind)
+    shown = mesh.cmap(mesh.norm(kind))
+    wanted = [plt.matplotlib.colors.to_rgba(list(window_figures.KINDS.values())[k]) for k in kind.ravel()]
+    np.testing.assert_allclose(shown.reshape(-1, 4), wanted)
+    dots = ax.lines[0].get_xydata().tolist()
+    assert dots == [[2, 0], [4, 0], [4, 1]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["A", "B"]
+    assert list(ax.get_xlim()) == [1.5, 4.5]
+
+
 def test_basket_shares_add_up():
     baskets = pd.DataFrame({"products": [1, 1, 3, 99], "paid": [1.0, 2.0, 3.0, 94.0]})
     ax = shop_figures.basket_sizes(baskets)
@@ -65,6 +79,20 @@ def test_every_gate_has_its_colour_in_the_drawing_of_the_cell():
     ax = network_drawings.lstm_cell()
     drawn = {to_hex(box.get_edgecolor()) for box in ax.patches if "Fancy" in type(box).__name__}
     assert {GATE_COLORS[gate] for gate in ("forget", "input", "candidate", "output")} <= drawn
+
+
+def test_the_unrolled_unit_shows_each_number_of_each_step():
+    names = "ifgoch"
+    run = {name: np.array([0.01, 0.02, 0.03]) + 0.1 * (k + 1) for k, name in enumerate(names)}
+    ax = network_drawings.unrolled_lstm(run, ["one", "two", "three"])
+    words = [text.get_text().replace("$", "") for text in ax.texts]
+    assert {"one", "two", "three"} <= set(words)
+    for k, name in enumerate(names):
+        for t in range(3):
+            label = name if name in "ifgo" else f"{name.replace('c', 'C')}_{t + 1}"
+            assert f"{label}\n{0.01 * (t + 1) + 0.1 * (k + 1):.2f}" in words
+    places = [ax.texts[words.index(f"C_{t}\n0.5{t}")].get_position()[0] for t in (1, 2, 3)]
+    assert places == sorted(places)
 
 
 def test_windows_end_with_the_cutoff_and_targets_begin_after_it():

@@ -238,12 +238,12 @@ def test_the_trend_is_the_share_of_known_customers_over_that_of_training(task):
 
 
 def made_at(task, cutoff):
-    """Everything the models read at a cutoff, and what the rule forecasts there."""
+    """Everything the models read at a cutoff, and what the baseline forecasts there."""
     at = np.array([cutoff])
     return {
         "inputs": task.inputs(cutoff),
         "features": purchases.features(task, at)[0],
-        "rule": purchases.WeightedFrequency().fit(task).predict(task, at),
+        "frequency": purchases.WeightedFrequency().fit(task).predict(task, at),
     }
 
 
@@ -333,10 +333,10 @@ def test_weighted_frequency_by_hand():
     bought = np.zeros((1, 8, 1))
     bought[0, [1, 3]] = 1
     task = small_task(bought)  # base rate: one of the target weeks 1 to 3 and the other -> 2 / 3
-    rule = purchases.WeightedFrequency(half_life=1, prior_weeks=3).fit(task)
-    assert rule.rate == pytest.approx([2 / 3])
+    model = purchases.WeightedFrequency(half_life=1, prior_weeks=3).fit(task)
+    assert model.rate == pytest.approx([2 / 3])
     # At cutoff 3 week 3 counts 1, week 2 a half, week 1 a quarter, week 0 an eighth.
-    assert rule.predict(task, [3])[0, 0, 0] == pytest.approx((1.25 + 3 * 2 / 3) / (1.875 + 3))
+    assert model.predict(task, [3])[0, 0, 0] == pytest.approx((1.25 + 3 * 2 / 3) / (1.875 + 3))
 
 
 def test_frequency_with_infinite_half_life_is_a_plain_mean(task):
@@ -498,8 +498,8 @@ def test_a_forecast_that_holds_no_probabilities_is_refused(task, forecast, word)
 def test_new_customers_and_those_at_risk_by_hand():
     """New: known for ten weeks or less. At risk: no trip in the last four weeks, not in the last three."""
     bought = np.zeros((4, 20, 1))
-    bought[0, 14] = 1  # cutoffs 17 and 18: silent in weeks 15 to 17, then 15 to 18
-    bought[1, 13] = 1  # silent for four weeks at both
+    bought[0, 14] = 1  # cutoffs 17 and 18: inactive in weeks 15 to 17, then 15 to 18
+    bought[1, 13] = 1  # inactive for four weeks at both
     bought[2, 0] = 1  # known since week 8: new at cutoff 17 (tenth week), no longer at 18
     task = small_task(bought, known=[0, 0, 8, 17])
     expected = ["regular", "at risk", "at risk", "at risk", "new", "at risk", "new", "new"]
@@ -647,7 +647,7 @@ def test_the_defaults_of_the_scores_and_sure_forecasts(task):
 
 
 def test_channels_of_a_typical_week_are_one(task):
-    """Scales are means over the cells that hold something: the silent weeks of training do not count."""
+    """Scales are means over the cells that hold something: the inactive weeks of training do not count."""
     for name in ("lines", "spend", "baskets", "all lines"):
         train = task.channels[name][:, :12]
         assert (train == 0).any() and train[train > 0].mean() == pytest.approx(1, rel=1e-5)

@@ -22,7 +22,7 @@ def test_what_was_bought_before_is_a_loop_over_earlier_trips(task):
     assert len(found) == len(at)
     for n, row in enumerate(rows):
         for item in range(task.n_items):
-            steps = [s for s in range(task.start[row], row) if task.bags[s, item]]
+            steps = [s for s in range(task.start[row], row) if task.baskets[s, item]]
             assert ((n, item) in found) == bool(steps)
             if steps:
                 e = found[n, item]
@@ -61,5 +61,5 @@ def test_a_single_purchase_has_no_gap():
 
 def test_new_is_what_was_not_bought_before(task):
     seen = history(task, np.arange(len(task.who))).toarray() > 0
-    row = np.repeat(np.arange(len(task.who)), np.diff(task.bags.indptr))
-    np.testing.assert_array_equal(task.purchases.is_new, ~seen[row, task.bags.indices])
+    row = np.repeat(np.arange(len(task.who)), np.diff(task.baskets.indptr))
+    np.testing.assert_array_equal(task.purchases.is_new, ~seen[row, task.baskets.indices])

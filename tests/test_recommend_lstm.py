@@ -8,13 +8,13 @@ from perturb import assert_identical
 from test_recommend import CUTOFF, SPLIT, invent_shop, two_futures
 
 from ecomlib import recommend
-from ecomlib.recommend import Factors, NextItems, bag_loss, cut_windows
+from ecomlib.recommend import NextItems, PureSVD, cut_windows, set_loss
 from ecomlib.recommend.history import history
 from ecomlib.recommend.task import SequenceTask, with_today
 
 SIZES = {"units": 8, "size": 6, "dropout": 0.0}
 KINDS = {
-    "discovery": {"profile": True, "trend_days": (3, 7), "beside": (Factors(4),)},
+    "discovery": {"profile": True, "trend_days": (3, 7), "beside": (PureSVD(4),)},
     "whole": {"own": True, "trend_days": (7,)},
 }
 
@@ -44,12 +44,12 @@ def test_windows_hold_every_target_once_after_enough_steps(task):
         assert (own[0] - cut.first[w] >= 4) or cut.first[w] == task.start[own[0]]
 
 
-def test_bag_loss_by_hand():
+def test_set_loss_by_hand():
     logits = np.array([[1.0, 2.0, 0.5], [0.0, 0.0, 0.0], [3.0, 1.0, 0.0]], np.float32)
     share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = (-(np.log(share[0, 0]) + np.log(share[0, 2])) / 2 - np.log(share[2, 1])) / 2
     right = np.array([[0, 0], [0, 2], [2, 1]], np.int32)  # row 1 has no target and does not count
-    assert float(bag_loss(right, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(set_loss(right, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_drawn_negatives_stand_for_those_left_out():
@@ -61,7 +61,7 @@ def test_drawn_negatives_stand_for_those_left_out():
     sums = []
     for _ in range(250):
         drawn = np.flatnonzero(rng.random(200) < pi)
-        loss = bag_loss(
+        loss = set_loss(
             np.array([[0, 0]], np.int32), scores[None, drawn], np.log(pi[drawn]).astype(np.float32)
         )
         sums.append(np.exp(float(loss) + scores[0]))
@@ -73,7 +73,7 @@ def test_the_logq_correction_by_hand():
     logits = np.array([[1.0, 0.5, 0.0]], np.float32)
     log_pi = np.log(np.array([0.5, 0.25, 1.0], np.float32))
     expected = np.log(np.exp(1.0) + 4 * np.exp(0.5) + np.exp(0.0)) - 1.0
-    assert float(bag_loss(np.array([[0, 0]], np.int32), logits, log_pi)) == pytest.approx(expected, rel=1e-5)
+    assert float(set_loss(np.array([[0, 0]], np.int32), logits, log_pi)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("question", KINDS)
@@ -101,9 +101,9 @@ def test_the_future_changes_no_score(question):
 def test_the_trip_itself_changes_no_score(task, question):
     """The basket, its size too, is not known when the customer arrives."""
     row = int(task.targets("test")[40])
-    bags = task.bags.tolil()
-    bags[row] = np.ones(task.n_items)
-    changed = SequenceTask(bags.tocsr(), task.who, task.day, task.part, task.items, task.names)
+    baskets = task.baskets.tolil()
+    baskets[row] = np.ones(task.n_items)
+    changed = SequenceTask(baskets.tocsr(), task.who, task.day, task.part, task.items, task.names)
     model = spread(NextItems(**SIZES, **KINDS[question]).build(task.ask(question)))
     assert_identical(*(model.scores(t, np.array([row])) for t in (task, changed)))
 

@@ -102,7 +102,7 @@ def noisy(task, part, right):
     rng = np.random.default_rng(1)
     table = rng.random((len(task.who), task.n_items)).astype(np.float32)
     rows = task.rows(part)
-    table[rows] += right * task.bags[rows].toarray()
+    table[rows] += right * task.baskets[rows].toarray()
     return Given(table).fit(task)
 
 
@@ -129,11 +129,11 @@ def test_no_single_step_leads_to_better_weights(task):
 
 
 def test_the_test_weeks_choose_no_weight(task):
-    bags = task.bags.copy()
-    late = np.repeat(np.isin(task.part, (TEST, HISTORY)), np.diff(bags.indptr))
-    bags.indices[late] = np.random.default_rng(0).integers(0, task.n_items, late.sum())
+    baskets = task.baskets.copy()
+    late = np.repeat(np.isin(task.part, (TEST, HISTORY)), np.diff(baskets.indptr))
+    baskets.indices[late] = np.random.default_rng(0).integers(0, task.n_items, late.sum())
     found = []
-    for each in (task, replace(task, bags=bags)):
+    for each in (task, replace(task, baskets=baskets)):
         blend = recommend.Blend([recommend.EASE(5.0), recommend.ALS(4), recommend.Trend(7)], [1, 0, 0])
         found.append(tune_blend(each, blend.fit(each)).weights)
     assert found[0] == found[1] != [1, 0, 0]
@@ -204,8 +204,10 @@ def test_too_few_steps_are_refused_in_one_sentence():
 def test_in_discovery_neither_the_basket_nor_later_weeks_move_a_blend(task, model):
     task = task.ask("discovery")
     row = int(task.targets("test")[40])
-    bags = task.bags.copy()
-    later = task.day[np.repeat(np.arange(len(task.who)), np.diff(bags.indptr))] >= task.day[row]
-    bags.indices[later] = np.random.default_rng(0).integers(0, task.n_items, later.sum())
+    baskets = task.baskets.copy()
+    later = task.day[np.repeat(np.arange(len(task.who)), np.diff(baskets.indptr))] >= task.day[row]
+    baskets.indices[later] = np.random.default_rng(0).integers(0, task.n_items, later.sum())
     blend = recommend.Blend([model, recommend.Trend(7)], [1, 2])
-    assert_identical(*(blend.fit(t).scores(t, np.array([row])) for t in (task, replace(task, bags=bags))))
+    assert_identical(
+        *(blend.fit(t).scores(t, np.array([row])) for t in (task, replace(task, baskets=baskets)))
+    )

@@ -141,3 +141,14 @@ def test_a_model_for_every_few_series_sees_those_only():
     forecast = grouped.predict(task, np.array([27, 34]))
     np.testing.assert_array_equal(forecast[..., 1], task.actual(np.array([27, 34])))
     assert [model.seen[0] for model in models] == [("refit", 2), ("refit", 2)]
+
+
+def test_the_committed_table_holds_the_fits_that_the_docstring_names():
+    table = pd.read_csv(run.ROOT / "benchmarks" / "results" / "sales.csv")
+    main = {"dataset": "categories", "horizon": 7, "metric": "WAPE", "holidays": "in", "series": "all"}
+    seeds = table[(table[list(main)] == pd.Series(main)).all(axis=1)].set_index(["period", "model"])["seeds"]
+    for period, n in {"test": 3, "autumn": 2, "summer": 2, "24 weeks": 2}.items():
+        assert [seeds[period, name] for name in ("LSTM", "MLP", "LightGBM", bench.BOTH)] == [n] * 4
+    assert all(seeds["test", name] == 1 for name in [*bench.ARMS, *bench.PARTS])
+    older = table[(table["dataset"] == "departments") | (table["horizon"] == 28)]
+    assert not set(older["model"]) & {"MLP", "Theta", bench.BOTH}

@@ -167,7 +167,7 @@ def test_theta_forecasts_what_statsmodels_does_and_its_band_grows_as_in_the_form
 def test_ets_takes_the_form_with_the_smallest_aicc():
     grown = np.tile([3.0, 1, 1, 2, 4, 9, 8], 10) * np.linspace(1, 6, 70)
     history = [pd.Series(grown * np.random.default_rng(2).normal(1, 0.02, 70))]
-    fits = {form: ETS._model(history[0], *form).fit(disp=False, maxiter=200).aicc for form in ETS.forms}
+    fits = {form: ETS()._model(history[0], *form).fit(disp=False, maxiter=200).aicc for form in ETS.forms}
     best, alone = min(fits, key=fits.get), ETS()
     alone.forms = (best,)
     np.testing.assert_array_equal(ETS()._forecast(history, 7), alone._forecast(history, 7))

@@ -123,7 +123,7 @@ CASES = {
             recommend.Markov,
             recommend.ItemKNN,
             recommend.TIFUKNN,
-            recommend.Factors,
+            recommend.PureSVD,
             recommend.ALS,
             recommend.EASE,
             recommend.Trend,
@@ -133,7 +133,7 @@ CASES = {
         (
             lambda: recommend.NextItems(units=4, size=4, epochs=1),
             lambda: recommend.NextItems(
-                units=4, size=4, epochs=1, half_lives=(7.0,), trend_days=14, profile=True, n_sampled=16
+                units=4, size=4, epochs=1, own=True, trend_days=(14,), profile=True, n_sampled=16
             ),
         ),
     ),

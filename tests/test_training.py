@@ -19,6 +19,11 @@ def test_one_line_per_second_epoch_and_always_the_same(training, capsys):
     assert capsys.readouterr().out == "epoch   2  loss 0.617  val_loss 2\nepoch   4  loss 0.309  val_loss 2\n"
 
 
+def test_more_digits_are_shown_on_request(training, capsys):
+    training.EpochLog(digits=5).on_epoch_end(0, {"loss": 1.23456789})
+    assert capsys.readouterr().out == "epoch   1  loss 1.2346\n"
+
+
 def test_the_curve_shows_both_losses_by_epoch(training):
     ax = training.learning_curve({"loss": [3.0, 2.0], "val_loss": [4.0, 5.0]}, "log-loss (nats)", "It turns")
     lines = {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}

@@ -84,8 +84,8 @@ def test_the_twin_is_an_lstm():
                 np.testing.assert_allclose(run[name], cache[name][:, 0, 0], atol=1e-12)
 
 
-def test_counting_preset_counts_silent_weeks():
-    weights = gate_explorer.PRESETS["counts silent weeks"]["weights"]
+def test_counting_preset_counts_inactive_weeks():
+    weights = gate_explorer.PRESETS["counts inactive weeks"]["weights"]
     run = gate_explorer.trace(gate_explorer.to_input([50, 0, 0, 0, 0, 60, 0]), weights)
     assert abs(run["c"][0]) < 0.01 and abs(run["c"][5]) < 0.01
     assert np.all(np.diff(run["c"][:5]) > 0.2)
@@ -111,7 +111,7 @@ def test_the_static_figure_draws_the_same_trace():
     import matplotlib
 
     matplotlib.use("Agg")
-    weights = gate_explorer.PRESETS["counts silent weeks"]["weights"]
+    weights = gate_explorer.PRESETS["counts inactive weeks"]["weights"]
     axes = gate_explorer.draw_trace(HOUSEHOLDS[0]["spend"], weights)
     drawn = axes[2].lines[0].get_ydata()
     np.testing.assert_allclose(

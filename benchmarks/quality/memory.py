@@ -30,7 +30,7 @@ Found = dict[tuple[float, int], np.ndarray]
 def households() -> tuple[np.ndarray, ...]:
     """Daily spending of the households to train on, to choose settings on, and to test on."""
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
-    return memory_tasks.split_households(memory_tasks.daily_spend(shop.orders))
+    return memory_tasks.split_households(memory_tasks.daily_spend(shop.orders).to_numpy())
 
 
 def accuracies(

@@ -56,7 +56,7 @@ def _train(options: argparse.Namespace) -> int:
         f"{n['valid']} to choose settings on, {n['test']} to predict"
     )
     knn = clicks.tune_knn(task)
-    stage(f"chose session-kNN with k {knn.k}, fade {knn.fade}; the LSTM trains:")
+    stage(f"chose session-kNN with k {knn.k}, decay {knn.decay}; the LSTM trains:")
     mix = clicks.Mix(clicks.NextClick(epochs=options.epochs, seed=options.seed), knn)
     mix.fit(task, callbacks=[_clock(options.minutes)])
     stage(f"trained the LSTM, mixed {mix.weight:g} LSTM and {1 - mix.weight:g} session-kNN")

@@ -25,13 +25,13 @@ class Markov(ClickModel, baselines.Markov):
 class SessionKNN(ClickModel):
     """What similar recent sessions looked at: the `k` most similar ones by cosine vote.
 
-    The running session's items weigh `fade` times less for each step further back. Each item brings in its
+    The running session's items weigh `decay` times less for each step further back. Each item brings in its
     `recent` latest training sessions. Source: Ludewig & Jannach (2018), Evaluation of session-based
     recommendation algorithms, section 3.2.
     """
 
     k: int = 100
-    fade: float = 0.8
+    decay: float = 0.8
     recent: int = 1000
     name: ClassVar[str] = "session-kNN"
 
@@ -45,20 +45,20 @@ class SessionKNN(ClickModel):
         self.sessions_, self.lately_ = sessions, lately
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        alike = sparse.csr_matrix(running(task, rows, self.fade) @ self.lately_)
+        alike = sparse.csr_matrix(running(task, rows, self.decay) @ self.lately_)
         return (baselines.keep_largest(alike, self.k) @ self.sessions_).toarray()
 
 
-def running(task: SequenceTask, rows: np.ndarray, fade: float) -> sparse.csr_matrix:
-    """The session before each row, each step further back weighing `fade` times less; (n_rows, n_items).
+def running(task: SequenceTask, rows: np.ndarray, decay: float) -> sparse.csr_matrix:
+    """The session before each row, each step further back weighing `decay` times less; (n_rows, n_items).
 
     A row is the step after the cutoff, so the session is that of the step before the row.
     """
     first, today = task.start[rows - 1], task.day[rows - 1]
-    return look_back(task, first, rows, today, lambda days, steps: fade**steps) @ task.bags
+    return look_back(task, first, rows, today, lambda days, steps: decay**steps) @ task.baskets
 
 
-GRID = tuple(SessionKNN(k, fade) for k in (100, 500) for fade in (1.0, 0.7))
+GRID = tuple(SessionKNN(k, decay) for k in (100, 500) for decay in (1.0, 0.7))
 
 
 def tune_knn(task: SequenceTask, grid: Sequence[SessionKNN] = GRID, n: int = 3000) -> SessionKNN:

@@ -25,7 +25,7 @@ class ClickBatches:
     """Batches of a task's sessions, with drawn negatives; the settings are those of `NextClick`.
 
     A batch is a dict of arrays. "columns", "log_pi" (n_columns,): see `draw_columns`. "x" (n, n_steps): place
-    among the columns of each item read. "pause" (n, n_steps, 1). "real" (n_real,): cells of the grid that
+    among the columns of each item read. "gap" (n, n_steps, 1). "real" (n_real,): cells of the grid that
     hold a click. "right" (n_real,): column of the next item. "pair", "times": see `pairs`.
     """
 
@@ -61,7 +61,7 @@ class ClickBatches:
     def batch(self, first: np.ndarray, length: np.ndarray, n_steps: int, rng: np.random.Generator) -> Batch:
         """Training batch: each of `length` clicks from `first` on is read, and the one after it predicted."""
         at, real = grid(first, length, n_steps)
-        item = self.task.bags.indices
+        item = self.task.baskets.indices
         x, right = item[at], item[at + 1]
         # A session's items are read and predicted, but one event each: its first click, then each next one.
         held, n_held = np.concatenate([x[real], right[real]]), real.sum() + len(first)
@@ -73,7 +73,7 @@ class ClickBatches:
             "columns": columns,
             "log_pi": log_pi,
             "x": place[x],
-            "pause": self.task.pause[at],
+            "gap": self.task.gap[at],
             "real": np.flatnonzero(real).astype(np.int32),
             "right": place[right[real]],
             "pair": pair,

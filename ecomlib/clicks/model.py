@@ -34,12 +34,12 @@ class ClickNetwork(TiedNetwork):
         self.compile(optimizer=keras.optimizers.Adam(4e-3), jit_compile=False)
         self.optimizer.build(self.small)
 
-    def states(self, x: tf.Tensor, pause: tf.Tensor, real: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def states(self, x: tf.Tensor, gap: tf.Tensor, real: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The state after each real click of a grid of sessions x steps; (n_real, units).
 
         Sessions are padded on the right, so that no real state has read any padding.
         """
-        h = self.lstm(tf.concat([self.drop(x, training=training), pause], 2), training=training)
+        h = self.lstm(tf.concat([self.drop(x, training=training), gap], 2), training=training)
         return tf.gather(tf.reshape(h, [-1, h.shape[-1]]), real)
 
     def logits(self, h: tf.Tensor, items: tf.Tensor, bias: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -55,7 +55,7 @@ class ClickNetwork(TiedNetwork):
         """Cross-entropy of a batch of `ClickBatches`; `rows` are those of its columns."""
         vectors, bias = rows or self.rows(batch["columns"])
         items, pair, log_pi = tf.math.l2_normalize(vectors, 1), batch["pair"], batch["log_pi"]
-        state = self.states(tf.gather(items, batch["x"]), batch["pause"], batch["real"], training)
+        state = self.states(tf.gather(items, batch["x"]), batch["gap"], batch["real"], training)
         logits = self.logits(state, items, bias - log_pi, training)
         held = tf.gather(self.again(state)[:, 0], pair[:, 0]) * batch["times"]
         logits = tf.tensor_scatter_nd_add(logits, pair, held + tf.gather(log_pi, pair[:, 1]))
@@ -132,12 +132,12 @@ class NextClick(ClickModel):
         return partial(batches.epoch, task.targets(part), self.n_targets_)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        network, item = self.network_, task.bags.indices
+        network, item = self.network_, task.baskets.indices
         length = np.minimum(rows - task.start[rows - 1], LENGTHS[-1])
         at, real = grid(rows - length, length, int(length.max()))
         last = np.arange(len(rows)) * at.shape[1] + length - 1
         items = tf.math.l2_normalize(network.items.value, 1)
-        state = network.states(tf.gather(items, item[at]), task.pause[at], last.astype(np.int32))
+        state = network.states(tf.gather(items, item[at]), task.gap[at], last.astype(np.int32))
         scores = network.logits(state, items, network.bias.value).numpy()
         row, step = np.nonzero(real)
         key, seen = np.unique(row * task.n_items + item[at[row, step]], return_counts=True)
@@ -165,7 +165,7 @@ class Mix(ClickModel):
         rows, hits = task.targets("valid")[-2000:], np.zeros(len(WEIGHTS))
         for some in np.array_split(rows, len(rows) // 256 + 1):
             parts = [model.scores(task, some) for model in (self.network, self.neighbours)]
-            right = np.arange(len(some)), task.bags.indices[some]
+            right = np.arange(len(some)), task.baskets.indices[some]
             for i, weight in enumerate(WEIGHTS):
                 scores = mixed(weight, *parts)
                 hits[i] += np.count_nonzero((scores >= scores[right][:, None]).sum(axis=1) <= 20)

@@ -53,12 +53,12 @@ def task(events: pd.DataFrame, split: Split, min_count: int = 5, max_length: int
     order = order[np.lexsort((order, session[order], begin[order]))]
     new = np.r_[True, np.diff(session[order]) != 0]
     column, catalogue = pd.factorize(events["item"].to_numpy()[order], sort=True)
-    bags = sparse.csr_matrix((np.ones(len(order), np.float32), column, np.arange(len(order) + 1)))
+    baskets = sparse.csr_matrix((np.ones(len(order), np.float32), column, np.arange(len(order) + 1)))
     day = (stamp[order] - MONDAY) / np.timedelta64(1, "D")
     count = np.bincount(column[part[order] == TRAIN], minlength=len(catalogue))
     items = pd.DataFrame({"item": catalogue, "count": count})
     names = events["session"].to_numpy()[order][new]
-    return SequenceTask(bags, np.cumsum(new) - 1, day, part[order], items, names)
+    return SequenceTask(baskets, np.cumsum(new) - 1, day, part[order], items, names)
 
 
 def _clean(
@@ -91,12 +91,12 @@ class ClickModel(Recommender):
     def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         """Score every item for the click at each row, a cutoff + 1, which need not exist yet."""
         scores = np.array(super().scores(task, rows), np.float32)
-        scores[np.arange(len(scores)), task.bags.indices[np.asarray(rows) - 1]] = -np.inf
+        scores[np.arange(len(scores)), task.baskets.indices[np.asarray(rows) - 1]] = -np.inf
         return scores
 
 
 def places(task: SequenceTask, lists: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
     """Place of the item clicked next in the list of each cutoff, 1 is best; infinity where it is missing."""
-    right = task.bags.indices[np.asarray(cutoffs) + 1]
+    right = task.baskets.indices[np.asarray(cutoffs) + 1]
     hits = lists == right[:, None]
     return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1.0, np.inf)

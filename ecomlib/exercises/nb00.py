@@ -7,10 +7,14 @@ import numpy as np
 from ecomlib.exercises import checker, close
 
 
-@checker("00.1", wrong=[lambda: (-8, -15), lambda: (-1, -2), lambda: (7, 14)], right=lambda: (-7, -14))
+@checker(
+    "00.1",
+    wrong=[lambda: (-8, -15), lambda: (-1, -2), lambda: (7, 14), lambda: -7],
+    right=lambda: (-7, -14),
+)
 def positions(answer: Any) -> str | None:
     """Judge two positions from the end of a window whose last day is the day before the forecast."""
-    answer = tuple(answer)
+    answer = tuple(answer) if np.iterable(answer) else (answer,)
     if len(answer) != 2:
         return "give two positions, (one week before, two weeks before)."
     if any(position >= 0 for position in answer):
@@ -46,7 +50,14 @@ def _rowwise(actual, forecast):
 
 @checker(
     "00.2",
-    wrong=[lambda: _mape, lambda: _signed, lambda: _by_forecast, lambda: _rowwise],
+    wrong=[
+        lambda: _mape,
+        lambda: _signed,
+        lambda: _by_forecast,
+        lambda: _rowwise,
+        lambda: lambda actual, forecast: 100 * _wape(actual, forecast),
+        lambda: lambda actual, forecast: round(_wape(actual, forecast), 2),
+    ],
     right=lambda: _wape,
 )
 def wape(answer: Any) -> str | None:
@@ -61,6 +72,10 @@ def wape(answer: Any) -> str | None:
         return "sum first, divide once: dividing day by day lets the smallest day count most."
     if close(given, _by_forecast(actual, forecast)):
         return "divide by what was sold, not by what was forecast."
+    if close(given, 100 * _wape(actual, forecast)):
+        return "give a share, not a percentage: 0.15, not 15."
+    if close(given, _wape(actual, forecast), 0.02) and not close(given, _wape(actual, forecast)):
+        return "nearly: do not round the result."
     if not close(given, _wape(actual, forecast)):
         return "sum of |actual - forecast|, divided by the sum of actual."
     with_zero = np.array([0.0, 10.0]), np.array([1.0, 10.0])

@@ -95,68 +95,80 @@ WINDOW, LAST = 8, 21  # weeks of a window, and the last week that is known
 
 
 def fortnightly_shop(seed: int = 0) -> np.ndarray:
-    """Invent 120 households of 26 weeks that shop every other week; dollars."""
+    """Invent 240 households of 26 weeks that shop every other week, nine times in ten; 0 or 1."""
     rng = np.random.default_rng(seed)
-    usual, turn = rng.uniform(30, 90, (120, 1)), rng.integers(2, size=(120, 1))
+    turn = rng.integers(2, size=(240, 1))
     comes = (np.arange(26) + turn) % 2
-    return comes * usual * rng.uniform(0.8, 1.2, (120, 26))
+    return np.where(rng.random(comes.shape) < 0.1, 1 - comes, comes).astype(float)
 
 
-def _trained(spend, cutoff, known=0, fit=True):
+def _trained(came, cutoff, known=0, fit=True, output="sigmoid"):
     """Train a small network; `known` more weeks than are allowed make it leak."""
     import keras
 
-    rows = np.lib.stride_tricks.sliding_window_view(spend[:, : cutoff + 1 + known], WINDOW + 1, axis=1)
-    rows = rows.reshape(-1, WINDOW + 1) / 100
-    model = keras.Sequential([keras.Input((WINDOW,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.Adam(0.01), "mse")
+    rows = np.lib.stride_tricks.sliding_window_view(came[:, : cutoff + 1 + known], WINDOW + 1, axis=1)
+    rows = rows.reshape(-1, WINDOW + 1)
+    dense = keras.layers.Dense
+    model = keras.Sequential([keras.Input((WINDOW,)), dense(8, "relu"), dense(1, output)])
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     if fit:
         model.fit(rows[:, :WINDOW], rows[:, WINDOW], batch_size=64, epochs=6, verbose=0)
-    last = spend[:, cutoff + 1 - WINDOW : cutoff + 1] / 100
-    return model, model.predict(last, verbose=0)[:, 0] * 100
+    return model, model.predict(came[:, cutoff + 1 - WINDOW : cutoff + 1], verbose=0)[:, 0]
 
 
-def _the_mean(spend, cutoff):
-    return _trained(spend, cutoff)[0], spend[:, cutoff + 1 - WINDOW : cutoff + 1].mean(axis=1)
+def _share(came, cutoff):
+    return came[:, cutoff + 1 - WINDOW : cutoff + 1].mean(axis=1)
+
+
+def log_loss(p: np.ndarray, happened: np.ndarray) -> float:
+    """Mean cross-entropy of probabilities of a yes, in nats; a sure wrong answer costs log 10,000,000."""
+    p = np.clip(p, 1e-7, 1 - 1e-7)
+    return float(-np.mean(np.where(happened > 0, np.log(p), np.log(1 - p))))
 
 
 @checker(
     "10.3",
     wrong=[
-        lambda: lambda spend, cutoff: _trained(spend, cutoff, known=1),
-        lambda: lambda spend, cutoff: _trained(spend, cutoff, fit=False),
-        lambda: _the_mean,
-        lambda: lambda spend, cutoff: _trained(spend, cutoff, fit=False)[1],
-        lambda: lambda spend, cutoff: (_trained(spend, cutoff, fit=False)[0], spend[:, cutoff + 1]),
+        lambda: lambda came, cutoff: _trained(came, cutoff, known=1),
+        lambda: lambda came, cutoff: _trained(came, cutoff, fit=False),
+        lambda: lambda came, cutoff: (_trained(came, cutoff)[0], _share(came, cutoff)),
+        lambda: lambda came, cutoff: _trained(came, cutoff)[1],
+        lambda: lambda came, cutoff: (_trained(came, cutoff)[0], 1.0 * came[:, cutoff + 1]),
+        lambda: lambda came, cutoff: _trained(came, cutoff, output="linear"),
+        lambda: lambda came, cutoff: (_trained(came, cutoff)[0], 1 - _trained(came, cutoff)[1]),
     ],
     right=lambda: _trained,
 )
 def own_network(answer: Any) -> str | None:
-    """Train on an invented shop, change its future, and compare with the mean of eight weeks."""
+    """Train on an invented shop, change its future, and compare with the share of the last eight weeks."""
     import keras
 
-    spend = fortnightly_shop()
-    future = spend.copy()
-    future[:, LAST + 1 :] = 1000 * np.random.default_rng(1).random((len(spend), spend.shape[1] - LAST - 1))
+    came = fortnightly_shop()
+    future = came.copy()
+    future[:, LAST + 1 :] = np.random.default_rng(1).integers(2, size=future[:, LAST + 1 :].shape)
     given = []
-    for shop in (spend, future):
+    for shop in (came, future):
         keras.utils.set_random_seed(0)
         pair = answer(shop.copy(), LAST)
-        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
-            return "return two things: the trained Keras model and its forecasts."
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
+            return "return two things: the trained Keras model and its probabilities."
         given.append(np.asarray(pair[1], dtype=float))
-        if given[-1].shape != (len(spend),):
-            return f"one forecast per household, shape ({len(spend)},), not {given[-1].shape}."
+        if given[-1].shape != (len(came),):
+            return f"one probability per household, shape ({len(came)},), not {given[-1].shape}: take [:, 0]."
     if not close(given[0], given[1], 1e-3):
-        return "the weeks after the cutoff changed, and so did your forecasts: use columns up to cutoff only."
+        return "the weeks after the cutoff changed, and so did your answer: use columns up to cutoff only."
     optimizer = getattr(pair[0], "optimizer", None)
     if optimizer is None or int(optimizer.iterations) == 0:
         return "the model has not been trained: compile it, then call fit."
-    truth, mean = spend[:, LAST + 1], spend[:, LAST + 1 - WINDOW : LAST + 1].mean(axis=1)
-    own, base = np.mean((given[0] - truth) ** 2), np.mean((mean - truth) ** 2)
+    if given[0].min() < 0 or given[0].max() > 1:
+        return "probabilities lie between 0 and 1: give the last layer one unit and a sigmoid."
+    truth = came[:, LAST + 1]
+    own, base = log_loss(given[0], truth), log_loss(_share(came, LAST), truth)
     if own < 0.8 * base:
         return None
+    if log_loss(1 - given[0], truth) < 0.8 * base:
+        return "your probability is that of no visit: is the target 1 where the household came?"
     return (
-        f"mean squared error {own:,.0f}; the mean of eight weeks has {base:,.0f}. Divide the dollars by 100, "
-        f"train for more epochs, or turn the forecasts back into dollars."
+        f"cross-entropy {own:.3f}; the share of the last eight weeks has {base:.3f}. Is the target the week "
+        "right after the window? Train for more epochs, or at a higher rate."
     )

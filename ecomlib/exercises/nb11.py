@@ -1,5 +1,6 @@
 """Checkers of lesson 11, the data of a shop."""
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -96,16 +97,35 @@ def _with_the_clock(orders):
     return ordered.groupby("customer_id")["timestamp"].diff().dt.days.dropna()
 
 
+def _dates(orders):
+    ordered = orders.assign(day=orders["timestamp"].dt.date).sort_values(["customer_id", "day"])
+    ordered = ordered.drop_duplicates(["customer_id", "day"])
+    return ordered.groupby("customer_id")["day"].apply(lambda days: days - days.shift()).dropna()
+
+
+def _seconds(orders):
+    ordered = orders.sort_values(["customer_id", "timestamp"])
+    return ordered.groupby("customer_id")["timestamp"].diff().dt.total_seconds().dropna() / 86400
+
+
 @checker(
     "11.2",
-    wrong=[lambda: _of_baskets, lambda: _across_households, lambda: _with_the_clock, lambda: _time_spans],
+    wrong=[
+        lambda: _of_baskets,
+        lambda: _across_households,
+        lambda: _with_the_clock,
+        lambda: _time_spans,
+        lambda: _dates,
+        lambda: _seconds,
+    ],
     right=lambda: _days_between_trips,
 )
 def gaps(answer: Any) -> str | None:
     """Judge a function of the orders."""
     orders = _orders().sample(frac=1, random_state=1)
     given = np.asarray(answer(orders.copy()))
-    if given.dtype.kind == "m":
+    spans = given.dtype == object and any(isinstance(one, datetime.timedelta) for one in given)
+    if given.dtype.kind == "m" or spans:
         return "these are time spans; give numbers of days: .dt.days"
     given = given.astype(float)
     wanted = _days_between_trips(orders).to_numpy(dtype=float)
@@ -113,6 +133,8 @@ def gaps(answer: Any) -> str | None:
         return "the first trip of a household has no gap before it: drop the missing values."
     if (given <= 0).any():
         return "a gap of 0 or less: two baskets on one day are one trip, and trips go in order of time."
+    if (given % 1 != 0).any():
+        return "these are parts of days: cut the clock time off each basket first; one day is one trip."
     if len(given) != len(wanted):
         return "there is one gap less than trips for each household; group by household first."
     if not close(np.sort(given), np.sort(wanted)):

@@ -31,56 +31,86 @@ def bias_for_half(answer: Any) -> str | None:
     )
 
 
-def _clip(gradients, limit):
-    norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
-    return [g * min(1.0, limit / norm) for g in gradients] if norm else list(gradients)
+DAYS, KEPT = 24, 12  # days of a sequence; those whose answers must not change with the later ones
 
 
-def _each_alone(gradients, limit):
-    return [_clip([g], limit)[0] for g in gradients]
+def leaflets(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw sequences of leaflets (n, 24, 2), brand -1 or 1 and coupon 0 or 1, and their answers (n, 24, 1).
+
+    The answer is 1 if the last leaflet with a coupon, up to and with this day, was of brand 1. Day 0 has a
+    coupon, later days one in five.
+    """
+    rng = np.random.default_rng(seed)
+    brand = rng.choice([-1.0, 1.0], size=(n, DAYS))
+    coupon = rng.random((n, DAYS)) < 0.2
+    coupon[:, 0] = True
+    last = np.maximum.accumulate(np.where(coupon, np.arange(DAYS), 0), axis=1)
+    x = np.stack([brand, coupon], axis=-1).astype("float32")
+    return x, (np.take_along_axis(brand, last, axis=1) > 0)[..., None].astype("float32")
 
 
-def _by_value(gradients, limit):
-    return [np.clip(g, -limit, limit) for g in gradients]
+def _reader(kind: str = "recurrent", fit: bool = True, targets: Any = None):
+    def train(x, y):
+        import keras
 
+        lstm = keras.layers.LSTM(16, return_sequences=kind != "last")
+        middle = {"both ways": keras.layers.Bidirectional(lstm), "dense": keras.layers.Dense(16, "relu")}
+        out = keras.layers.Dense(1, activation="sigmoid")
+        model = keras.Sequential([keras.Input(x.shape[1:]), middle.get(kind, lstm), out])
+        model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+        if fit:
+            wanted = y if targets is None else targets(x, y)
+            model.fit(x, y[:, -1] if kind == "last" else wanted, epochs=8, batch_size=32, verbose=0)
+        return model
 
-def _always(gradients, limit):
-    norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
-    return [g * limit / norm for g in gradients]
-
-
-def _deaf(gradients, limit):
-    return _clip(gradients, 1.5)
+    return train
 
 
 @checker(
     "12.2",
-    wrong=[lambda: _each_alone, lambda: _by_value, lambda: _always, lambda: _deaf],
-    right=lambda: _clip,
+    wrong=[
+        lambda: _reader("dense"),
+        lambda: _reader("both ways"),
+        lambda: _reader("last"),
+        lambda: _reader(fit=False),
+        lambda: _reader(targets=lambda x, y: 1 - y),
+        lambda: _reader(targets=lambda x, y: (x[..., :1] > 0).astype("float32")),
+        lambda: lambda x, y: None,
+    ],
+    right=_reader,
 )
-def clip_by_norm(answer: Any) -> str | None:
-    """Clip a list of gradients by their common norm."""
-    rng = np.random.default_rng(0)
-    for size, limit, hint in (
-        (10.0, 1.5, "a long gradient"),
-        (0.01, 1.5, "a gradient shorter than the limit"),
-        (10.0, 0.2, "a long gradient and a limit of 0.2"),
-    ):
-        gradients = [size * rng.standard_normal(shape) for shape in ((3, 4), (2, 3), 4)]
-        before = [g.copy() for g in gradients]
-        clipped, expected = answer(gradients, limit), _clip(before, limit)
-        if not isinstance(clipped, list | tuple) or len(clipped) != 3:
-            return "return a list with one array for each gradient."
-        if any(not np.array_equal(g, b) for g, b in zip(gradients, before, strict=True)):
-            return "the gradients that were passed in have changed; return new arrays."
-        if not all(close(c, e) for c, e in zip(clipped, expected, strict=True)):
-            norm = np.sqrt(sum(np.sum(np.square(c)) for c in clipped))
-            wanted = np.sqrt(sum(np.sum(e**2) for e in expected))
-            return (
-                f"for {hint} the common norm becomes {norm:.3g}, it should be {wanted:.3g}, and all entries "
-                "must be scaled by the same factor."
-            )
-    return None
+def rememberer(answer: Any) -> str | None:
+    """Train on invented leaflets, change later days, and compare with the brand of today's leaflet."""
+    import keras
+
+    x, y = leaflets(600, 0)
+    new, truth = leaflets(300, 1)
+    keras.utils.set_random_seed(0)
+    model = answer(x.copy(), y.copy())
+    if not isinstance(model, keras.Model):
+        return "return the trained Keras model."
+    p = np.asarray(model(new))
+    if p.shape != truth.shape:
+        return (
+            f"the model gives the shape {p.shape}, one answer per day is (300, 24, 1): a recurrent layer "
+            "returns the state of every step with return_sequences=True."
+        )
+    later = new.copy()
+    later[:, KEPT:] = leaflets(300, 2)[0][:, KEPT:]
+    if not close(np.asarray(model(later))[:, :KEPT], p[:, :KEPT], 1e-4):
+        return "the days after a day changed its answer: the network reads the sequence backwards, too."
+    if getattr(model, "optimizer", None) is None or int(model.optimizer.iterations) == 0:
+        return "the model has not been trained: compile it, then call fit."
+    own = np.mean((p > 0.5) == (truth > 0.5))
+    today = np.mean((new[..., :1] > 0) == (truth > 0.5))
+    if own > 0.95:
+        return None
+    if own < 0.1:
+        return "almost every answer is the wrong brand: fit on y as it was given."
+    return (
+        f"right on {own:.0%} of the days; the brand of today's leaflet is right on {today:.0%}. The answer "
+        "needs a state: a recurrent layer, trained for some epochs at a rate like 0.01."
+    )
 
 
 @checker(

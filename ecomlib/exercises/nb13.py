@@ -6,84 +6,158 @@ import numpy as np
 
 from ecomlib import gates
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.nb10 import log_loss
 
 
-def _steps(order_wrong: bool = False) -> float:
-    c = 2.0
-    for i, g in ((0, 0), (0, 0), (1, -0.5)):
-        c = 0.5 * (c + i * g) if order_wrong else 0.5 * c + i * g
-    return c
+def _blocks(x_t, h, C, W, b, order="figo", stacked=None, bias=True):
+    """One step in the notation of books; `order` names the blocks (g: the candidate), as they stand in W."""
+    column = np.concatenate([h, x_t] if stacked is None else [x_t, h])
+    z = dict(zip(order, np.split(W @ column + (b if bias else 0), 4), strict=True))
+    return {g: gates.sigmoid(z[g]) for g in "fio"} | {"g": np.tanh(z["g"]), "C": C}
+
+
+def _book(*args, **how):
+    at = _blocks(*args, **{"order": "figo"} | how)
+    C = at["f"] * at["C"] + at["i"] * at["g"]
+    return at["o"] * np.tanh(C), C
+
+
+def _with(**how):
+    return lambda *args: _book(*args, **how)
+
+
+def _no_old_cell(*args):
+    at = _blocks(*args)
+    return at["o"] * np.tanh(at["i"] * at["g"]), at["i"] * at["g"]
+
+
+def _no_tanh(*args):
+    C = _book(*args)[1]
+    return _blocks(*args)["o"] * C, C
+
+
+def _loose(*args):
+    """What loose texts write: the candidate itself as cell state."""
+    at = _blocks(*args)
+    return at["o"] * np.tanh(at["g"]), at["g"]
 
 
 @checker(
     "13.1",
-    wrong=[_steps, lambda: np.tanh(_steps()), lambda: 0.5 * np.tanh(_steps(True)), lambda: 0.5 * _steps()],
-    right=lambda: 0.5 * np.tanh(_steps()),
-)
-def three_steps(answer: Any) -> str | None:
-    """Hidden state after three steps."""
-    if close(answer, 0.5 * np.tanh(_steps()), 1e-3):
-        return None
-    if close(answer, _steps(), 1e-3):
-        return "that is the cell state C_3; h_3 is what the output gate shows of it."
-    if close(answer, np.tanh(_steps()), 1e-3):
-        return "the output gate is half open; multiply by it."
-    if close(answer, 0.5 * _steps(), 1e-3):
-        return "the cell state goes through tanh before the output gate."
-    return "halve C in each step; in step 3 add i * g after halving; then h = o * tanh(C)."
-
-
-def _step(x_t, h, C, kernel, recurrent, bias):
-    i, f, g, o = np.split(x_t @ kernel + h @ recurrent + bias, 4, axis=1)
-    C = gates.sigmoid(f) * C + gates.sigmoid(i) * np.tanh(g)
-    return gates.sigmoid(o) * np.tanh(C), C
-
-
-def _other_order(x_t, h, C, kernel, recurrent, bias):
-    f, i, g, o = np.split(x_t @ kernel + h @ recurrent + bias, 4, axis=1)
-    C = gates.sigmoid(f) * C + gates.sigmoid(i) * np.tanh(g)
-    return gates.sigmoid(o) * np.tanh(C), C
-
-
-def _no_old_cell(x_t, h, C, kernel, recurrent, bias):
-    i, _, g, o = np.split(x_t @ kernel + h @ recurrent + bias, 4, axis=1)
-    C = gates.sigmoid(i) * np.tanh(g)
-    return gates.sigmoid(o) * np.tanh(C), C
-
-
-def _swapped(*args):
-    return _step(*args)[::-1]
-
-
-def _no_tanh(x_t, h, C, kernel, recurrent, bias):
-    i, f, g, o = np.split(x_t @ kernel + h @ recurrent + bias, 4, axis=1)
-    C = gates.sigmoid(f) * C + gates.sigmoid(i) * np.tanh(g)
-    return gates.sigmoid(o) * C, C
-
-
-@checker(
-    "13.2",
-    wrong=[lambda: _other_order, lambda: _no_old_cell, lambda: _swapped, lambda: _no_tanh],
-    right=lambda: _step,
+    wrong=[
+        lambda: _with(order="ifgo"),
+        lambda: _with(order="fiog"),
+        lambda: _with(order="ifog"),
+        lambda: _with(bias=False),
+        lambda: _no_old_cell,
+        lambda: _loose,
+        lambda: _no_tanh,
+        lambda: lambda *args: _book(*args)[::-1],
+        lambda: lambda *args: _book(*args)[0],
+        lambda: lambda x_t, h, C, W, b: _book(h[:2], np.append(x_t, h[2:]), C, W, b),
+    ],
+    right=lambda: _book,
 )
 def one_step(answer: Any) -> str | None:
-    """One LSTM step for a batch."""
+    """One LSTM step with one matrix and columns; blocks f, i, candidate, o."""
     rng = np.random.default_rng(0)
-    weights = [rng.standard_normal(shape) for shape in ((2, 12), (3, 12), (12,))]
-    x_t, h, c = rng.standard_normal((5, 2)), rng.standard_normal((5, 3)), 2 * rng.standard_normal((5, 3))
-    new = answer(x_t, h.copy(), c.copy(), *weights)
-    if not isinstance(new, tuple | list) or len(new) != 2:
-        return "return two arrays: the new h and the new C."
-    right_h, right_c = _step(x_t, h, c, *weights)
+    given = [rng.standard_normal(2), rng.standard_normal(3), 2 * rng.standard_normal(3)]
+    given += [rng.standard_normal((12, 5)), rng.standard_normal(12)]
+    new = answer(*[part.copy() for part in given])
+    if not isinstance(new, tuple | list | np.ndarray) or len(new) != 2 or np.shape(new) != (2, 3):
+        return "return two arrays of shape (u,): the new h and the new C."
+    right_h, right_c = _book(*given)
     if close(new[0], right_h) and close(new[1], right_c):
         return None
     if close(new[1], right_h) and close(new[0], right_c):
         return "both are right, but in the other order: first h, then C."
-    if close(new[1], _other_order(x_t, h, c, *weights)[1]):
-        return "the blocks come in Keras' order: input, forget, candidate, output."
     if close(new[1], right_c):
         return "C is right, h is not: h = o * tanh(C), with the new C."
-    return "C is not right: C = f * C + i * g, with sigmoid gates and a tanh candidate."
+    for other, said in (
+        (_with(order="ifgo"), "these are Keras' blocks; here they come as forget, input, candidate, output."),
+        (_with(order="ifog"), "these are i, f, o, g; here they come as forget, input, candidate, output."),
+        (_with(order="fiog"), "the third block is the candidate, the fourth the output gate."),
+        (_with(bias=False), "the bias is missing."),
+        (_no_old_cell, "the old cell state is missing: C = f * C + i * g."),
+        (_loose, "that is the candidate; the cell state is C = f * C + i * g."),
+        (lambda *a: _book(*a, stacked="x first"), "the column is h above x_t, not x_t above h."),
+    ):
+        if close(new[1], other(*given)[1]):
+            return said
+    return "C is not right: W @ [h, x_t] + b in four blocks; C = f * C + i * g, a tanh makes the candidate g."
+
+
+WEEKS, LAST = 40, 31  # weeks of the invented shop, and the last one that is known
+
+
+def rhythmic_shop(seed: int = 0) -> np.ndarray:
+    """Invent 300 households of 40 weeks, each with a gap of its own of 2, 3, 4 or 6 weeks; 0 or 1."""
+    rng = np.random.default_rng(seed)
+    gap = rng.choice([2, 3, 4, 6], size=(300, 1))
+    return ((np.arange(WEEKS) + rng.integers(12, size=(300, 1))) % gap == 0).astype(float)
+
+
+def _trained(came, cutoff, known=0, fit=True, layer="LSTM"):
+    """Forecast week cutoff + 1 from all weeks before it; `known` more weeks than allowed make it leak."""
+    import keras
+
+    lstm, dense = keras.layers.LSTM(16, return_sequences=True), keras.layers.Dense(16, "relu")
+    middle = lstm if layer == "LSTM" else dense
+    model = keras.Sequential([keras.Input((None, 1)), middle, keras.layers.Dense(1, activation="sigmoid")])
+    model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy")
+    weeks = came[:, : cutoff + 1 + known, None]
+    if fit:
+        model.fit(weeks[:, :-1], weeks[:, 1:], batch_size=32, epochs=12, verbose=0)
+    return model, model.predict(came[:, : cutoff + 1, None], verbose=0)[:, -1, 0]
+
+
+def _own_share(came, cutoff):
+    return came[:, : cutoff + 1].mean(axis=1)
+
+
+@checker(
+    "13.2",
+    wrong=[
+        lambda: lambda came, cutoff: _trained(came, cutoff, known=1),
+        lambda: lambda came, cutoff: _trained(came, cutoff, fit=False),
+        lambda: lambda came, cutoff: _trained(came, cutoff, layer="dense"),
+        lambda: lambda came, cutoff: (_trained(came, cutoff)[0], _own_share(came, cutoff)),
+        lambda: lambda came, cutoff: (_trained(came, cutoff)[0], came[:, cutoff]),
+        lambda: lambda came, cutoff: _trained(came, cutoff)[1],
+    ],
+    right=lambda: _trained,
+)
+def whose_turn(answer: Any) -> str | None:
+    """Train on households with a rhythm each, change the future, and compare with their shares."""
+    import keras
+
+    came = rhythmic_shop()
+    future = came.copy()
+    future[:, LAST + 1 :] = 1 - future[:, LAST + 1 :]
+    given = []
+    for shop in (came, future):
+        keras.utils.set_random_seed(0)
+        pair = answer(shop.copy(), LAST)
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
+            return "return two things: the trained Keras model and its probabilities."
+        given.append(np.asarray(pair[1], dtype=float))
+        if given[-1].shape != (len(came),):
+            return f"one probability per household, shape ({len(came)},), not {given[-1].shape}."
+    if not any(isinstance(layer, keras.layers.LSTM) for layer in pair[0].layers):
+        return "the model has no LSTM layer: without a state it does not know when the last visit was."
+    if not close(given[0], given[1], 1e-3):
+        return "the weeks after the cutoff changed, and so did your answer: use columns up to cutoff only."
+    optimizer = getattr(pair[0], "optimizer", None)
+    if optimizer is None or int(optimizer.iterations) == 0:
+        return "the model has not been trained: compile it, then call fit."
+    truth = came[:, LAST + 1]
+    own, base = log_loss(given[0], truth), log_loss(_own_share(came, LAST), truth)
+    if own < 0.5 * base:
+        return None
+    return (
+        f"log-loss {own:.3f}; each household's own share of weeks has {base:.3f}, half of that is asked for. "
+        "Is the target of a week the week after it? Try more epochs, a rate of 0.02, batches of 32."
+    )
 
 
 _RIGHT = {"i": [4.0, 0.0, -6.0], "f": [0.0, 0.0, 6.0], "g": [4.0, 6.0, -6.0], "o": [0.0, 0.0, 4.0]}
@@ -111,12 +185,12 @@ def big_spender(answer: Any) -> str | None:
     rng = np.random.default_rng(0)
     dollars = np.zeros((7, 21))
     dollars[2, 1:], dollars[3] = 10, 10
-    dollars[:3, 0] = 100, 250, 100  # then silent weeks, or small ones
+    dollars[:3, 0] = 100, 250, 100  # then empty weeks, or small ones
     dollars[5:] = rng.uniform(0, 10, (2, 21)) * (rng.random((2, 21)) < 0.7)
     x = np.log10(1 + dollars)[:, :, None]
     c = gates.lstm_forward(x, [table[:1], table[1:2], table[2]])[1]["c"][-1, :, 0]
     if (c[:2] <= 0.5).any():
-        return f"20 silent weeks after a week of 100 dollars C is {c[0]:.2f}; is the forget gate open enough?"
+        return f"20 empty weeks after a week of 100 dollars C is {c[0]:.2f}; is the forget gate open enough?"
     if c[2] <= 0.5:
         return (
             f"20 weeks of 10 dollars after a week of 100 leave C at {c[2]:.2f}; what small weeks write must "

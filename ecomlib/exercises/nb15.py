@@ -35,52 +35,7 @@ def count_windows(answer: Any) -> str | None:
         return "that counts the windows of the whole year; the last 56 days are not yours."
     if abs(answer - _cutoffs()) == 1:
         return "off by one: list the first and the last cutoff that is allowed."
-    return "the first cutoff is day 27; after the last one come 7 days, all before day 309 (365 - 56)."
-
-
-def _scale_on_all(series, test_start):
-    return (series - series.mean()) / series.std()
-
-
-def _only_train(series, test_start):
-    train = series[:test_start]
-    return (train - train.mean()) / train.std()
-
-
-def _scale(series, test_start):
-    train = series[:test_start]
-    return (series - train.mean()) / train.std()
-
-
-@checker(
-    "15.2",
-    wrong=[
-        lambda: _scale_on_all,
-        lambda: _only_train,
-        lambda: lambda s, t: s / s[:t].mean(),
-        lambda: lambda s, t: (s - s[:30].mean()) / s[:30].std(),
-    ],
-    right=lambda: _scale,
-)
-def scale_honestly(answer: Any) -> str | None:
-    """Scaled by the mean and standard deviation of the training part."""
-    rng = np.random.default_rng(3)
-    for n, start in ((40, 30), (90, 50)):
-        series = rng.gamma(2.0, 50.0, size=n)
-        scaled = np.asarray(answer(series.copy(), start), dtype=float)
-        if scaled.shape != series.shape:
-            return f"return the whole series, {series.shape}, not {scaled.shape}."
-        future = series.copy()
-        future[start:] *= 5
-        if not close(answer(future, start)[:start], scaled[:start]):
-            return "the training part changes when the test part does: the scaler has seen the future."
-        if abs(scaled[:start].mean()) > 1e-6 or abs(scaled[:start].std() - 1) > 0.05:
-            return (
-                "the training part, all of it up to test_start, should have mean 0 and standard deviation 1."
-            )
-        if not close(np.diff(scaled) * series[:start].std(), np.diff(series), 0.05):
-            return "scale the test part with the same mean and standard deviation."
-    return None
+    return "count days from 0. What is the first cutoff with 28 days up to it, the last with 7 days after it?"
 
 
 def _days_since_last_trip(orders, day):
@@ -119,7 +74,7 @@ def _before(orders, day):
 
 
 @checker(
-    "15.3",
+    "15.2",
     wrong=[
         lambda: lambda orders, day: orders.groupby("customer_id")["revenue"].sum(),
         lambda: lambda orders, day: orders[orders["timestamp"] <= day].groupby("customer_id").size(),
@@ -148,8 +103,90 @@ def feature(answer: Any) -> str | None:
     changed.loc[~past, "customer_id"] = 231 - changed.loc[~past, "customer_id"]
     for later in (changed, orders[past].copy()):
         other = answer(later, day)
+        if not value.index.sort_values().equals(other.index.sort_values()):
+            return "which households you describe depends on the orders from the day on: it leaks."
         if not value.sort_index().equals(other.sort_index()):
             return "your feature moves when what happens on or after the day changes: it leaks."
     if value.nunique() < 2:
         return "your feature is the same for every household; choose one that tells them apart."
     return None
+
+
+TEST = 150  # first day of the test
+
+
+def drifting_days(seed: int = 0) -> np.ndarray:
+    """Invent 200 days of sales, in dollars: weekends are higher, and the level wanders."""
+    rng = np.random.default_rng(seed)
+    level = 1000 * np.exp(0.12 * rng.normal(size=200)).cumprod() ** 0.5
+    weekend = np.where(np.arange(200) % 7 >= 5, 1.5, 1.0)
+    return level * weekend * np.exp(0.03 * rng.normal(size=200))
+
+
+def _forecaster(series, test_start, scale_to=None, reach=0, train_to=None, epochs=60):
+    """Forecast each day from test_start on; `scale_to`, `reach` and `train_to` make it leak."""
+    import keras
+
+    log = np.log(series)
+    seen = log[: scale_to or test_start]
+    z = (log - seen.mean()) / seen.std()
+    days = np.arange(7, len(z))
+    x = np.stack([z[day - 7 + reach : day + reach] for day in days])[..., None]
+    train, test = days < (train_to or test_start), days >= test_start
+    network = keras.Sequential([keras.Input((7, 1)), keras.layers.LSTM(16), keras.layers.Dense(1)])
+    network.compile(keras.optimizers.Adam(0.02), "mae")
+    if epochs:
+        network.fit(x[train], z[7:][train], epochs=epochs, batch_size=32, verbose=0)
+    made = np.asarray(network(x[test]))[:, 0]
+    return network, np.exp(made * seen.std() + seen.mean())
+
+
+def _weekday_mean(series, test_start):
+    days = np.arange(test_start, len(series))
+    return np.mean([series[days - 7 * k] for k in range(1, 9)], axis=0)
+
+
+@checker(
+    "15.3",
+    wrong=[
+        lambda: lambda series, start: _forecaster(series, start, scale_to=len(series), epochs=2),
+        lambda: lambda series, start: _forecaster(series, start, reach=1, epochs=2),
+        lambda: lambda series, start: _forecaster(series, start, train_to=len(series), epochs=2),
+        lambda: lambda series, start: _forecaster(series, start, epochs=0),
+        lambda: lambda series, start: _forecaster(series, start, epochs=0)[1],
+        lambda: lambda series, start: (_forecaster(series, start, epochs=2)[0], _weekday_mean(series, start)),
+    ],
+    right=lambda: _forecaster,
+)
+def honest_forecaster(answer: Any) -> str | None:
+    """Train on invented sales, change them from a day of the test on, and compare with the weekday mean."""
+    import keras
+
+    series, middle = drifting_days(), TEST + 20
+    changed = series.copy()
+    changed[middle:] *= 3
+    given = []
+    for sales in (series, changed):
+        keras.utils.set_random_seed(0)
+        pair = answer(sales.copy(), TEST)
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
+            return "return two things: the trained Keras model and its forecasts."
+        given.append(np.asarray(pair[1], dtype=float))
+        if given[-1].shape != (len(series) - TEST,):
+            return f"one forecast per test day, shape ({len(series) - TEST},), not {given[-1].shape}."
+        if pair[0].optimizer is None or int(pair[0].optimizer.iterations) == 0:
+            return "the model has not been trained: compile it, then call fit."
+    upto = middle - TEST + 1  # the forecast for the first changed day was made before it
+    if not close(given[0][:upto], given[1][:upto], 1e-3):
+        return (
+            f"sales from day {middle} on changed, and so did forecasts of earlier days. What has seen them: "
+            "the scaler, the training rows, or a window that ends too late?"
+        )
+    forecasts, truth = (given[0], _weekday_mean(series, TEST)), series[TEST:]
+    wapes = [np.abs(made - truth).sum() / truth.sum() for made in forecasts]
+    if wapes[0] < 0.9 * wapes[1]:
+        return None
+    return (
+        f"WAPE {wapes[0]:.3f}; the mean of eight same weekdays has {wapes[1]:.3f}. Scale inputs and target, "
+        "look back seven days or more, train for 50 epochs or more."
+    )

@@ -36,39 +36,13 @@ def weights_of_100_units(answer: Any) -> str | None:
     return "add 4 (u (u + d) + u) for both LSTM layers (what is d in each?) and the softmax with its bias."
 
 
-def _expected(p):
-    return (p * np.arange(p.shape[1])).sum(axis=1)
-
-
-@checker(
-    "16.2",
-    wrong=[
-        lambda: lambda p: p.argmax(axis=1).astype(float),
-        lambda: lambda p: (p * np.arange(1, p.shape[1] + 1)).sum(axis=1),
-        lambda: lambda p: float(_expected(p).sum()),
-    ],
-    right=lambda: _expected,
-)
-def expected_weeks(answer: Any) -> str | None:
-    """Compare with the mean of the distribution."""
-    p = np.random.default_rng(3).dirichlet(np.ones(CLASSES), 20)
-    given = np.asarray(answer(p), dtype=float)
-    if given.shape != (20,):
-        return f"one number per row is asked for, shape (20,), not {given.shape}."
-    if close(given, p.argmax(axis=1)):
-        return "that is the most likely number; the expected one weighs every number by its probability."
-    if close(given, _expected(p) + 1):
-        return "the classes start at 0 weeks, not at 1."
-    return None if close(given, _expected(p)) else "sum k times the probability of k, for k = 0 to 4."
-
-
 def _temper(p, t):
     p = p ** (1 / t)
     return p / p.sum(axis=1, keepdims=True)
 
 
 @checker(
-    "16.3",
+    "16.2",
     wrong=[
         lambda: lambda p, t: p ** (1 / t),
         lambda: lambda p, t: _temper(p, 1 / t),
@@ -90,3 +64,83 @@ def temper(answer: Any) -> str | None:
         if not close(given, _temper(p, t)):
             return f"for t = {t:g}: raise every probability to the power 1/t, then divide."
     return None
+
+
+WINDOW, AHEAD, LAST = 8, 2, 21  # weeks of a window, weeks asked about, the last week that is known
+
+
+def paired_weeks(seed: int = 0) -> np.ndarray:
+    """Invent 150 households of 26 weeks, 0 or 1: two weeks with a trip, two without, a few otherwise."""
+    rng = np.random.default_rng(seed)
+    phase = rng.integers(4, size=(150, 1))
+    trips = (np.arange(26) + phase) % 4 < 2
+    return (trips ^ (rng.random(trips.shape) < 0.03)).astype(np.float32)
+
+
+def _trained(trips, cutoff, known=0, epochs=8, recurrent=True):
+    """Train a small network; with `known` more weeks than are allowed it leaks."""
+    import keras
+
+    cut = np.lib.stride_tricks.sliding_window_view(trips[:, : cutoff + 1 + known], WINDOW + AHEAD, axis=1)
+    cut = cut.reshape(-1, WINDOW + AHEAD)
+    first = keras.layers.LSTM(12) if recurrent else keras.layers.Flatten()
+    last = keras.layers.Dense(AHEAD + 1, activation="softmax")
+    model = keras.Sequential([keras.Input((WINDOW, 1)), first, last])
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    if epochs:
+        x, y = cut[:, :WINDOW, None], cut[:, WINDOW:].sum(axis=1).astype(int)
+        model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
+    return model, np.asarray(model(trips[:, cutoff + 1 - WINDOW : cutoff + 1, None]))
+
+
+def _shares(trips, cutoff):
+    """Shares of 0, 1 and 2 trips in all pairs of weeks up to the cutoff, the same for everyone."""
+    pairs = (trips[:, :cutoff] + trips[:, 1 : cutoff + 1]).astype(int)
+    return np.tile(np.bincount(pairs.ravel(), minlength=3) / pairs.size, (len(trips), 1))
+
+
+@checker(
+    "16.3",
+    wrong=[
+        lambda: lambda trips, cutoff: _trained(trips, cutoff, known=1, epochs=1),
+        lambda: lambda trips, cutoff: _trained(trips, cutoff, epochs=0),
+        lambda: lambda trips, cutoff: _trained(trips, cutoff, epochs=0, recurrent=False),
+        lambda: lambda trips, cutoff: _trained(trips, cutoff, epochs=0)[1],
+        lambda: lambda trips, cutoff: (_trained(trips, cutoff, epochs=1)[0], _shares(trips, cutoff)),
+    ],
+    right=lambda: _trained,
+)
+def own_network(answer: Any) -> str | None:
+    """Train on an invented shop, change its future, and compare with the class shares."""
+    import keras
+
+    trips = paired_weeks()
+    future = trips.copy()
+    future[:, LAST + 1 :] = 1 - future[:, LAST + 1 :]
+    given = []
+    for shop in (trips, future):
+        keras.utils.set_random_seed(0)
+        pair = answer(shop.copy(), LAST)
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
+            return "return two things: the trained Keras model and its probabilities."
+        model, p = pair[0], np.asarray(pair[1], dtype=float)
+        if p.shape != (len(trips), AHEAD + 1) or not close(p.sum(axis=1), np.ones(len(trips)), 1e-3):
+            return f"give each household three probabilities that add up to 1, shape ({len(trips)}, 3)."
+        if not any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
+            return "there is no LSTM layer in the model."
+        if model.optimizer is None or int(model.optimizer.iterations) == 0:
+            return "the model has not been trained: compile it, then call fit."
+        given.append(p)
+    if not close(given[0], given[1], 1e-3):
+        return "the weeks after the cutoff changed, and so did your answer: use columns up to cutoff only."
+    happened = trips[:, LAST + 1 : LAST + 1 + AHEAD].sum(axis=1).astype(int)
+    own, base = (
+        -np.log(np.maximum(p[np.arange(len(p)), happened], 1e-7)).mean()
+        for p in (given[0], _shares(trips, LAST))
+    )
+    if own < 0.7 * base:
+        return None
+    return (
+        f"log-loss {own:.2f}; the class shares have {base:.2f}. Use every week as a cutoff for training, "
+        "more epochs, or a learning rate of about 0.01."
+    )

@@ -29,36 +29,78 @@ def encoder_weights(answer: Any) -> str | None:
     return "n = 7 * (1 + 17) + 8 inputs per step and u = 48 units in 4 u (u + n + 1)."
 
 
-def _pinball(target, forecast, quantiles):
-    q = np.asarray(quantiles)
-    error = target[..., None] - forecast
-    return np.maximum(q * error, (q - 1) * error).mean()
+DAYS, LAST, READ, AHEAD = 168, 153, 28, 7  # of the invented shop; the cutoff; what the network reads
 
 
-def _swapped(target, forecast, quantiles):
-    return _pinball(-target, -forecast, quantiles)
+def fortnightly_sales() -> np.ndarray:
+    """Daily sales (12, DAYS): a rhythm of the week, and every other week is a good one."""
+    rng = np.random.default_rng(0)
+    week = np.arange(DAYS) // 7
+    rhythm = np.tile([0.8, 0.8, 0.9, 0.9, 1.1, 1.4, 1.1], DAYS // 7)
+    good = 1 + 0.4 * (-1.0) ** (week + np.arange(12)[:, None])  # half of the series start with a bad week
+    return rng.gamma(3, 100, (12, 1)) * rhythm * good * rng.gamma(100, 0.01, (12, DAYS))
+
+
+def _trained(sales, cutoff, known=0, epochs=8):
+    """Train a small network; `known` more days than are allowed make it leak."""
+    import keras
+
+    rows = np.lib.stride_tricks.sliding_window_view(sales[:, : cutoff + 1 + known], READ + AHEAD, axis=1)
+    rows = rows.reshape(-1, READ + AHEAD)
+    rows = rows / rows[:, :READ].mean(axis=1, keepdims=True)
+    layers = [keras.layers.Reshape((READ // 7, 7)), keras.layers.LSTM(16), keras.layers.Dense(AHEAD)]
+    model = keras.Sequential([keras.Input((READ,)), *layers])
+    model.compile(keras.optimizers.Adam(0.01), "mae")
+    if epochs:
+        model.fit(rows[:, :READ], rows[:, READ:], batch_size=64, epochs=epochs, verbose=0)
+    last = sales[:, cutoff + 1 - READ : cutoff + 1]
+    scale = last.mean(axis=1, keepdims=True)
+    return model, np.asarray(model(last / scale)) * scale
+
+
+def _the_mean(sales, cutoff):
+    return sales[:, cutoff - 55 : cutoff + 1].reshape(-1, 8, 7).mean(axis=1)
 
 
 @checker(
     "22.2",
-    wrong=[lambda: _swapped, lambda: lambda y, f, q: np.abs(y[..., None] - f).mean()],
-    right=lambda: _pinball,
+    wrong=[
+        lambda: lambda sales, cutoff: _trained(sales, cutoff, known=AHEAD, epochs=1),
+        lambda: lambda sales, cutoff: _trained(sales, cutoff, epochs=0),
+        lambda: lambda sales, cutoff: (_trained(sales, cutoff, epochs=1)[0], _the_mean(sales, cutoff)),
+        lambda: lambda sales, cutoff: _trained(sales, cutoff, epochs=0)[1],
+    ],
+    right=lambda: _trained,
 )
-def pinball(answer: Any) -> str | None:
-    """Compare with the definition, for the course's quantiles and for others."""
-    rng = np.random.default_rng(0)
-    target, forecast = rng.gamma(3, 1, (50, 7)), np.sort(rng.gamma(3, 1, (50, 7, 3)), axis=-1)
-    for quantiles in ((0.1, 0.5, 0.9), (0.05, 0.3, 0.8)):
-        found = answer(target, forecast, quantiles)
-        if np.ndim(found) != 0:
-            return "return one number: the mean over windows, days and quantiles."
-        if close(found, _swapped(target, forecast, quantiles)):
-            return "the error is target minus forecast; with the sign turned, q and 1 - q change places."
-        if close(found, 2 * _pinball(target, forecast, quantiles)):
-            return "that is twice the loss; the formula has no factor 2."
-        if not close(found, _pinball(target, forecast, quantiles)):
-            return "take max(q * e, (q - 1) * e) with e = target[..., None] - forecast, then the mean."
-    return None
+def own_network(answer: Any) -> str | None:
+    """Train on an invented shop, change its future, and compare with the mean of eight weeks."""
+    import keras
+
+    sales = fortnightly_sales()
+    future = sales.copy()
+    future[:, LAST + 1 :] = 1000 * np.random.default_rng(1).random((len(sales), DAYS - LAST - 1))
+    given = []
+    for shop in (sales, future):
+        keras.utils.set_random_seed(0)
+        pair = answer(shop.copy(), LAST)
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
+            return "return two things: the trained Keras model and its forecasts."
+        given.append(np.asarray(pair[1], dtype=float))
+        if given[-1].shape != (len(sales), AHEAD):
+            return f"seven days per series are asked for, shape {(len(sales), AHEAD)}, not {given[-1].shape}."
+    if not close(given[0], given[1], 1e-3):
+        return "the days after the cutoff changed, and so did your forecasts: use columns up to cutoff only."
+    optimizer = getattr(pair[0], "optimizer", None)
+    if optimizer is None or int(optimizer.iterations) == 0:
+        return "the model has not been trained: compile it, then call fit."
+    truth = sales[:, LAST + 1 : LAST + 1 + AHEAD]
+    own, base = (np.abs(f - truth).sum() / truth.sum() for f in (given[0], _the_mean(sales, LAST)))
+    if own < 0.6 * base:
+        return None
+    return (
+        f"WAPE {own:.3f}; the mean of eight weeks has {base:.3f}. Read four weeks or more, divide each "
+        f"window by its mean, train for more epochs, and multiply the forecasts by the mean again."
+    )
 
 
 def _verdict(before, after):
@@ -80,14 +122,12 @@ def _verdict(before, after):
     right=lambda: _verdict,
 )
 def verdict(answer: Any) -> str | None:
-    """Hand over pairs that clearly differ, and pairs that differ by luck."""
-    luck = [([0.180, 0.186, 0.183], [0.184, 0.179, 0.182]), ([0.20, 0.18, 0.19], [0.185, 0.192, 0.179])]
-    for before, after in luck:
+    """Hand over pairs that clearly differ, and pairs that differ by chance."""
+    chance = [([0.180, 0.186, 0.183], [0.184, 0.179, 0.182]), ([0.20, 0.18, 0.19], [0.185, 0.192, 0.179])]
+    for before, after in chance:
         for pair in ((before, after), (after, before)):
             if answer(*pair) != "cannot say":
-                return (
-                    "two sets of seeds that overlap widely differ by luck; compare the gap with their spread."
-                )
+                return "seeds that overlap widely differ by chance; compare the gap with their spread."
     if answer([0.180, 0.186, 0.183], [0.160, 0.163, 0.158]) != "better":
         return "here every seed after the change is far below every seed before: a lower WAPE is better."
     if answer([0.160, 0.163, 0.158], [0.180, 0.186, 0.183]) != "worse":

@@ -1,5 +1,6 @@
 """Self-checks of 23_sales_evaluate."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,43 +24,67 @@ def best_quantile(answer: Any) -> str | None:
     return "divide the cost of a missing dollar by the sum of both costs."
 
 
-def _order_for(band, share):
-    low, middle, high = np.moveaxis(band, -1, 0)
-    if share <= 0.5:
-        return low + (middle - low) * (share - 0.1) / 0.4
-    return middle + (high - middle) * (share - 0.5) / 0.4
+def two_models() -> tuple[np.ndarray, np.ndarray]:
+    """Errors (8 weeks, 30 series) of two models; in some weeks, and for some series, the first is better."""
+    rng = np.random.default_rng(5)
+    b = rng.gamma(4, 25, 30) * rng.gamma(9, 1 / 9, (8, 1)) * rng.gamma(30, 1 / 30, (8, 30))
+    return b * np.exp(rng.normal(-0.03, 0.07, (8, 1)) + rng.normal(0, 0.12, 30)), b
 
 
-def _one_line(band, share):
-    return band[..., 0] + (band[..., 2] - band[..., 0]) * (share - 0.1) / 0.8
+def _drawn(a, b, n=1000, weeks=True, series=True, level=0.95, paired=True, cells=False):
+    """The interval of the ratio; each argument but n is a way to get it wrong."""
+    rng = np.random.default_rng(0)
+
+    def sums(errors, draw):
+        return np.einsum("nw,ws,ns->n", draw[0], errors, draw[1])
+
+    def draw():
+        counts = [rng.multinomial(size, np.full(size, 1 / size), n) for size in a.shape]
+        return [c if wanted else np.ones_like(c) for c, wanted in zip(counts, (weeks, series), strict=True)]
+
+    one = draw()
+    ratio = sums(a, one) / sums(b, one if paired else draw())
+    if cells:
+        counts = rng.multinomial(a.size, np.full(a.size, 1 / a.size), n)
+        ratio = counts @ a.ravel() / (counts @ b.ravel())
+    return tuple(np.quantile(ratio, [(1 - level) / 2, (1 + level) / 2]))
 
 
 @checker(
     "23.2",
     wrong=[
-        lambda: _one_line,
-        lambda: lambda band, share: band[..., 1],
-        lambda: lambda band, share: band * share,
+        lambda: partial(_drawn, weeks=False),
+        lambda: partial(_drawn, series=False),
+        lambda: partial(_drawn, paired=False),
+        lambda: partial(_drawn, cells=True),
+        lambda: partial(_drawn, level=0.8),
+        lambda: lambda a, b: _drawn(b, a),
+        lambda: lambda a, b: a.sum() / b.sum(),
     ],
-    right=lambda: _order_for,
+    right=lambda: _drawn,
 )
-def order_for(answer: Any) -> str | None:
-    """Compare with linear interpolation at and between the three quantiles."""
-    band = np.sort(np.random.default_rng(0).gamma(3, 10, (4, 5, 7, 3)), axis=-1)
-    for share in (0.1, 0.5, 0.9, 0.3, 0.75):
-        found = np.asarray(answer(band, share), dtype=float)
-        if found.shape != band.shape[:-1]:
-            return f"return one order per day, shape {band.shape[:-1]}, not {found.shape}."
-        low, middle, high = band[..., 0], band[..., 1], band[..., 2]
-        below = low + (middle - low) * (share - 0.1) / 0.4
-        expected = below if share <= 0.5 else middle + (high - middle) * (share - 0.5) / 0.4
-        if not close(found, expected):
-            if share in (0.1, 0.5, 0.9):
-                return f"for share {share} the order is the forecast quantile itself."
-            return (
-                "interpolate from 10 to 50 % below the median, from 50 to 90 % above it: two lines, not one."
-            )
-    return None
+def interval_of_ratio(answer: Any) -> str | None:
+    """Compare with the interval of many draws of weeks and series, and with those of other draws."""
+    a, b = two_models()
+    found = np.asarray(answer(a.copy(), b.copy()), dtype=float)
+    if found.shape != (2,) or not found[0] < found[1]:
+        return "return two numbers, the low and the high end."
+
+    ways: list[tuple[dict[str, Any], str]] = [
+        ({}, "in each draw: rows and columns with replacement, then a's sum over b's sum of what was drawn."),
+        ({"paired": False}, "both models must meet the same draws: draw once, use the draw for both."),
+        ({"series": False}, "draw both: the weeks and the series."),
+        ({"weeks": False}, "draw both: the weeks and the series."),
+        (
+            {"cells": True},
+            "draw whole weeks and whole series; what a week does to all series is chance, too.",
+        ),
+        ({"level": 0.8}, "95 % of the draws lie between the 2.5 and the 97.5 % quantile."),
+    ]
+    intervals = np.array([_drawn(a, b, n=10_000, **other) for other, _ in ways])
+    off = np.abs(intervals - found).max(axis=1)
+    right = off.argmin() == 0 and off[0] < 0.1 * np.ptp(intervals[0])
+    return None if right else ways[off.argmin()][1]
 
 
 def _spread(values):

@@ -23,54 +23,123 @@ def n_weights(answer: Any) -> str | None:
     return "each gate sees all inputs, the previous state and a bias."
 
 
-def _loss(y, p, weight):
-    return (-(y * np.log(p) + (1 - y) * np.log(1 - p)) * weight).sum() / weight.sum()
+def _best(p, k, top):
+    last = np.asarray(p)[:, -1].reshape(-1, k)
+    return np.argsort(-last, axis=1)[:, :top]
 
 
-def _mean(y, p, weight):
-    return (-(y * np.log(p) + (1 - y) * np.log(1 - p)) * weight).mean()
+def _by_columns(p, k, top):
+    last = np.asarray(p)[:, -1].reshape(k, -1).T
+    return np.argsort(-last, axis=1)[:, :top]
 
 
-def _all(y, p, weight):
-    return _mean(y, p, np.ones_like(weight))
+def _worst(p, k, top):
+    return np.argsort(np.asarray(p)[:, -1].reshape(-1, k), axis=1)[:, :top]
 
 
-@checker("32.2", wrong=[lambda: _mean, lambda: _all], right=lambda: _loss)
-def my_loss(answer: Any) -> str | None:
-    """Compare on random weeks."""
-    rng = np.random.default_rng(0)
-    y, weight = (rng.random((2, 5, 9)) < 0.4).astype(float)
-    p = rng.uniform(0.05, 0.95, y.shape)
-    found = answer(y, p, weight)
-    if close(found, _loss(y, p, weight)):
+def _first_week(p, k, top):
+    return _best(np.asarray(p)[:, :1], k, top)
+
+
+@checker("32.2", wrong=[lambda: _by_columns, lambda: _worst, lambda: _first_week], right=lambda: _best)
+def best_categories(answer: Any) -> str | None:
+    """Compare on random probabilities."""
+    p = np.random.default_rng(0).random((4 * 6, 5))
+    found, wanted = np.asarray(answer(p.copy(), 6, 3)), _best(p, 6, 3)
+    if found.shape != wanted.shape:
+        return f"the shape is {found.shape}; three categories for each of four households give (4, 3)."
+    if np.array_equal(found, wanted):
         return None
-    if close(found, _mean(y, p, weight)):
-        return "divide by the weeks that count, not by all weeks."
-    return "multiply each week's log-loss by its weight before you add them up."
+    if np.array_equal(found, _first_week(p, 6, 3)):
+        return "these are the answers after the first week; the last one has seen everything."
+    if np.array_equal(found, _worst(p, 6, 3)):
+        return "np.argsort puts the smallest first."
+    if np.array_equal(found, _by_columns(p, 6, 3)):
+        return "the rows of a household stand together: reshape to (n, k), not to (k, n)."
+    return "take the last week, reshape to (n, k), sort each row, and keep the first `top` numbers."
 
 
-def _turn(values):
-    n, w, k, c = values.shape
-    return values.swapaxes(1, 2).reshape(n * k, w, c)
+KNOWN = 25  # the last week that is known; a household's weeks in the window of the right answer
 
 
-def _reshape_only(values):
-    n, w, k, c = values.shape
-    return values.reshape(n * k, w, c)
+def habits(seed: int = 0) -> np.ndarray:
+    """Invent 300 households of 30 weeks that buy every second, third or fourth week, nearly: 0 and 1."""
+    rng = np.random.default_rng(seed)
+    every = rng.integers(2, 5, (300, 1))
+    buys = (np.arange(30) + rng.integers(12, size=(300, 1))) % every == 0
+    return (buys ^ (rng.random(buys.shape) < 0.04)).astype("float32")
 
 
-def _by_category(values):
-    n, w, k, c = values.shape
-    return values.transpose(2, 0, 1, 3).reshape(n * k, w, c)
+def frequency(bought: np.ndarray, cutoff: int) -> np.ndarray:
+    """Smoothed frequency with a half-life of 12 weeks, the base rate counting three: (n,)."""
+    past = bought[:, : cutoff + 1]
+    weights = 0.5 ** (np.arange(cutoff + 1)[::-1] / 12)
+    return (past @ weights + 3 * past.mean()) / (weights.sum() + 3)
 
 
-@checker("32.3", wrong=[lambda: _reshape_only, lambda: _by_category], right=lambda: _turn)
-def turn(answer: Any) -> str | None:
-    """Compare on numbered cells."""
-    values = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
-    found = np.asarray(answer(values))
-    if close(found, _turn(values)):
+def log_loss(p: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Log-loss of each household: (n,)."""
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return -(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+def trained(bought: np.ndarray, cutoff: int, known: int = 0, epochs: int = 20) -> tuple[Any, np.ndarray]:
+    """Train a small LSTM on the weeks up to the cutoff; `known` more weeks make it leak."""
+    import keras
+
+    past = bought[:, : cutoff + 1 + known, None]
+    steps = keras.layers.LSTM(12, return_sequences=True, unroll=True)
+    x = keras.Input((cutoff + known, 1))
+    model = keras.Model(x, keras.layers.Dense(1, "sigmoid")(steps(x)))
+    model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy")
+    if epochs:
+        model.fit(past[:, :-1], past[:, 1:], batch_size=50, epochs=epochs, verbose=0)
+    return model, model.predict(past[:, 1:], verbose=0)[:, -1, 0]  # as many weeks as in training
+
+
+def network_hint(answer: Any) -> str | None:
+    """Run an answer on two shops that differ after the cutoff; say what is wrong with it, or None."""
+    import keras
+
+    bought = habits()
+    other = bought.copy()
+    other[:, KNOWN + 1 :] = 1 - other[:, KNOWN + 1 :]
+    given = []
+    for shop in (bought, other):
+        keras.utils.set_random_seed(0)
+        made = answer(shop.copy(), KNOWN)
+        if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], keras.Model):
+            return "return two things: the trained Keras model and its probabilities."
+        given.append(np.asarray(made[1], dtype=float))
+        if given[-1].shape != (len(shop),):
+            return f"one probability per household, shape ({len(shop)},), not {given[-1].shape}."
+    if not close(given[0], given[1], 1e-3):
+        return "the weeks after the cutoff changed, and so did your answers: use columns up to cutoff only."
+    optimizer = getattr(made[0], "optimizer", None)
+    if optimizer is None or int(optimizer.iterations) == 0:
+        return "the model has not been trained: compile it, then call fit."
+    if given[0].min() < 0 or given[0].max() > 1:
+        return "a probability lies between 0 and 1: end the network in a sigmoid."
+    y = bought[:, KNOWN + 1]
+    own, base = log_loss(given[0], y).mean(), log_loss(frequency(bought, KNOWN), y).mean()
+    if own < 0.8 * base:
         return None
-    if close(found, _reshape_only(values)):
-        return "the shape is right, but weeks and categories are mixed up: swap the axes before you reshape."
-    return "expected (n * k, w, c): all categories of the first household, then those of the second."
+    return (
+        f"log-loss {own:.3f}; the smoothed frequency has {base:.3f}. Shift by one week (x up to t, y at "
+        f"t + 1), answer after every week, and train until the loss stops falling."
+    )
+
+
+@checker(
+    "32.3",
+    wrong=[
+        lambda: lambda bought, cutoff: trained(bought, cutoff, known=1, epochs=2),
+        lambda: lambda bought, cutoff: trained(bought, cutoff, epochs=0),
+        lambda: lambda bought, cutoff: (trained(bought, cutoff, epochs=1)[0], frequency(bought, cutoff)),
+        lambda: frequency,
+    ],
+    right=lambda: trained,
+)
+def own_network(answer: Any) -> str | None:
+    """Train on an invented shop, change its future, and compare with the smoothed frequency."""
+    return network_hint(answer)

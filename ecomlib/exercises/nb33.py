@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ecomlib.exercises import checker, close
+from ecomlib.exercises import checker, close, nb32
 
 SENT, COST, REACHED, MARGIN = 2000, 0.05, 0.40, 0.75
 
@@ -23,30 +23,67 @@ def net_margin(answer: Any) -> str | None:
     return "the margin comes from the coupons that reach a buyer; the cost from all that are sent."
 
 
-def _error(p, y, bins):
-    return np.abs(np.bincount(bins, p - y)).sum() / len(p)
+def _interval(saved):
+    draws = np.random.default_rng(0).multinomial(len(saved), np.full(len(saved), 1 / len(saved)), 1000)
+    low, high = np.quantile(draws @ saved / len(saved), [0.025, 0.975])
+    return saved.mean(), low, high
 
 
-def _rows(p, y, bins):
-    return np.abs(p - y).mean()
+def _judged(bought, cutoff, other, sign=1, **settings):
+    model, p = nb32.trained(bought, cutoff, **settings)
+    y = bought[:, cutoff + 1]
+    return model, p, _interval(sign * (nb32.log_loss(other, y) - nb32.log_loss(p, y)))
 
 
-def _unweighted(p, y, bins):
-    return np.abs(np.bincount(bins, p - y) / np.bincount(bins)).mean()
+def _unpaired(bought, cutoff, other):
+    model, p, _ = _judged(bought, cutoff, other)
+    y = bought[:, cutoff + 1]
+    theirs, ours = (_interval(nb32.log_loss(each, y)) for each in (other, p))
+    return model, p, (theirs[0] - ours[0], theirs[1] - ours[2], theirs[2] - ours[1])
 
 
-@checker("33.2", wrong=[lambda: _rows, lambda: _unweighted], right=lambda: _error)
-def calibration_error(answer: Any) -> str | None:
-    """Compare on bins of unequal size."""
-    rng = np.random.default_rng(0)
-    p = rng.random(500)
-    y, bins = (rng.random(500) < p**2).astype(float), np.minimum((p * 7).astype(int), 3)
-    found = answer(p, y, bins)
-    if close(found, _error(p, y, bins)):
+@checker(
+    "33.2",
+    wrong=[
+        lambda: lambda bought, cutoff, other: _judged(bought, cutoff, other, known=1, epochs=2),
+        lambda: lambda bought, cutoff, other: _judged(bought, cutoff, other, epochs=0),
+        lambda: lambda bought, cutoff, other: _judged(bought, cutoff, other, sign=-1),
+        lambda: _unpaired,
+    ],
+    right=lambda: _judged,
+)
+def judged_network(answer: Any) -> str | None:
+    """Train on an invented shop, change its future; compare the verdict with a paired bootstrap."""
+    verdicts = []
+
+    def pair(bought: np.ndarray, cutoff: int) -> Any:
+        made = answer(bought, cutoff, nb32.frequency(bought, cutoff))
+        if not isinstance(made, tuple) or len(made) != 3:
+            return None
+        verdicts.append((bought[:, cutoff + 1], made))
+        return made[:2]
+
+    problem = nb32.network_hint(pair)
+    if not verdicts:
+        return "return three things: the trained model, its probabilities, and (value, low, high)."
+    if problem:
+        return problem
+    y, (_, p, found) = verdicts[0]
+    bought = nb32.habits()
+    saved = nb32.log_loss(nb32.frequency(bought, nb32.KNOWN), y) - nb32.log_loss(np.asarray(p, float), y)
+    value, low, high = _interval(saved)
+    if np.shape(found) != (3,):
+        return "the verdict is three numbers: value, low and high."
+    if close(found[0], -value, 1e-3):
+        return "saved is the loss of the other model minus yours, so that better is above 0."
+    if not close(found[0], value, 1e-3):
+        return "the value is the mean over the households of: loss of the other model minus yours."
+    if max(abs(found[1] - low), abs(found[2] - high)) < 0.2 * (high - low):
         return None
-    if close(found, _rows(p, y, bins)):
-        return "add up p - y within a bin first, then take the absolute value."
-    return "each bin counts by its rows: add up the absolute sums, and divide by n once."
+    return (
+        "draw households with replacement, 1,000 times; take the mean difference of each draw (paired), then "
+        "the 2.5 % and 97.5 % quantiles."
+    )
 
 
 def _assign(households, share, seed):

@@ -25,7 +25,7 @@ export function trace(xs, weights, held = {}, h0 = 0, c0 = 0) {
   });
 }
 
-// What the network reads: the logarithm (base 10) of one plus the dollars of the week. 0 is a silent week.
+// What the network reads: the logarithm (base 10) of one plus the dollars of the week. 0 is an inactive week.
 export const toInput = (dollars) => Math.log10(1 + dollars);
 
 const NAMES = { i: "input gate i", f: "forget gate f", g: "candidate g", o: "output gate o" };

@@ -24,7 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "a long memory (forget bias 4)": {
         "weights": {"i": [0.0, 0.0, -2.0], "f": [0.0, 0.0, 4.0], "g": [1.0, 0.0, -1.0], "o": [0.0, 0.0, 4.0]}
     },
-    "counts silent weeks": {
+    "counts inactive weeks": {
         "weights": {"i": [-6.0, 0.0, 4.0], "f": [-6.0, 0.0, 4.0], "g": [0.0, 0.0, 0.3], "o": [0.0, 0.0, 4.0]}
     },
 }
@@ -34,7 +34,7 @@ COLORS = {letter: GATE_COLORS[name] for letter, name in LETTERS.items()}
 
 
 def to_input(dollars: ArrayLike) -> np.ndarray:
-    """What the unit reads: log10(1 + dollars of the week); 0 is a silent week, 2 is 99 dollars."""
+    """What the unit reads: log10(1 + dollars of the week); 0 is an inactive week, 2 is 99 dollars."""
     return np.log10(1 + np.asarray(dollars, float))
 
 

@@ -23,7 +23,7 @@ GATE_BLOCK = {"input": 0, "forget": 1, "output": 3}
 EARLY = 20  # the coupon comes on one of the first 20 days
 
 
-def daily_spend(orders: pd.DataFrame, min_days: int = 20) -> np.ndarray:
+def daily_spend(orders: pd.DataFrame, min_days: int = 20) -> pd.DataFrame:
     """Spending of every household on every day, from the first day of the panel to the last.
 
     Parameters
@@ -35,11 +35,13 @@ def daily_spend(orders: pd.DataFrame, min_days: int = 20) -> np.ndarray:
 
     Returns
     -------
-    array (households, days), float32, in the shop's currency
+    table (households, days), float32, in the shop's currency; its index is the customer_id
     """
     household = orders["customer_id"]
-    panel = daily_panel(orders["timestamp"], household, orders["revenue"], sorted(household.unique()))
-    return panel.values[(panel.values > 0).sum(axis=1) >= min_days]
+    customers = sorted(household.unique())
+    panel = daily_panel(orders["timestamp"], household, orders["revenue"], customers)
+    spend = pd.DataFrame(panel.values, index=customers)
+    return spend[(spend > 0).sum(axis=1) >= min_days]
 
 
 def split_households(spend: np.ndarray, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

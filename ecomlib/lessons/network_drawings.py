@@ -1,6 +1,9 @@
-"""Drawings of networks for lessons 12 and 13: no data, only boxes and arrows."""
+"""Drawings of networks for lessons 12 and 13: boxes, arrows, and one unit's numbers over some steps."""
+
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
@@ -83,4 +86,54 @@ def lstm_cell(ax: Axes | None = None) -> Axes:
     _arrow(ax, (9.87, act), (11.6, act), HIDDEN, "$h_t$", (0.4, 0.3))
     ax.text(0.9, 0.9, "$x_t$ and $h_{t-1}$", ha="right", va="center", fontsize=10)
     ax.set_xlim(-0.9, 12)
+    return ax
+
+
+def unrolled_lstm(run: Mapping[str, np.ndarray], inputs: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Draw an LSTM unit unrolled over some steps: C along the top, h below it, every number written in.
+
+    Parameters
+    ----------
+    run : dict
+        Arrays (steps,) "i", "f", "g", "o", "c", "h", as `gate_explorer.trace` returns them.
+    inputs : sequence of str
+        What stands in the input's box of each step.
+    ax : Axes, optional
+    """
+    wide, top, out = 5.8, 5.0, 2.5
+    width = wide * len(inputs) + 1.5
+    ax = ax or plt.subplots(figsize=(10, 10 * 6.3 / width))[1]
+    ax = _canvas(ax, width, 6.3, "The cell state C runs along the top, the hidden state h below it")
+    for t, text in enumerate(inputs):
+        x = 3.6 + wide * t  # the middle of the step's cell
+        frame = FancyBboxPatch(
+            (x - 2.1, 1.75), 4.2, 3.8, zorder=0, boxstyle="round,pad=0.02,rounding_size=0.2"
+        )
+        ax.add_patch(frame).set(facecolor="0.96", edgecolor="0.7")
+        _arrow(ax, (x - 3.6 if not t else x - 5.05, top), (x - 1.4, top), CELL)
+        _arrow(ax, (x - 1.1, top), (x + 0.25, top), CELL)
+        _arrow(ax, (x - 3.6 if not t else x - 4.0, out), (x - 2.1, out), HIDDEN)
+        for at, y, sign in ((x - 1.25, top, r"$\times$"), (x + 0.4, top, "+"), (x + 1.65, out, r"$\times$")):
+            ax.add_patch(plt.Circle((at, y), 0.26, facecolor="white", edgecolor="0.2", zorder=3))
+            ax.text(at, y, sign, ha="center", va="center", zorder=4)
+        boxes = {"forget": (x - 1.25, 3.7), "input": (x - 0.1, 3.7), "candidate": (x + 0.9, 3.7)}
+        for gate, (at, y) in (boxes | {"output": (x + 0.6, out)}).items():
+            letter = "g" if gate == "candidate" else gate[0]
+            _box(ax, at, y, f"${letter}$\n{run[letter][t]:.2f}", GATE_COLORS[gate], width=0.85, height=0.9)
+        _arrow(ax, (x - 1.25, 4.15), (x - 1.25, top - 0.28), GATE_COLORS["forget"])
+        _arrow(ax, (x - 0.1, 4.15), (x + 0.3, top - 0.26), GATE_COLORS["input"])
+        _arrow(ax, (x + 0.9, 4.15), (x + 0.5, top - 0.26), GATE_COLORS["candidate"])
+        _arrow(ax, (x + 1.03, out), (x + 1.38, out), GATE_COLORS["output"])
+        _arrow(ax, (x + 1.65, top), (x + 1.65, out + 0.28), CELL, "tanh", (0.02, -0.05))
+        ax.texts[-1].set(rotation=90, backgroundcolor="0.96", fontsize=8)
+        _box(ax, x, 0.55, text, GREY, width=3.2, height=0.8)
+        _arrow(ax, (x, 0.97), (x, 1.72))
+        for name, y, colour in (("c", top, CELL), ("h", out, HIDDEN)):
+            label = f"${name.upper() if name == 'c' else name}_{t + 1}$\n{run[name][t]:.2f}"
+            ax.text(x + 2.9, y + 0.1, label, color=colour, ha="center", va="bottom", linespacing=1.1)
+    last = 3.6 + wide * (len(inputs) - 1)
+    _arrow(ax, (last + 0.66, top), (width, top), CELL)
+    _arrow(ax, (last + 1.93, out), (width, out), HIDDEN)
+    ax.text(0.7, top + 0.1, "$C_0$\n0", color=CELL, ha="center", va="bottom", linespacing=1.1)
+    ax.text(0.7, out + 0.1, "$h_0$\n0", color=HIDDEN, ha="center", va="bottom", linespacing=1.1)
     return ax

@@ -18,7 +18,7 @@ _TITLES = {
     "Sales": "prepare, train, evaluate",
     "Purchases": "prepare, train, evaluate",
     "Recommendation": "prepare, train, evaluate",
-    "What comes after": "RNN and GRU, many inputs, partly seen, mixed kinds, real time, scale out",
+    "What comes after": "RNN or GRU, many inputs, partly seen, mixed kinds, real time, scale out",
     "Your own shop": "your data",
 }
 COURSE = {
@@ -37,7 +37,7 @@ def course_map(parts: Mapping[str, Mapping[int, str]], there: set[int]) -> Axes:
     there : set of int
         The lessons that exist.
     """
-    ax = plt.subplots(figsize=(11, 5.6))[1]
+    ax = plt.subplots(figsize=(11.5, 5.6))[1]
     for row, (name, lessons) in enumerate(parts.items()):
         ax.text(-0.15, -row, name, ha="right", va="center", fontsize=12)
         for column, (number, title) in enumerate(lessons.items()):
@@ -45,10 +45,10 @@ def course_map(parts: Mapping[str, Mapping[int, str]], there: set[int]) -> Axes:
             look = {"facecolor": colour, "alpha": 0.35} if here else {"facecolor": "none", "ls": "--"}
             ax.add_patch(plt.Rectangle((column, -row - 0.4), 0.92, 0.8, edgecolor=colour, lw=1.5, **look))
             ax.text(
-                column + 0.46, -row + 0.22, str(number), ha="center", va="center", fontsize=10, weight="bold"
+                column + 0.46, -row + 0.22, str(number), ha="center", va="center", fontsize=11, weight="bold"
             )
             title = title if here else f"{title}\n(planned)"
-            ax.text(column + 0.46, -row - 0.12, title, ha="center", va="center", fontsize=7.5)
+            ax.text(column + 0.46, -row - 0.12, title, ha="center", va="center", fontsize=9)
     ax.set(xlim=(-1.9, max(map(len, parts.values()))), ylim=(0.5 - len(parts), 0.5))
     ax.set_title("The parts of the course: foundations first, then the use case you need")
     ax.axis("off")
@@ -77,7 +77,7 @@ def sales_and_panel(weekly: pd.DataFrame) -> np.ndarray:
     right.set(title="First sightings pile up; the active households stay level", ylabel="households")
     right.legend()
     for ax in (left, right):
-        ax.set(xlabel="week of 2017", ylim=(0, None))
+        ax.set(xlabel="week of 2017", ylim=(0, 1.08 * max(line.get_ydata().max() for line in ax.lines)))
     fig.tight_layout()
     return np.array([left, right])
 
@@ -229,6 +229,8 @@ def three_sequences(daily: pd.Series, weeks: pd.DataFrame, trips: pd.Series) -> 
     day = pd.Timedelta(days=1)
     for ax in (axes[0], axes[2]):
         ax.set_xlim(daily.index[0] - day, daily.index[-1] + day)
+        ax.xaxis.offsetText.set_visible(False)  # a year and month alone at the corner say little
+    axes[2].set_xlabel(f"day of {daily.index[0].year}")
     fig.tight_layout()
     return axes
 

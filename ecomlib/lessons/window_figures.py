@@ -1,9 +1,20 @@
-"""The figure of lesson 15 that shows where windows and their targets lie."""
+"""Where windows and their targets lie (lesson 15), and what a weekly task asks of whom (lesson 16)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
+
+KINDS = {  # of a square of `task_grid`, and its colour
+    "not seen yet": "#ffffff",
+    "known, not asked": "#d9d9d9",
+    "train": "#56b4e9",
+    "valid": "#de8f05",
+    "test": "#cc78bc",
+}
 
 
 def window_layout(
@@ -54,4 +65,36 @@ def window_layout(
     ax.set(xlabel="day of the year", xlim=(0, n_days), ylim=(-0.6, n_rows), title=title)
     ax.set_yticks([max(n_rows - 2 - 3 * k, 0) for k in range(len(names))], names)
     ax.legend(ax.containers[:2], [f"{lookback} days back", f"{horizon} days ahead"], loc="lower left")
+    return ax
+
+
+def task_grid(kind: np.ndarray, trips: np.ndarray, names: Sequence[str], first_week: int, title: str) -> Axes:
+    """Draw households by weeks: what a task asks at each cutoff, and in which weeks there was a trip.
+
+    Parameters
+    ----------
+    kind : int array (households, weeks)
+        Position in `KINDS`: of which part the week is a cutoff for the household, if of any.
+    trips : bool array (households, weeks)
+        Drawn as dots.
+    names : sequence of str
+        One per household.
+    first_week : int
+        Number of the first column's week.
+    title : str
+    """
+    fig, ax = plt.subplots(figsize=(9, 1.3 + 0.36 * len(kind)), layout="constrained")
+    weeks = np.arange(kind.shape[1] + 1) + first_week - 0.5
+    edges = np.arange(len(kind) + 1) - 0.5
+    colours = ListedColormap(list(KINDS.values()))
+    highest = len(KINDS) - 1
+    ax.pcolormesh(weeks, edges, kind, cmap=colours, vmin=0, vmax=highest, edgecolor="white", linewidth=0.8)
+    row, week = np.nonzero(trips)
+    ax.plot(week + first_week, row, "k.", ms=4, label="a week with a trip")
+    patches = [Patch(facecolor=colour, edgecolor="0.6", label=name) for name, colour in KINDS.items()]
+    fig.legend(handles=[*patches, ax.lines[0]], loc="outside lower center", ncols=6, fontsize=9)
+    ax.set_yticks(range(len(kind)), names)
+    ax.invert_yaxis()
+    ax.grid(False)
+    ax.set(xlabel="week of 2017", title=title)
     return ax

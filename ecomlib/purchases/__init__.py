@@ -5,13 +5,13 @@ import lazy_loader
 from ecomlib.purchases.evaluate import evaluate as evaluate
 from ecomlib.purchases.task import task as task
 
-RULES = ["BaseRate", "LightGBM", "Logistic", "WeightedFrequency", "features", "tune_frequency"]
+BASELINES = ["BaseRate", "LightGBM", "Logistic", "WeightedFrequency", "features", "tune_frequency"]
 # Imported on first use: the network needs TensorFlow, which takes seconds. The two names above are imported
 # now, since a module of the same name would hide them.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "baselines": RULES,
+        "baselines": BASELINES,
         "channels": ["CHANNELS", "GROUPS", "columns"],
         "evaluate": ["advice", "draws", "evaluate"],
         "model": ["PurchaseLSTM", "purchase_network", "week_loss"],

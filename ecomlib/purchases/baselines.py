@@ -97,9 +97,9 @@ def features(
     for h in HALF_LIVES:
         weeks = np.maximum(faded_sum((known > 0).astype(float), h), 1)
         for name in ("bought", "lines", "discount", "purchase days"):
-            table[f"faded {h:.0f}: {name}"] = (faded_sum(channels[name], h) / weeks).astype(np.float32)
+            table[f"weighted {h:.0f}: {name}"] = (faded_sum(channels[name], h) / weeks).astype(np.float32)
         for name in ("shopped", "spend", *(WEEKDAYS if h == RHYTHM else ())):  # the same in every category
-            table[f"faded {h:.0f}: {name}"] = faded_sum(channels[name][:, :, :1], h) / weeks
+            table[f"weighted {h:.0f}: {name}"] = faded_sum(channels[name][:, :, :1], h) / weeks
     table["redeemed so far"] = channels["coupons redeemed"].cumsum(axis=1)
     for group in ("marketing", "promotion", "trip days", "category days", "trend"):
         table |= {name: channels[name] for name in GROUPS[group]}

@@ -76,7 +76,7 @@ class Batches(keras.utils.PyDataset):
         x: dict[str, np.ndarray],
         target: np.ndarray | None = None,
         rows: np.ndarray | None = None,
-        size: int = 4096,
+        size: int = 1024,
         shuffle: np.random.Generator | None = None,
     ):
         super().__init__()

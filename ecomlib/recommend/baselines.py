@@ -35,7 +35,7 @@ class PersonalFrequency(Recommender):
     """What this customer bought most, with a half-life in days most lately; ties are broken by popularity."""
 
     half_life: float | None = None
-    name: ClassVar[str] = "personal frequency"
+    name: ClassVar[str] = "personal top frequency"
 
     def _learn(self, task: SequenceTask, part: str) -> None:
         total = task.counts(part).astype(float)
@@ -57,14 +57,14 @@ class Markov(Recommender):
 
     def _learn(self, task: SequenceTask, part: str) -> None:
         rows = task.targets(part)
-        before, after = task.bags[rows - 1], task.bags[rows]
+        before, after = task.baskets[rows - 1], task.baskets[rows]
         counts = np.asarray(before.sum(axis=0)).ravel() + self.smooth
         self.chain_ = sparse.diags_array((1 / counts).astype(np.float32)) @ (before.T @ after)
         self.rest_ = (self.smooth / counts).astype(np.float32)
         self.average_ = np.asarray(after.mean(axis=0)).ravel().astype(np.float32)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        last = task.bags[rows - 1]
+        last = task.baskets[rows - 1]
         return (last @ self.chain_).toarray() + np.outer(last @ self.rest_ + 1e-3, self.average_)
 
 
@@ -73,7 +73,7 @@ class ItemKNN(Recommender):
     """The `k` nearest of each item bought, by cosine: items of the same households, or trips (`by` "step").
 
     `shrink` is added to the cosine's denominator, so that rare pairs are not trusted blindly. With a
-    half-life in days the customer's own earlier trips fade.
+    half-life in days the customer's own earlier trips count less.
     """
 
     k: int = 100
@@ -87,7 +87,7 @@ class ItemKNN(Recommender):
             matrix = sequence_counts(task, part)
             matrix.data = np.log1p(matrix.data)
         else:
-            matrix = task.bags[task.rows(part)]
+            matrix = task.baskets[task.rows(part)]
         self.near_ = cosine_neighbours(matrix, self.k, self.shrink)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ def keep_largest(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
 
 
 @dataclass
-class Factors(Recommender):
+class PureSVD(Recommender):
     """Matrix factorisation: households and items as points, scikit-learn's truncated SVD.
 
     A customer's point is computed from their history at the moment of the trip, so nothing is refitted.
@@ -130,7 +130,7 @@ class Factors(Recommender):
 
     size: int = 32
     half_life: float | None = None
-    name: ClassVar[str] = "matrix factors"
+    name: ClassVar[str] = "PureSVD"
 
     def _learn(self, task: SequenceTask, part: str) -> None:
         from sklearn.decomposition import TruncatedSVD
@@ -241,7 +241,7 @@ class TIFUKNN(Recommender):
         def decay(days: np.ndarray, trips: np.ndarray) -> np.ndarray:
             return self.within ** (trips % self.group) * self.across ** (trips // self.group)
 
-        counts = look_back(task, first, stop, np.zeros(len(first)), decay) @ task.bags
+        counts = look_back(task, first, stop, np.zeros(len(first)), decay) @ task.baskets
         total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1e-9)
         return sparse.csr_matrix(sparse.diags_array((1 / total).astype(np.float32)) @ counts)
 

@@ -44,8 +44,8 @@ class Batches:
 
     A batch is a dict of arrays. "shape" (2,): n_windows, n_steps of the grid; cell = window * n_steps + step.
     "ids", "cell" (n_held,): every item read and where it lies. "context" (n_windows, n_steps, 9). "target"
-    (n_targets,): the cell before each target, "arrival" (n_targets, 8). "pair" (n_pairs, 2): target and item
-    of everything bought before, "weight" (n_pairs,) its weight in the profile, "habits" (n_pairs, 9) see
+    (n_targets,): the cell before each target, "known_ahead" (n_targets, 8). "pair" (n_pairs, 2): target and
+    item of everything bought before, "weight" (n_pairs,) its weight in the profile, "habits" (n_pairs, 9) see
     `Purchases.habits`. "trend" (n_days, n_spans, n_items) and "day" (n_targets,): see `trend`. In training
     "right" (n_right, 2): target and item of every right item, and where negatives are drawn "columns",
     "log_pi" (n_columns,), of which "pair" and "right" then hold the places. "beside" (n_targets, k,
@@ -79,17 +79,17 @@ class Batches:
         cell = ranges(np.arange(len(group)) * n_steps, length)
         n_targets = cut.edge[group + 1] - cut.edge[group]
         rows = cut.rows[ranges(cut.edge[group], n_targets)]
-        bags = self.task.bags[steps]
+        baskets = self.task.baskets[steps]
         target = np.repeat(np.arange(len(group)) * n_steps - first, n_targets) + rows - 1
         context = np.zeros((len(group) * n_steps, self.task.context.shape[1]), np.float32)
         context[cell] = self.task.context[steps]
         batch = {
             "shape": np.array([len(group), n_steps], np.int32),
-            "ids": bags.indices.astype(np.int32),
-            "cell": np.repeat(cell, np.diff(bags.indptr)).astype(np.int32),
+            "ids": baskets.indices.astype(np.int32),
+            "cell": np.repeat(cell, np.diff(baskets.indptr)).astype(np.int32),
             "context": context.reshape(len(group), n_steps, -1),
             "target": target.astype(np.int32),
-            "arrival": self.task.arrival[rows],
+            "known_ahead": self.task.known_ahead[rows],
         }
         if self.profile:
             at, latest = self.task.purchases.before(rows)
@@ -101,11 +101,11 @@ class Batches:
 
     def outputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
         """What the output layer reads; with `rng` (training) also what is right, and the drawn columns."""
-        batch, bags = {}, self.task.bags[rows]
+        batch, baskets = {}, self.task.baskets[rows]
         place = np.arange(self.task.n_items, dtype=np.int32)
         if rng is not None and self.n_sampled:
             columns, batch["log_pi"] = draw_columns(
-                self.task, bags.indices, bags.nnz, self.n_sampled, POWER, rng
+                self.task, baskets.indices, baskets.nnz, self.n_sampled, POWER, rng
             )
             place = np.full(self.task.n_items, -1, np.int32)
             place[columns] = np.arange(len(columns))
@@ -127,10 +127,10 @@ class Batches:
         for name in {"trend", "beside"} & set(batch) if "columns" in batch else ():
             batch[name] = batch[name][:, :, batch["columns"]]
         if rng is not None:
-            size = np.diff(bags.indptr)
-            right = np.column_stack([np.repeat(np.arange(len(rows)), size), place[bags.indices]])
+            size = np.diff(baskets.indptr)
+            right = np.column_stack([np.repeat(np.arange(len(rows)), size), place[baskets.indices]])
             if self.question == "discovery":
-                right = right[self.task.purchases.is_new[ranges(self.task.bags.indptr[rows], size)]]
+                right = right[self.task.purchases.is_new[ranges(self.task.baskets.indptr[rows], size)]]
             batch["right"] = right.astype(np.int32)
         return batch
 

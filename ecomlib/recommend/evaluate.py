@@ -34,7 +34,7 @@ class Ranking:
         rows, lists = np.asarray(cutoffs) + 1, np.asarray(lists)
         if lists.ndim != 2 or len(lists) != len(rows):
             raise BadValue(f"{lists.shape} is not the shape of {len(rows)} ranked lists, one per cutoff.")
-        seen, right = history(task, rows).astype(bool), task.bags[rows].astype(bool)
+        seen, right = history(task, rows).astype(bool), task.baskets[rows].astype(bool)
         if task.question == "discovery":
             right = right > right.multiply(seen)
         size = np.asarray(right.sum(axis=1)).ravel()
@@ -48,7 +48,7 @@ class Ranking:
     def per_row(self) -> pd.DataFrame:
         """Metrics of every list: recall@10, recall@20, ndcg@10, mrr@20 and two of the list itself.
 
-        discoveries@10 is the share of the first ten that the customer never bought, popularity@10 the mean
+        novelty@10 is the share of the first ten that the customer never bought, popularity@10 the mean
         `share` of the first ten. Järvelin & Kekäläinen (2002), ACM TOIS 20(4), for NDCG.
         """
         gain = 1 / np.log2(np.arange(2, 12))
@@ -61,7 +61,7 @@ class Ranking:
                 "recall@20": self.hits.sum(axis=1) / self.size,
                 "ndcg@10": first @ gain[: first.shape[1]] / ideal,
                 "mrr@20": 1 / place,
-                "discoveries@10": self.new[:, :10].mean(axis=1),
+                "novelty@10": self.new[:, :10].mean(axis=1),
                 "popularity@10": self.share[self.lists[:, :10]].mean(axis=1),
             }
         )

@@ -26,7 +26,7 @@ def history(task: SequenceTask, rows: np.ndarray, half_life: float | None = None
     """
     decay = None if half_life is None else lambda days, trips: np.exp2(-days / half_life)
     rows = np.asarray(rows)
-    return look_back(task, task.start[rows], rows, task.day[rows], decay) @ task.bags
+    return look_back(task, task.start[rows], rows, task.day[rows], decay) @ task.baskets
 
 
 def look_back(
@@ -52,7 +52,7 @@ def sequence_counts(task: SequenceTask, part: str = "train") -> sparse.csr_matri
     pick = sparse.csr_matrix(
         (np.ones(len(rows), np.float32), (task.who[rows], rows)), (len(task.names), len(task.who))
     )
-    return pick @ task.bags
+    return pick @ task.baskets
 
 
 def recent_counts(task: SequenceTask, at: np.ndarray, days: int) -> np.ndarray:

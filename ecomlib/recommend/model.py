@@ -1,4 +1,4 @@
-"""The LSTM recommender: steps as bags of item embeddings in, a score for every item out."""
+"""The LSTM recommender: steps as baskets of item embeddings in, a score for every item out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ecomlib.recommend.baselines import Factors
+from ecomlib.recommend.baselines import PureSVD
 from ecomlib.recommend.batches import Batch, Batches, chunks, cut_windows, ranges
 from ecomlib.recommend.habits import Purchases
 from ecomlib.recommend.ranking import Recommender
@@ -99,7 +99,7 @@ class Network(TiedNetwork):
     """The network of `NextItems`."""
 
     def __init__(self, settings: "NextItems", task: SequenceTask):
-        n_beside = task.arrival.shape[1] + settings.size * settings.profile
+        n_beside = task.known_ahead.shape[1] + settings.size * settings.profile
         super().__init__(
             task.n_items,
             settings.units,
@@ -127,15 +127,15 @@ class Network(TiedNetwork):
 
         Windows are padded on the right and only states of real steps are read, which no padding reaches.
         """
-        vectors, parts = tf.convert_to_tensor(self.items), [batch["arrival"]]
+        vectors, parts = tf.convert_to_tensor(self.items), [batch["known_ahead"]]
         if self.recurrent:
             n_windows, n_steps = batch["shape"][0], batch["shape"][1]
             n_cells, cell = n_windows * n_steps, batch["cell"]
             n_held = tf.math.unsorted_segment_sum(tf.ones_like(cell, tf.float32), cell, n_cells)
-            bag = tf.math.unsorted_segment_sum(tf.gather(vectors, batch["ids"]), cell, n_cells)
-            bag = self.drop(bag / tf.sqrt(tf.maximum(n_held, 1.0))[:, None], training=training)
-            bag = tf.reshape(bag, [n_windows, n_steps, vectors.shape[1]])
-            h = self.lstm(tf.concat([bag, batch["context"]], 2), training=training)
+            basket = tf.math.unsorted_segment_sum(tf.gather(vectors, batch["ids"]), cell, n_cells)
+            basket = self.drop(basket / tf.sqrt(tf.maximum(n_held, 1.0))[:, None], training=training)
+            basket = tf.reshape(basket, [n_windows, n_steps, vectors.shape[1]])
+            h = self.lstm(tf.concat([basket, batch["context"]], 2), training=training)
             parts.insert(0, tf.gather(tf.reshape(h, [-1, h.shape[-1]]), batch["target"]))
         if self.profile:
             shape = [tf.shape(batch["target"])[0], vectors.shape[0]]
@@ -169,9 +169,9 @@ class Network(TiedNetwork):
         return logits
 
     def batch_loss(self, batch: Tensors, training: bool) -> tf.Tensor:
-        """See `bag_loss`."""
+        """See `set_loss`."""
         logits = self.logits(self.states(batch, training), batch, training)
-        return bag_loss(batch["right"], logits, batch.get("log_pi"), self.power)
+        return set_loss(batch["right"], logits, batch.get("log_pi"), self.power)
 
 
 class Gate(keras.layers.Layer):
@@ -193,18 +193,19 @@ class Gate(keras.layers.Layer):
 def first_vectors(task: SequenceTask, size: int, seed: int) -> np.ndarray:
     """Item vectors to start from, (n_items, size): half of the columns are matrix factors, the rest is noise.
 
-    An axis of the factors is as long as it is important. A start from noise alone costs a third of the gain
-    over popularity: most items are seen too rarely to find their place in a few epochs.
+    An axis of the factors is as long as it is important. A start from noise alone costs three hundredths of
+    NDCG@10 at discovery (`benchmarks/results/recommend.csv`): many items are seen too rarely to find their
+    place in a few epochs.
     """
     vectors = np.random.default_rng(seed).normal(0, 0.02, (task.n_items, size))
-    points = Factors(size // 2).fit(task).axes_
+    points = PureSVD(size // 2).fit(task).axes_
     vectors[:, : points.shape[1]] = 0.15 * points / points.std()
     return vectors.astype(np.float32)
 
 
 @dataclass
 class NextItems(Recommender):
-    """An LSTM over bags of item embeddings; it answers the question that the task of `fit` asks.
+    """An LSTM over baskets of item embeddings; it answers the question that the task of `fit` asks.
 
     For discovery the softmax runs over what the customer has not bought yet, else over all items. Source:
     Hidasi & Karatzoglou (2018), CIKM (cross-entropy, tied embedding, negatives shared in the batch).
@@ -299,7 +300,7 @@ class NextItems(Recommender):
         return scores
 
 
-def bag_loss(
+def set_loss(
     right: tf.Tensor, logits: tf.Tensor, log_pi: tf.Tensor | None = None, power: float = 0.0
 ) -> tf.Tensor:
     """Cross-entropy of a softmax whose target is a set: a mean over the rows that have a target.

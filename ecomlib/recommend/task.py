@@ -29,15 +29,15 @@ SIDE |= {"product_type": ["department"], "category": ["department"]}
 class SequenceTask:
     """Steps of many sequences, sorted by sequence, then time.
 
-    `bags` (n_steps, n_items) holds a 1 where the step holds the item. Arrays (n_steps,): `who`, the number of
-    the household or session; `day`, days since a fixed Monday (the fraction is the time of day, where it is
-    known); `part`, HISTORY, TRAIN, VALID or TEST: where the step may be a target. `items` has a row per
-    column of `bags`: item, count (training steps that hold it), side columns. `names` (n_sequences,) are the
-    customers' or sessions' ids. `question`: "whole" asks for everything on the next step, "discovery" only
-    for what is new to the customer.
+    `baskets` (n_steps, n_items) holds a 1 where the step holds the item. Arrays (n_steps,): `who`, the number
+    of the household or session; `day`, days since a fixed Monday (the fraction is the time of day, where it
+    is known); `part`, HISTORY, TRAIN, VALID or TEST: where the step may be a target. `items` has a row per
+    column of `baskets`: item, count (training steps that hold it), side columns. `names` (n_sequences,) are
+    the customers' or sessions' ids. `question`: "whole" asks for everything on the next step, "discovery"
+    only for what is new to the customer.
     """
 
-    bags: sparse.csr_matrix
+    baskets: sparse.csr_matrix
     who: np.ndarray
     day: np.ndarray
     part: np.ndarray
@@ -56,7 +56,7 @@ class SequenceTask:
     @property
     def n_items(self) -> int:
         """Size of the vocabulary."""
-        return self.bags.shape[1]
+        return self.baskets.shape[1]
 
     @cached_property
     def start(self) -> np.ndarray:
@@ -73,7 +73,7 @@ class SequenceTask:
     def targets(self, part: str) -> np.ndarray:
         """Rows of a part that can be predicted: at least one earlier step, at least one known item."""
         rows = self.rows(part)
-        return rows[(rows > self.start[rows]) & (np.diff(self.bags.indptr)[rows] > 0)]
+        return rows[(rows > self.start[rows]) & (np.diff(self.baskets.indptr)[rows] > 0)]
 
     def cutoffs(self, part: str) -> np.ndarray:
         """The last known row before each target of a part."""
@@ -81,36 +81,36 @@ class SequenceTask:
 
     def counts(self, part: str) -> np.ndarray:
         """Steps of a part that hold each item; (n_items,)."""
-        return np.asarray(self.bags[self.rows(part)].sum(axis=0)).ravel()
+        return np.asarray(self.baskets[self.rows(part)].sum(axis=0)).ravel()
 
     @cached_property
     def purchases(self) -> Purchases:
         """Every purchase, item by item within each sequence."""
-        return Purchases(self.bags, self.who, self.day, self.start)
+        return Purchases(self.baskets, self.who, self.day, self.start)
 
     @cached_property
     def daily(self) -> sparse.csr_matrix:
         """How many steps of each day hold each item, from the first day on; (n_days, n_items)."""
         day = self.day.astype(int) - int(self.day.min())
         step = np.arange(len(day))
-        return sparse.csr_matrix((np.ones(len(day), np.float32), (day, step))) @ self.bags
+        return sparse.csr_matrix((np.ones(len(day), np.float32), (day, step))) @ self.baskets
 
     @cached_property
     def context(self) -> np.ndarray:
         """Gap to the step before (log of 1 + days), size (log of 1 + items), weekday as 0/1; (n_steps, 9)."""
         gap = np.diff(self.day, prepend=self.day[:1])
         gap[self.start == np.arange(len(gap))] = 0
-        size = np.diff(self.bags.indptr)
+        size = np.diff(self.baskets.indptr)
         weekday = np.eye(7)[self.day.astype(int) % 7]
         return np.column_stack([np.log1p(gap), np.log1p(size), weekday]).astype(np.float32)
 
     @cached_property
-    def arrival(self) -> np.ndarray:
+    def known_ahead(self) -> np.ndarray:
         """What is known when the customer arrives, before the basket is: gap and weekday; (n_steps, 8)."""
         return np.delete(self.context, 1, axis=1)
 
     @cached_property
-    def pause(self) -> np.ndarray:
+    def gap(self) -> np.ndarray:
         """log(1 + minutes since the step before), for clicks; (n_steps, 1)."""
         return np.log1p(np.expm1(self.context[:, :1].astype(float)) * 1440).astype(np.float32)
 
@@ -161,11 +161,11 @@ def build_task(lines: pd.DataFrame, min_count: int) -> SequenceTask:
     new = np.r_[True, (who[1:] != who[:-1]) | (day[1:] != day[:-1])]
     step, column = np.cumsum(new) - 1, counts.index.get_indexer(lines["item"])[order]
     cells = step[column >= 0], column[column >= 0]
-    bags = sparse.csr_matrix((np.ones(len(cells[0]), np.float32), cells), (step[-1] + 1, len(counts)))
-    bags.sort_indices()
+    baskets = sparse.csr_matrix((np.ones(len(cells[0]), np.float32), cells), (step[-1] + 1, len(counts)))
+    baskets.sort_indices()
     items = counts.rename_axis("item").reset_index(name="count")
     day, part = day[new].astype(float), part[new].astype(np.int8)
-    return SequenceTask(bags, who[new], day, part, items, np.asarray(names))
+    return SequenceTask(baskets, who[new], day, part, items, np.asarray(names))
 
 
 def _item_of(shop: Shop, level: str) -> pd.Series:
@@ -206,9 +206,11 @@ def with_today(task: SequenceTask, day: float | None = None) -> tuple[SequenceTa
     if day <= task.day.max():
         raise BadValue(f"day {day} is not after the last step, which is on day {task.day.max():g}.")
     last = np.flatnonzero(np.r_[task.who[1:] != task.who[:-1], True]) + 1
-    indptr = np.insert(task.bags.indptr, last, task.bags.indptr[last])
-    bags = sparse.csr_matrix((task.bags.data, task.bags.indices, indptr), (len(indptr) - 1, task.n_items))
+    indptr = np.insert(task.baskets.indptr, last, task.baskets.indptr[last])
+    baskets = sparse.csr_matrix(
+        (task.baskets.data, task.baskets.indices, indptr), (len(indptr) - 1, task.n_items)
+    )
     who, days = np.insert(task.who, last, task.who[last - 1]), np.insert(task.day, last, day)
     part = np.insert(task.part, last, HISTORY)
-    longer = replace(task, bags=bags, who=who, day=days, part=part)
+    longer = replace(task, baskets=baskets, who=who, day=days, part=part)
     return longer, last + np.arange(len(last)) - 1

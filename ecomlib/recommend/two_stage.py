@@ -51,7 +51,7 @@ class TwoStage(Recommender):
         self._fit_first_stage(early, part)
         owner, item = self._candidates(early, some)
         x = self._features(early, some, owner, item)
-        y = np.asarray(task.bags[some][owner, item]).ravel()
+        y = np.asarray(task.baskets[some][owner, item]).ravel()
         self.trees_ = LGBMRanker(
             num_leaves=self.leaves, min_child_samples=self.leaf_rows, n_estimators=self.trees,
             learning_rate=0.05, colsample_bytree=0.5, subsample=0.7, subsample_freq=1, reg_lambda=10.0,
@@ -95,10 +95,10 @@ class TwoStage(Recommender):
         columns += [np.asarray(history(task, rows, each)[owner, item]).ravel() for each in HALF_LIVES]
         columns += [model.scores(task, rows)[owner, item] for model in self.models_]
         columns += [Trend(days).fit(task).scores(task, rows)[owner, item] for days in TRENDS]
-        size = np.diff(task.bags.indptr)
+        size = np.diff(task.baskets.indptr)
         earlier = look_back(task, task.start[rows], rows, task.day[rows]) @ size
         columns += [task.items["count"].to_numpy()[item], (earlier / (rows - task.start[rows]))[owner]]
-        columns += [size[at - 1], task.arrival[at, 0], task.day[at] // 1 % 7]
+        columns += [size[at - 1], task.known_ahead[at, 0], task.day[at] // 1 % 7]
         return np.column_stack(columns).astype(np.float32)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ class _PerSeries:
     """A classical model for each series on its own, which knows all history up to the cutoff."""
 
     name: str
-    season: int
+    season = 7
 
     def fit(self, task: SalesTask, part: str = "train") -> "_PerSeries":
         """Nothing to learn ahead: these models are fitted when they are asked to forecast."""
@@ -194,7 +194,7 @@ class Ridge:
 
 
 class LightGBM:
-    """Gradient-boosted trees over all series: what the LSTM's decoder reads, plus scaled lags.
+    """Gradient boosting over all series: what the LSTM's decoder reads, plus scaled lags.
 
     One model per quantile.
 

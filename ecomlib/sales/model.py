@@ -61,10 +61,10 @@ def sales_network(
     past = keras.Input(sample["past"].shape[1:], name="past")
     future = keras.Input(sample["future"].shape[1:], name="future")
     series = keras.Input((), dtype="int32", name="series")
-    who = layers.Embedding(task.n_series, embedding)(series)
+    vector = layers.Embedding(task.n_series, embedding)(series)
     weeks = layers.Reshape((task.lookback // task.season, -1))(past)
-    weeks = layers.Concatenate()([weeks, layers.RepeatVector(task.lookback // task.season)(who)])
-    days = layers.Concatenate()([future, layers.RepeatVector(task.horizon)(who)])
+    weeks = layers.Concatenate()([weeks, layers.RepeatVector(task.lookback // task.season)(vector)])
+    days = layers.Concatenate()([future, layers.RepeatVector(task.horizon)(vector)])
     if recurrent:
         encoder = layers.LSTM(units, return_state=True)
         state = encoder(layers.Dropout(dropout)(weeks))[1:] if encode else None

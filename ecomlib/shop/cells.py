@@ -11,12 +11,13 @@ import pandas as pd
 from ecomlib.shop.errors import BadValue, ShopError, WrongType
 
 WHOLE_NUMBER = r"0|[1-9]\d{0,17}"  # as it would be printed: "007" stays a text
-ZONE = r"(?i)\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$"
+ZONE = r"(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
 PARTS = (
     r"^\s*(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})"
     r"(?:[ T,]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp]\.?[Mm]\.?)?)?\s*$"
 )
 ISO = r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d){0,2}(?:\.\d+)?)?"
+IN_UTC = "times are in UTC: give timezone='Europe/Paris' or the shop's own for its local days"
 CLOCKS = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # digits of a moment since 1970 -> its unit
 
 
@@ -159,6 +160,8 @@ def as_times(
         codes, distinct = pd.factorize(cells)
         moments = pd.Series(pd.DatetimeIndex(distinct))
         if moments.dt.tz is not None:
+            if home is None and str(moments.dt.tz) == "UTC":
+                log.note(IN_UTC)
             moments = moments.dt.tz_convert(home or moments.dt.tz).dt.tz_localize(None)
             timezone = home
     else:
@@ -187,8 +190,9 @@ def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None
     elif len(texts) and texts.str.fullmatch(r"(?:19|20)\d{6}").all():
         return pd.to_datetime(texts, format="%Y%m%d", errors="coerce"), False
     else:
-        zone = texts.str.extract(ZONE)[0].where(texts.str.contains(r":|[T ]\d\d(?!\d)", regex=True))
-        local = texts.mask(zone.notna(), texts.str.replace(ZONE, "", regex=True))
+        at_end = rf"(?i)\s*({ZONE})$"
+        zone = texts.str.extract(at_end)[0].where(texts.str.contains(r":|[T ]\d\d(?!\d)", regex=True))
+        local = texts.mask(zone.notna(), texts.str.replace(at_end, "", regex=True))
         moments = _local(local, log, dayfirst)
         if not zone.notna().any():
             return moments, False
@@ -201,7 +205,7 @@ def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None
         )
         moments = (moments - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
     if home is None:
-        log.note("times are in UTC: give timezone='Europe/Paris' or the shop's own for its local days")
+        log.note(IN_UTC)
     return moments.dt.tz_convert(home or "UTC").dt.tz_localize(None), True
 
 

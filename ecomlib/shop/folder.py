@@ -12,25 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ecomlib.shop.cells import ISO, WHOLE_NUMBER, ZONE
 from ecomlib.shop.checks import check_columns, check_same_kinds, check_table, place, quoted
-from ecomlib.shop.errors import (
-    ID_COLUMNS,
-    TABLES,
-    BadValue,
-    DuplicateKey,
-    UnknownKey,
-    UnreadableFile,
-    WrongType,
-)
+from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, UnknownKey, UnreadableFile, WrongType
+from ecomlib.shop.files import SEPARATORS
 from ecomlib.shop.shop import Shop
 
 TIMES = ("timestamp", "week_start", "start", "end", "date")
 NUMBERS = ("quantity", "revenue", "discount", "manufacturer_coupon", "display", "mailer")
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-
-WHOLE_NUMBER = r"0|[1-9]\d{0,17}"  # as it would be printed: "007" stays a text
-DATE = r"\s*\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d){0,2}(?:\.\d+)?)?\s*"
-ZONE = r"(?:Z|UTC|[+-]\d\d(?::?\d\d)?)\s*"
 
 # Which table lists the values of a column, and which tables must name no others.
 LISTED = {
@@ -100,112 +89,76 @@ def _read_table(folder: Path, table: str) -> pd.DataFrame | None:
     paths = sorted(path for path in folder.iterdir() if path.name.lower() in names)
     if not paths:
         return None
-    if len(paths) > 1:
-        raise UnreadableFile(
-            f"{table}: there is both {paths[0].name} and {paths[1].name}; keep the one that counts."
-        )
     path = paths[0]
+    if len(paths) > 1:
+        raise UnreadableFile(f"{table}: there is both {path.name} and {paths[1].name}; keep one of them.")
     if path.name not in names:
         raise UnreadableFile(f"{path.name}: write the file's name in small letters: {path.name.lower()}.")
     if not path.is_file():
         raise UnreadableFile(f"{path.name}: this is a folder; put the file itself in its place.")
-    return _read_parquet(path) if path.suffix == ".parquet" else convert(_read_text(path, table), table)
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        names = pq.read_schema(path).names
-        twice = [name for name in names if names.count(name) > 1]
-        frame = pd.DataFrame() if twice else pd.read_parquet(path)
+    if path.suffix == ".csv":
+        return convert(_read_text(path, table), table)
+    try:  # not by read_parquet, which cannot read a column that is there twice
+        return pq.ParquetFile(path).read().to_pandas().reset_index(drop=True)
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0].replace(str(path), path.name)
         raise UnreadableFile(f"{path.name}: not a Parquet file ({reason}); export it again.") from None
-    if twice:
-        raise DuplicateKey(f"{path.name}: the column {twice[0]!r} is there twice; keep one of them.")
-    return frame.reset_index(drop=True)
 
 
 def _read_text(path: Path, table: str) -> pd.DataFrame:
-    """Read a CSV file as text, every cell a string, and index it by line number."""
+    """Read a CSV file as text, indexed by the line in which each row begins.
+
+    Refused is what pandas would repair without a word: a repeated name, too many or too few cells.
+    """
     try:
         raw = path.read_bytes()
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise UnreadableFile(f"{path.name}: cannot be opened ({error.strerror}); allow reading it.") from None
-    if not raw.strip():
-        raise UnreadableFile(f"{path.name}: the file is empty; export it again, with its header line.")
-    try:
-        text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise UnreadableFile(
-            f"{path.name}: line {line} is not UTF-8 text; save the file with the encoding UTF-8."
-        ) from None
-    lines = _check_cells(text, path)
-    # pandas would skip blank lines on its own: it keeps them here, and the check says which they are.
+        raise UnreadableFile(f"{path.name}: line {line} is not UTF-8 text; save the file as UTF-8.") from None
+    if not text.strip():
+        raise UnreadableFile(f"{path.name}: the file is empty; export it again, with its header line.")
+    reader = csv.reader(io.StringIO(text), strict=True)
+    rows: dict[int, list[str]] = {}
+    header: list[str] = []
+    begin = 1
     try:
-        frame = pd.read_csv(
-            io.StringIO(text), dtype="str", keep_default_na=False, na_values=[""], skip_blank_lines=False
-        )
-    except pd.errors.ParserError:
-        raise UnreadableFile(
-            f"{path.name}: line {([1] + lines)[-1]} has a quotation mark that is never closed; close it."
-        ) from None
-    frame.index = pd.Index(lines, name="line", dtype="int64")
-    frame.columns = [str(column).strip() for column in frame.columns]
-    check_columns(frame, table)
-    return frame[frame.index > 0]
-
-
-def _check_cells(text: str, path: Path) -> list[int]:
-    """Refuse what pandas would repair without a word: a repeated name, too many or too few cells.
-
-    Returns the line in which each row begins; 0 for a blank line.
-    """
-    rows = csv.reader(io.StringIO(text))
-    lines, begin, width = [], 1, 0
-    try:
-        for row in rows:
-            if begin == 1:
-                width = _check_header(row, path)
-            else:
-                lines.append(begin if row else 0)
-            if row and len(row) != width:
-                remedy = "put texts that hold a comma in quotes, or complete the line"
-                if word := _separator(row, width):
-                    remedy = f"it is separated by {word}; save the file with commas and decimal points"
-                elif rows.line_num > begin:
-                    remedy = f"close its quotation mark, which is open down to line {rows.line_num}"
-                cells = f"{len(row)} cell{'s' if len(row) > 1 else ''}"
-                raise UnreadableFile(
-                    f"{path.name}: line {begin} has {cells} and the header {width}; {remedy}."
-                )
-            begin = rows.line_num + 1
+        for row in reader:
+            header = header or row
+            if row and (len(row) != len(header) or begin == len(row) == 1):
+                _check_width(row, len(header), f"{path.name}: line {begin}", reader.line_num > begin)
+            if not header:
+                raise UnreadableFile(f"{path.name}: line 1 is empty; name the columns in the first line.")
+            if row:
+                rows[begin] = row
+            begin = reader.line_num + 1
     except csv.Error:
         raise UnreadableFile(
-            f"{path.name}: line {begin} holds a cell of over {csv.field_size_limit():,} characters; "
-            f"look for a quotation mark that is never closed."
+            f"{path.name}: line {begin} has a quotation mark that is never closed, or a cell of over "
+            f"{csv.field_size_limit():,} characters; close it, or shorten the cell."
         ) from None
-    return lines
+    del rows[1]
+    frame = pd.DataFrame([*rows.values()], columns=[name.strip() for name in header], dtype="str")
+    check_columns(frame, table)
+    return frame.mask(frame == "").set_axis(pd.Index(rows, name="line", dtype="int64"))
 
 
-def _check_header(header: list[str], path: Path) -> int:
-    """Check the first line and return how many columns it names."""
-    if not header:
-        raise UnreadableFile(f"{path.name}: line 1 is empty; name the columns in the first line.")
-    if len(header) == 1 and (word := _separator(header, 1)):
-        raise UnreadableFile(
-            f"{path.name}: line 1 is separated by {word}; save the file with commas and decimal points."
-        )
-    twice = [column for column in header if header.count(column) > 1]
-    if twice:
-        raise DuplicateKey(f"{path.name}: line 1 has the column {twice[0]!r} twice; keep one of them.")
-    return len(header)
-
-
-def _separator(row: list[str], width: int) -> str | None:
-    """Name the sign that parts this row's cells, where it is another one than the comma."""
+def _check_width(row: list[str], width: int, where: str, several_lines: bool) -> None:
+    """Say why a line has other cells than its header: another separator, or a mark that closes too late."""
     text = ",".join(row)
-    return next((word for sign, word in SEPARATORS.items() if text.count(sign) >= max(width - 1, 1)), None)
+    other = [SEPARATORS[sign] for sign in ";\t|" if text.count(sign) >= max(width - 1, 1)]
+    if len(row) == width and not other:
+        return
+    remedy = "put texts that hold a comma in quotes, or complete the line"
+    if other:
+        remedy = f"it is separated by {other[0]}; save the file with commas and decimal points"
+    elif several_lines:
+        remedy = "close its quotation mark, which is open down to a later line"
+    cells = f"{len(row)} cell{'s' if len(row) > 1 else ''}"
+    header = f" and the header {width}" if len(row) != width else " only"
+    raise UnreadableFile(f"{where} has {cells}{header}; {remedy}.")
 
 
 def convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
@@ -227,59 +180,45 @@ def convert(frame: pd.DataFrame, table: str) -> pd.DataFrame:
 def _convert_ids(tables: dict[str, pd.DataFrame]) -> None:
     """Make an id column whole numbers where every table allows it; beside one "GIFT-1" all are texts."""
     for column in ID_COLUMNS:
-        holders = [frame for frame in tables.values() if column in frame.columns]
-        if all(_allows_numbers(frame[column]) for frame in holders):
-            for frame in holders:
-                if frame.index.name == "line" and frame[column].notna().all():
+        holders = [frame for frame in tables.values() if column in frame]
+        texts = [frame for frame in holders if frame.index.name == "line"]  # from a CSV file
+        whole = all(frame[column].dropna().str.fullmatch(WHOLE_NUMBER).all() for frame in texts)
+        named = [v for frame in holders if frame.index.name != "line" for v in frame[column].head(1)]
+        if whole and not any(isinstance(value, str) for value in named):
+            for frame in texts:
+                if frame[column].notna().all():
                     frame[column] = frame[column].astype("int64")
 
 
-def _allows_numbers(ids: pd.Series) -> bool:
-    if ids.index.name == "line":  # from a CSV file
-        return ids.dropna().str.fullmatch(WHOLE_NUMBER).all()
-    return not (len(ids) and isinstance(ids.iloc[0], str))
+def _refuse(cells: pd.Series, bad: pd.Series, table: str, what: str) -> None:
+    if bad.any():
+        text, line = cells[bad].iloc[0], cells.index[bad][0]
+        raise WrongType(f"{table}: column {cells.name!r} has {text!r} in line {line}, {what}.")
 
 
 def _as_number(cells: pd.Series, table: str) -> pd.Series:
     numbers = pd.to_numeric(cells, errors="coerce").astype(float)
-    bad = (numbers.isna() & cells.notna()).to_numpy()
-    if bad.any():
-        line, text = cells.index[bad][0], cells[bad].iloc[0]
-        remedy = (
-            "use a decimal point and no thousands sign" if "," in text else "write a plain number like 12.50"
-        )
-        raise WrongType(
-            f"{table}: column {cells.name!r} has {text!r} in line {line}, not a number; {remedy}."
-        )
+    bad = numbers.isna() & cells.notna()
+    comma = cells[bad].str.contains(",").head(1).any()
+    remedy = "use a decimal point and no thousands sign" if comma else "write a plain number like 12.50"
+    _refuse(cells, bad, table, f"not a number; {remedy}")
     return numbers
 
 
 def _as_time(cells: pd.Series, table: str) -> pd.Series:
-    zoned = cells.str.fullmatch(DATE + ZONE, na=False).to_numpy(bool)
-    if zoned.any():
-        line, text = cells.index[zoned][0], cells[zoned].iloc[0]
-        raise WrongType(
-            f"{table}: column {cells.name!r} has a time zone in line {line} ({text}); convert all times to "
-            f"the shop's local time and write them without zone."
-        )
-    times = pd.to_datetime(
-        cells.where(cells.str.fullmatch(DATE, na=False)), format="ISO8601", errors="coerce"
-    )
-    bad = (times.isna() & cells.notna()).to_numpy()
-    if bad.any():
-        line, text = cells.index[bad][0], cells[bad].iloc[0]
-        raise WrongType(
-            f"{table}: column {cells.name!r} has {text!r} in line {line}, not a date; write dates like "
-            f"2024-05-31 or 2024-05-31 17:45."
-        )
+    zoned = cells.str.fullmatch(rf"\s*{ISO}{ZONE}\s*", na=False)
+    remedy = "with a time zone; convert all times to the shop's local time and write them without zone"
+    _refuse(cells, zoned, table, remedy)
+    iso = cells.where(cells.str.fullmatch(rf"\s*{ISO}\s*", na=False))
+    times = pd.to_datetime(iso, format="ISO8601", errors="coerce")
+    remedy = "not a date; write dates like 2024-05-31 or 2024-05-31 17:45"
+    _refuse(cells, times.isna() & cells.notna(), table, remedy)
     return times
 
 
 def _check_listed(tables: dict[str, pd.DataFrame]) -> None:
     for column, (home, others) in LISTED.items():
-        for table in others:
-            if home not in tables or table not in tables:
-                continue
+        for table in (t for t in others if home in tables and t in tables):
             frame = tables[table]
             unknown = ~frame[column].isin(tables[home][column]).to_numpy()
             if unknown.any():

@@ -13,6 +13,9 @@ from ecomlib.runtime import ROOT
 from ecomlib.shop.opening import open_shop
 from ecomlib.shop.shop import Shop
 
+# Last words that say how a thing looks, not what it is.
+NO_THINGS = {"PINK", "BLUE", "RED", "WHITE", "GREEN", "BLACK", "IVORY", "CREAM", "SILVER", "GOLD", "SPOT"}
+NO_THINGS |= {"SMALL", "LARGE", "MEDIUM", "MINI", "SET", "SETS", "DESIGN", "SPOTS", "ASSORTED", "PACK"}
 FOLDER = ROOT / "data" / "online_retail"
 
 
@@ -44,7 +47,7 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
 
 
 def word_categories(names: Iterable[object], n: int) -> list[str]:
-    """The last word of each name, of the n - 1 words that occur last in most names; "OTHER" for the rest.
+    """The last word of each name that says a thing, of the n - 1 such words most names end with, or "OTHER".
 
     Examples
     --------
@@ -52,6 +55,6 @@ def word_categories(names: Iterable[object], n: int) -> list[str]:
     ['BAG', 'BAG', 'BAG', 'OTHER']
     """
     words = [re.findall(r"[A-Z]{3,}", str(name).upper()) for name in names]
-    words = [[word.removesuffix("S") if len(word) > 4 else word for word in row] for row in words]
+    words = [[re.sub(r"(?<![AS])S$", "", word) for word in row if word not in NO_THINGS] for row in words]
     common = {word for word, _ in Counter(row[-1] for row in words if row).most_common(n - 1)}
     return [next((word for word in row[::-1] if word in common), "OTHER") for row in words]

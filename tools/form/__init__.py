@@ -10,6 +10,7 @@ from collections.abc import Callable
 from tools.form.anywhere import LESSON_RULES, SOLUTION_RULES
 from tools.form.lesson import README, ROOT, TABLE, Lesson, find_lessons, table_of_lessons
 from tools.form.lessons import unbound
+from tools.form.terms import defined_first
 
 __all__ = [
     "LESSON_RULES",
@@ -24,6 +25,7 @@ __all__ = [
     "lowered",
     "rules_for",
     "table_of_lessons",
+    "defined_first",
     "unbound",
 ]
 

@@ -1,7 +1,8 @@
-"""What the rules find, and the two files they keep in step.
+"""What the rules find, and the files they keep in step.
 
 python -m tools.form               rewrite the table of lessons in README.md
 python -m tools.form 21            show what the rules find in lesson 21 and its solution
+python -m tools.form --links       lead docs/words.md and docs/questions.md to the headings above their cells
 python -m tools.form --tighten     lower the counts of tests/offenders.json to what is found, never raise one
 """
 
@@ -19,6 +20,8 @@ from tools.form import (
     rules_for,
     table_of_lessons,
 )
+from tools.form.lesson import NOTEBOOKS
+from tools.form.terms import QUESTIONS, WORDS, replaced
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +34,9 @@ def main(arguments: list[str]) -> int:
             for rule in rules_for(lesson) if lesson.number == arguments[0] else []:
                 for problem in rule(lesson):
                     print(f"{lesson.name}  {rule.__name__}: {problem}")
+    elif arguments == ["--links"]:
+        for page in (WORDS, QUESTIONS):
+            page.write_text(replaced(page.read_text(encoding="utf-8"), NOTEBOOKS), encoding="utf-8")
     elif not arguments:
         text = README.read_text(encoding="utf-8")
         README.write_text(TABLE.sub(lambda m: m[1] + table_of_lessons() + m[3], text), encoding="utf-8")

@@ -24,7 +24,7 @@ from tools.form.lesson import (
     text_of,
 )
 
-TAGS = {"setup", "parameters", "exercise", "solution", "take-with-you", "checks", "hide-input"}
+TAGS = {"setup", "parameters", "exercise", "solution", "take-with-you", "checks", "hide-input", "wrap-up"}
 TAGS_WITH_REASON = {"nbval-ignore-output", "nbval-skip"}
 CODE_LINES, WIDTH, ALT = 20, 79, 60
 PNG_KB, FILE_KB = 300, 1500

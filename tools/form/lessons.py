@@ -25,6 +25,8 @@ from tools.form.lesson import (
 CELLS, MEDIAN_LINES = (30, 55), 7
 PAUSE, MOST_LETTER, MINUTES_OFF = 10, 0.45, 0.2
 
+LAST, WRAP_UP = ("17", "23", "33", "43"), "Wrap-up quiz"  # the last lesson of each part
+
 CHECK = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d)["']""")
 ANSWER = re.compile(r"<details>\s*<summary>Answer</summary>(.*?)</details>", re.DOTALL)
 PAUSES = re.compile(r"<details>|^\s*\*\*(Try|Question)\b", re.MULTILINE)
@@ -50,6 +52,29 @@ def header(lesson: Lesson) -> Iterator[str]:
     ways += [rf"\[Solutions\]\(solutions/{re.escape(lesson.path.name)}\)"]
     if not re.search(rf"^{' · '.join(ways)}$", first.source, re.MULTILINE):
         yield "cell 0 lacks the line '[← NN · Before](…) · [NN · After →](…) · [Solutions](solutions/…)'"
+
+
+def needed(lesson: Lesson) -> set[str]:
+    """Numbers of the lessons that the paragraph 'You need' links to."""
+    found = re.search(r"^\**You need\b.*?(?=\n\s*\n|\Z)", lesson.prose, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"\]\((\d\d)_\w+\.ipynb", found[0] if found else ""))
+
+
+@rule("lesson")
+def level(lesson: Lesson) -> Iterator[str]:
+    """Beginner: no derivative, no need but Beginner lessons. Advanced: needs the training of a use case."""
+    others = {one.number: one for one in find_lessons(lesson.folder) if not one.is_solution}
+    needs = [others[number] for number in sorted(needed(lesson)) if number in others]
+    levels = [found["level"] for one in needs if (found := MINUTES.search(one.cells[0].source))]
+    if any(one.path.stem.endswith("_train") for one in needs):
+        wanted = "Advanced"
+    elif r"\partial" in lesson.prose or set(levels) - {"Beginner"}:
+        wanted = "Intermediate"
+    else:
+        wanted = "Beginner"
+    found = MINUTES.search(lesson.cells[0].source)
+    if found and found["level"] != wanted:
+        yield f"cell 0 says {found['level']}; by what the lesson needs it is {wanted}"
 
 
 def asserts(cell: NotebookNode) -> bool:
@@ -108,9 +133,10 @@ def blocks(lesson: Lesson) -> Iterator[str]:
 
 @rule("lesson")
 def size(lesson: Lesson) -> Iterator[str]:
-    """30 to 55 cells; those of code that stand open mostly short."""
-    if not CELLS[0] <= len(lesson.cells) <= CELLS[1]:
-        yield f"{len(lesson.cells)} cells, not {CELLS[0]} to {CELLS[1]}"
+    """30 to 55 cells, a part's wrap-up quiz not counted; those of code that stand open mostly short."""
+    extra = [c for c in lesson.cells if "wrap-up" in tags_of(c) or c.source.startswith("## Wrap-up quiz")]
+    if not CELLS[0] <= len(lesson.cells) - len(extra) <= CELLS[1]:
+        yield f"{len(lesson.cells) - len(extra)} cells, not {CELLS[0]} to {CELLS[1]}"
     folded = lesson.tagged("hide-input", "take-with-you", "checks")
     open_cells = [cell.source.splitlines() for cell in lesson.code if cell not in folded]
     middle = median([sum(bool(line.strip()) for line in lines) for lines in open_cells] or [0])
@@ -159,6 +185,21 @@ def quiz_letters(lesson: Lesson) -> Iterator[str]:
         letter, most = right.most_common(1)[0]
         for _ in range(most - int(MOST_LETTER * right.total())):
             yield f"{letter} is right in {most} of the part's {right.total()} questions"
+
+
+@rule("lesson")
+def wrap_up(lesson: Lesson) -> Iterator[str]:
+    """The last lesson of a part ends with the part's wrap-up quiz: asked, and committed without an answer."""
+    asked, marked = (
+        [cell for cell in lesson.code if re.search(rf"^{name}\(\"", cell.source, re.MULTILINE)]
+        for name in ("ask", "mark")
+    )
+    wanted = int(lesson.number in LAST)
+    if (len(asked), len(marked), lesson.headings(2).count(WRAP_UP)) != (wanted, wanted, wanted):
+        yield f"'## {WRAP_UP}' with a cell that asks and one that marks must stand here {wanted} times"
+    for cell in marked:
+        if len(re.findall(r"^\d\. not yet: a, b or c\?$", text_of(cell), re.MULTILINE)) < 5:
+            yield f"{lesson.at(cell)}, the wrap-up quiz, is not run or gives an answer away"
 
 
 @rule("lesson")
