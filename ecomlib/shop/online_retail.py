@@ -6,6 +6,7 @@ stand in `data/online_retail`.
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ecomlib.runtime import ROOT
@@ -38,11 +39,22 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
     shop = open_shop(sorted(FOLDER.glob("*.parquet")), name="Online Retail", currency="£", **switches)
     products = shop.products
     assert products is not None
-    words = [re.findall(r"[A-Z]{3,}", str(name).upper()) for name in products["name"]]
-    words = [[re.sub(r"(?<![AS])S$", "", word) for word in row if word not in NO_THINGS] for row in words]
-    common = {word for word, _ in Counter(row[-1] for row in words if row).most_common(n_categories - 1)}
-    category = [next((word for word in row[::-1] if word in common), "OTHER") for row in words]
+    category = word_categories(products["name"], n_categories)
     object.__setattr__(
         shop, "products", products.assign(category=category)
     )  # keeps the report, checks nothing anew
     return shop
+
+
+def word_categories(names: Iterable[object], n: int) -> list[str]:
+    """The last word of each name that says a thing, of the n - 1 such words most names end with, or "OTHER".
+
+    Examples
+    --------
+    >>> word_categories(["RED BAG", "BLUE BAGS", "BAG FOR TEA", "CUP"], 2)
+    ['BAG', 'BAG', 'BAG', 'OTHER']
+    """
+    words = [re.findall(r"[A-Z]{3,}", str(name).upper()) for name in names]
+    words = [[re.sub(r"(?<![AS])S$", "", word) for word in row if word not in NO_THINGS] for row in words]
+    common = {word for word, _ in Counter(row[-1] for row in words if row).most_common(n - 1)}
+    return [next((word for word in row[::-1] if word in common), "OTHER") for row in words]
