@@ -141,8 +141,8 @@ def rival_jobs(task: recommend.SequenceTask, window: str) -> dict[str, Callable[
 
 
 def als_grid() -> list[ALS]:
-    """Settings of ALS that are tried; wider grids were searched once, on weeks 41 to 44."""
-    return [ALS(16, 30, 2), ALS(32, 30, 0.5), ALS(32, 10, 2)]
+    """Settings of ALS that are tried: factors, regularisation, weight of a purchase."""
+    return [ALS(*each) for each in product((16, 32), (10, 30), (0.5, 2))]
 
 
 def ease_grid() -> list[EASE]:
