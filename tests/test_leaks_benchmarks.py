@@ -149,7 +149,7 @@ PLANTED = {
     "epochs watched on the test": (VISITS, "fit_remedy", 'labels("valid")', 'labels("test")', "sealed"),
     "rivals chosen on the test": (recommend_bench, "valid_gain", '"valid"', '"test"', "sealed"),
     "bands calibrated on the test": (
-        SALES, "_calibrated", "calibrate_band(self.known, each, self.valid_open) for each in valid",
+        SALES, "calibrated", "calibrate_band(self.known, each, self.valid_open) for each in valid",
         "calibrate_band(self.actual, each, self.is_open) for each in test", "LightGBM",
     ),
     "a margin chosen on the test": (

@@ -193,7 +193,7 @@ class Study:
 
         jobs = {f"{name} {getattr(model, 'seed', 0)}": partial(made, model) for model in models}
         valid, test = (np.stack(part) for part in zip(*self._kept(jobs).values(), strict=True))
-        self._calibrated(name, valid, test)
+        self.calibrated(name, valid, test)
 
     def arm(self, name: str, models: list, task: SalesTask | None = None) -> None:
         """A variant: fitted once for each seed, on both parts; its band stays as it is."""
@@ -211,18 +211,18 @@ class Study:
         for name in ("LSTM", "LightGBM"):
             if len(self.forecasts[name]) > 1:
                 alone = (part.mean(axis=0, keepdims=True) for part in self.raw[name])
-                self._calibrated(f"{name}, mean of {len(self.forecasts[name])}", *alone)
+                self.calibrated(f"{name}, mean of {len(self.forecasts[name])}", *alone)
         for name in {"LSTM", "MLP"} & set(self.raw):
             n = min(len(self.raw[each][0]) for each in (name, "LightGBM"))
             pair = zip(self.raw[name], self.raw["LightGBM"], strict=True)
             both = ((one[:n] + other[:n]) / 2 for one, other in pair)
-            self._calibrated(f"mean of {name} and LightGBM", *both)
+            self.calibrated(f"mean of {name} and LightGBM", *both)
 
     def _kept(self, jobs: dict) -> dict:
         where = "-".join(map(str, self.place.values())) + "-quick" * self.quick
         return kept(f"sales/{where}", jobs, self.log)
 
-    def _calibrated(self, name: str, valid: np.ndarray, test: np.ndarray) -> None:
+    def calibrated(self, name: str, valid: np.ndarray, test: np.ndarray) -> None:
         self.raw[name] = valid, test
         if name == "seasonal naive":  # it has no band
             self.forecasts[name] = test

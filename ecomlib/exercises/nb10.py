@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
 
 INPUTS, TRUTH, WEIGHT, RATE = np.array([1.0, 3.0]), np.array([1.0, 9.0]), 2.0, 0.1
 
@@ -141,25 +142,13 @@ def log_loss(p: np.ndarray, happened: np.ndarray) -> float:
 )
 def own_network(answer: Any) -> str | None:
     """Train on an invented shop, change its future, and compare with the share of the last eight weeks."""
-    import keras
-
     came = fortnightly_shop()
     future = came.copy()
     future[:, LAST + 1 :] = np.random.default_rng(1).integers(2, size=future[:, LAST + 1 :].shape)
-    given = []
-    for shop in (came, future):
-        keras.utils.set_random_seed(0)
-        pair = answer(shop.copy(), LAST)
-        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
-            return "return two things: the trained Keras model and its probabilities."
-        given.append(np.asarray(pair[1], dtype=float))
-        if given[-1].shape != (len(came),):
-            return f"one probability per household, shape ({len(came)},), not {given[-1].shape}: take [:, 0]."
-    if not close(given[0], given[1], 1e-3):
-        return "the weeks after the cutoff changed, and so did your answer: use columns up to cutoff only."
-    optimizer = getattr(pair[0], "optimizer", None)
-    if optimizer is None or int(optimizer.iterations) == 0:
-        return "the model has not been trained: compile it, then call fit."
+    shaped = f"one probability per household, shape ({len(came)},), not {{}}: take [:, 0]."
+    model, given, problem = run_on((came, future), answer, LAST, (len(came),), shaped, kinds=(tuple, list))
+    if problem := problem or leak_hint(given) or untrained_hint(model):
+        return problem
     if given[0].min() < 0 or given[0].max() > 1:
         return "probabilities lie between 0 and 1: give the last layer one unit and a sigmoid."
     truth = came[:, LAST + 1]

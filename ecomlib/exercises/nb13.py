@@ -7,6 +7,7 @@ import numpy as np
 from ecomlib import gates
 from ecomlib.exercises import checker, close
 from ecomlib.exercises.nb10 import log_loss
+from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
 
 
 def _blocks(x_t, h, C, W, b, order="figo", stacked=None, bias=True):
@@ -134,22 +135,14 @@ def whose_turn(answer: Any) -> str | None:
     came = rhythmic_shop()
     future = came.copy()
     future[:, LAST + 1 :] = 1 - future[:, LAST + 1 :]
-    given = []
-    for shop in (came, future):
-        keras.utils.set_random_seed(0)
-        pair = answer(shop.copy(), LAST)
-        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
-            return "return two things: the trained Keras model and its probabilities."
-        given.append(np.asarray(pair[1], dtype=float))
-        if given[-1].shape != (len(came),):
-            return f"one probability per household, shape ({len(came)},), not {given[-1].shape}."
-    if not any(isinstance(layer, keras.layers.LSTM) for layer in pair[0].layers):
+    shaped = f"one probability per household, shape ({len(came)},), not {{}}."
+    model, given, problem = run_on((came, future), answer, LAST, (len(came),), shaped, kinds=(tuple, list))
+    if problem:
+        return problem
+    if not any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
         return "the model has no LSTM layer: without a state it does not know when the last visit was."
-    if not close(given[0], given[1], 1e-3):
-        return "the weeks after the cutoff changed, and so did your answer: use columns up to cutoff only."
-    optimizer = getattr(pair[0], "optimizer", None)
-    if optimizer is None or int(optimizer.iterations) == 0:
-        return "the model has not been trained: compile it, then call fit."
+    if problem := leak_hint(given) or untrained_hint(model):
+        return problem
     truth = came[:, LAST + 1]
     own, base = log_loss(given[0], truth), log_loss(_own_share(came, LAST), truth)
     if own < 0.5 * base:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.networks import run_on, untrained_hint
 
 
 def _cutoffs() -> int:
@@ -160,22 +161,14 @@ def _weekday_mean(series, test_start):
 )
 def honest_forecaster(answer: Any) -> str | None:
     """Train on invented sales, change them from a day of the test on, and compare with the weekday mean."""
-    import keras
-
     series, middle = drifting_days(), TEST + 20
     changed = series.copy()
     changed[middle:] *= 3
-    given = []
-    for sales in (series, changed):
-        keras.utils.set_random_seed(0)
-        pair = answer(sales.copy(), TEST)
-        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
-            return "return two things: the trained Keras model and its forecasts."
-        given.append(np.asarray(pair[1], dtype=float))
-        if given[-1].shape != (len(series) - TEST,):
-            return f"one forecast per test day, shape ({len(series) - TEST},), not {given[-1].shape}."
-        if pair[0].optimizer is None or int(pair[0].optimizer.iterations) == 0:
-            return "the model has not been trained: compile it, then call fit."
+    shaped = f"one forecast per test day, shape ({len(series) - TEST},), not {{}}."
+    shape = (len(series) - TEST,)
+    model, given, problem = run_on((series, changed), answer, TEST, shape, shaped, "forecasts")
+    if problem := problem or untrained_hint(model):
+        return problem
     upto = middle - TEST + 1  # the forecast for the first changed day was made before it
     if not close(given[0][:upto], given[1][:upto], 1e-3):
         return (

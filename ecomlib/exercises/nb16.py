@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
 from ecomlib.gates import count_parameters
 
 CHANNELS, CLASSES = 13, 5  # as in the notebook
@@ -117,22 +118,16 @@ def own_network(answer: Any) -> str | None:
     trips = paired_weeks()
     future = trips.copy()
     future[:, LAST + 1 :] = 1 - future[:, LAST + 1 :]
-    given = []
-    for shop in (trips, future):
-        keras.utils.set_random_seed(0)
-        pair = answer(shop.copy(), LAST)
-        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
-            return "return two things: the trained Keras model and its probabilities."
-        model, p = pair[0], np.asarray(pair[1], dtype=float)
-        if p.shape != (len(trips), AHEAD + 1) or not close(p.sum(axis=1), np.ones(len(trips)), 1e-3):
-            return f"give each household three probabilities that add up to 1, shape ({len(trips)}, 3)."
-        if not any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
-            return "there is no LSTM layer in the model."
-        if model.optimizer is None or int(model.optimizer.iterations) == 0:
-            return "the model has not been trained: compile it, then call fit."
-        given.append(p)
-    if not close(given[0], given[1], 1e-3):
-        return "the weeks after the cutoff changed, and so did your answer: use columns up to cutoff only."
+    shaped = f"give each household three probabilities that add up to 1, shape ({len(trips)}, 3)."
+    model, given, problem = run_on((trips, future), answer, LAST, (len(trips), AHEAD + 1), shaped)
+    if problem:
+        return problem
+    if not all(close(p.sum(axis=1), np.ones(len(trips)), 1e-3) for p in given):
+        return shaped
+    if not any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
+        return "there is no LSTM layer in the model."
+    if problem := untrained_hint(model) or leak_hint(given):
+        return problem
     happened = trips[:, LAST + 1 : LAST + 1 + AHEAD].sum(axis=1).astype(int)
     own, base = (
         -np.log(np.maximum(p[np.arange(len(p)), happened], 1e-7)).mean()

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
 
 UNITS, N_IN = 48, 7 * (1 + 17) + 8
 
@@ -74,25 +75,14 @@ def _the_mean(sales, cutoff):
 )
 def own_network(answer: Any) -> str | None:
     """Train on an invented shop, change its future, and compare with the mean of eight weeks."""
-    import keras
-
     sales = fortnightly_sales()
     future = sales.copy()
     future[:, LAST + 1 :] = 1000 * np.random.default_rng(1).random((len(sales), DAYS - LAST - 1))
-    given = []
-    for shop in (sales, future):
-        keras.utils.set_random_seed(0)
-        pair = answer(shop.copy(), LAST)
-        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
-            return "return two things: the trained Keras model and its forecasts."
-        given.append(np.asarray(pair[1], dtype=float))
-        if given[-1].shape != (len(sales), AHEAD):
-            return f"seven days per series are asked for, shape {(len(sales), AHEAD)}, not {given[-1].shape}."
-    if not close(given[0], given[1], 1e-3):
-        return "the days after the cutoff changed, and so did your forecasts: use columns up to cutoff only."
-    optimizer = getattr(pair[0], "optimizer", None)
-    if optimizer is None or int(optimizer.iterations) == 0:
-        return "the model has not been trained: compile it, then call fit."
+    shape, made = (len(sales), AHEAD), "forecasts"
+    shaped = f"seven days per series are asked for, shape {shape}, not {{}}."
+    model, given, problem = run_on((sales, future), answer, LAST, shape, shaped, made)
+    if problem := problem or leak_hint(given, "days", made) or untrained_hint(model):
+        return problem
     truth = sales[:, LAST + 1 : LAST + 1 + AHEAD]
     own, base = (np.abs(f - truth).sum() / truth.sum() for f in (given[0], _the_mean(sales, LAST)))
     if own < 0.6 * base:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
+from ecomlib.probability import log_loss
 
 UNITS, INPUTS = 16, 26 + 6
 
@@ -77,12 +79,6 @@ def frequency(bought: np.ndarray, cutoff: int) -> np.ndarray:
     return (past @ weights + 3 * past.mean()) / (weights.sum() + 3)
 
 
-def log_loss(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Log-loss of each household: (n,)."""
-    p = np.clip(p, 1e-6, 1 - 1e-6)
-    return -(y * np.log(p) + (1 - y) * np.log(1 - p))
-
-
 def trained(bought: np.ndarray, cutoff: int, known: int = 0, epochs: int = 20) -> tuple[Any, np.ndarray]:
     """Train a small LSTM on the weeks up to the cutoff; `known` more weeks make it leak."""
     import keras
@@ -99,25 +95,13 @@ def trained(bought: np.ndarray, cutoff: int, known: int = 0, epochs: int = 20) -
 
 def network_hint(answer: Any) -> str | None:
     """Run an answer on two shops that differ after the cutoff; say what is wrong with it, or None."""
-    import keras
-
     bought = habits()
     other = bought.copy()
     other[:, KNOWN + 1 :] = 1 - other[:, KNOWN + 1 :]
-    given = []
-    for shop in (bought, other):
-        keras.utils.set_random_seed(0)
-        made = answer(shop.copy(), KNOWN)
-        if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], keras.Model):
-            return "return two things: the trained Keras model and its probabilities."
-        given.append(np.asarray(made[1], dtype=float))
-        if given[-1].shape != (len(shop),):
-            return f"one probability per household, shape ({len(shop)},), not {given[-1].shape}."
-    if not close(given[0], given[1], 1e-3):
-        return "the weeks after the cutoff changed, and so did your answers: use columns up to cutoff only."
-    optimizer = getattr(made[0], "optimizer", None)
-    if optimizer is None or int(optimizer.iterations) == 0:
-        return "the model has not been trained: compile it, then call fit."
+    shaped = f"one probability per household, shape ({len(bought)},), not {{}}."
+    model, given, problem = run_on((bought, other), answer, KNOWN, (len(bought),), shaped)
+    if problem := problem or leak_hint(given, made="answers") or untrained_hint(model):
+        return problem
     if given[0].min() < 0 or given[0].max() > 1:
         return "a probability lies between 0 and 1: end the network in a sigmoid."
     y = bought[:, KNOWN + 1]

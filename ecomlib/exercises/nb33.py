@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close, nb32
+from ecomlib.probability import log_loss
 
 SENT, COST, REACHED, MARGIN = 2000, 0.05, 0.40, 0.75
 
@@ -32,13 +33,13 @@ def _interval(saved):
 def _judged(bought, cutoff, other, sign=1, **settings):
     model, p = nb32.trained(bought, cutoff, **settings)
     y = bought[:, cutoff + 1]
-    return model, p, _interval(sign * (nb32.log_loss(other, y) - nb32.log_loss(p, y)))
+    return model, p, _interval(sign * (log_loss(other, y) - log_loss(p, y)))
 
 
 def _unpaired(bought, cutoff, other):
     model, p, _ = _judged(bought, cutoff, other)
     y = bought[:, cutoff + 1]
-    theirs, ours = (_interval(nb32.log_loss(each, y)) for each in (other, p))
+    theirs, ours = (_interval(log_loss(each, y)) for each in (other, p))
     return model, p, (theirs[0] - ours[0], theirs[1] - ours[2], theirs[2] - ours[1])
 
 
@@ -70,7 +71,7 @@ def judged_network(answer: Any) -> str | None:
         return problem
     y, (_, p, found) = verdicts[0]
     bought = nb32.habits()
-    saved = nb32.log_loss(nb32.frequency(bought, nb32.KNOWN), y) - nb32.log_loss(np.asarray(p, float), y)
+    saved = log_loss(nb32.frequency(bought, nb32.KNOWN), y) - log_loss(np.asarray(p, float), y)
     value, low, high = _interval(saved)
     if np.shape(found) != (3,):
         return "the verdict is three numbers: value, low and high."

@@ -67,7 +67,7 @@ def check_table(frame: pd.DataFrame, table: str) -> None:
         if column in schema.columns:
             _check_one_kind(frame, table, column)
     if key:
-        repeated = frame.duplicated(list(key)).to_numpy()
+        repeated = frame.duplicated(key).to_numpy()
         if repeated.any():
             row = int(repeated.argmax())
             values = ", ".join(f"{name} {frame[name].iloc[row]}" for name in key)
@@ -179,28 +179,29 @@ def _check_end_after_start(campaigns: pd.DataFrame) -> None:
 
 
 # Checks of a whole column's kind, and how to fix it.
-_NUMBER, _NAIVE = "number", "naive datetime"
-_YEAR = "possible year"
-_KIND_REMEDIES: dict[str, str] = {
-    _NUMBER: "convert it with pandas.to_numeric",
-    _NAIVE: "parse it, convert it to the shop's local time, drop the zone",
-}
+_NUMBER, _NAIVE, _YEAR = "number", "naive datetime", "possible year"
+_LOCAL = "parse it, convert it to the shop's local time, drop the zone"
+_KIND_REMEDIES = {_NUMBER: "convert it with pandas.to_numeric", _NAIVE: _LOCAL}
 
 # What to tell the reader for each column: (what it must hold, how to fix it).
 _REMEDIES = {
-    "timestamp": (
-        "naive local date and time",
-        "parse it, convert it to the shop's local time, drop the zone",
-    ),
+    "timestamp": ("naive local date and time", _LOCAL),
     "week_start": ("dates that are Mondays", "use the Monday of the week"),
     "quantity": ("numbers of units, 0 or more", "book returns apart, not as negative quantities"),
     "revenue": ("amounts paid, 0 or more", "book returns apart, not as negative revenue"),
     "discount": ("amounts, 0 or more", "give the discount as a positive amount"),
-    "display": ("shares from 0 to 1", "divide by the number of stores"),
-    "mailer": ("shares from 0 to 1", "divide by the number of stores"),
-    "start": ("naive dates", "parse the dates"),
-    "end": ("naive dates", "parse the dates"),
-    "date": ("naive dates", "parse the dates"),
+    **dict.fromkeys(("display", "mailer"), ("shares from 0 to 1", "divide by the number of stores")),
+    **dict.fromkeys(("start", "end", "date"), ("naive dates", "parse the dates")),
+}
+# The columns a table cannot do without; those in brackets may have empty cells. Before the bar: its key.
+_COLUMNS = {
+    "orders": "| customer_id order_id product_id timestamp quantity revenue discount",
+    "products": "product_id | (category) (department)",
+    "promotions": "product_id week_start | display mailer",
+    "customers": "customer_id |",
+    "campaigns": "customer_id campaign_id | kind start end",
+    "coupons": "| coupon_id campaign_id product_id",
+    "redemptions": "| customer_id campaign_id coupon_id date",
 }
 
 _MAY_BE_0 = ("discount", "display", "mailer")
@@ -243,50 +244,22 @@ def _schemas() -> dict:
     """Pandera schemas and key columns, built on first use (pandera takes 0.5 s to import)."""
     import pandera.pandas as pa
 
-    def col(check: Any = None, dtype: Any = None, nullable: bool = False) -> Any:
-        return pa.Column(dtype, check, nullable=nullable, required=True)
-
-    at_least_0 = pa.Check.in_range(0, float("inf"), include_max=False)
-    share = pa.Check.in_range(0, 1)
     number = pa.Check(_is_number, error=_NUMBER)
     naive = pa.Check(pd.api.types.is_datetime64_dtype, error=_NAIVE)
-    year = pa.Check(lambda s: s.dt.year.between(1990, 2100), error=_YEAR)
-    monday = pa.Check(lambda s: s.dt.day_of_week == 0, error="Monday")
-    columns = {
-        "orders": {
-            "customer_id": col(),
-            "order_id": col(),
-            "product_id": col(),
-            "timestamp": col([naive, year]),
-            "quantity": col([number, at_least_0]),
-            "revenue": col([number, at_least_0]),
-            "discount": col([number, at_least_0]),
-        },
-        "products": {"product_id": col(), "category": col(nullable=True), "department": col(nullable=True)},
-        "promotions": {
-            "product_id": col(),
-            "week_start": col([naive, monday]),
-            "display": col([number, share]),
-            "mailer": col([number, share]),
-        },
-        "customers": {"customer_id": col()},
-        "campaigns": {
-            "customer_id": col(),
-            "campaign_id": col(),
-            "kind": col(),
-            "start": col(naive),
-            "end": col(naive),
-        },
-        "coupons": {"coupon_id": col(), "campaign_id": col(), "product_id": col()},
-        "redemptions": {"customer_id": col(), "campaign_id": col(), "coupon_id": col(), "date": col(naive)},
+    amount = [number, pa.Check.in_range(0, float("inf"), include_max=False)]
+    checks = {
+        "timestamp": [naive, pa.Check(lambda s: s.dt.year.between(1990, 2100), error=_YEAR)],
+        "week_start": [naive, pa.Check(lambda s: s.dt.day_of_week == 0, error="Monday")],
+        **dict.fromkeys(("start", "end", "date"), naive),
+        **dict.fromkeys(("quantity", "revenue", "discount"), amount),
+        **dict.fromkeys(("display", "mailer"), [number, pa.Check.in_range(0, 1)]),
     }
-    keys = {
-        "products": ("product_id",),
-        "customers": ("customer_id",),
-        "promotions": ("product_id", "week_start"),
-        "campaigns": ("customer_id", "campaign_id"),
-    }
-    return {t: (pa.DataFrameSchema(c), keys.get(t)) for t, c in columns.items()}
+    schemas = {}
+    for table, text in _COLUMNS.items():
+        names = {name.strip("()"): name[0] == "(" for name in text.replace("|", "").split()}
+        columns = {name: pa.Column(None, checks.get(name), nullable=empty) for name, empty in names.items()}
+        schemas[table] = pa.DataFrameSchema(columns), text.partition("|")[0].split()
+    return schemas
 
 
 def _is_number(series: pd.Series) -> bool:

@@ -39,15 +39,16 @@ def clean(shop: Shop, not_goods: Mapping[str, Sequence[str]] | None = NOT_GOODS)
         report.append((step, int(bad.sum()), revenue, revenue / total if total else 0.0, why))
         orders = orders[~bad]
 
-    drop("repeated line", orders.duplicated(), "an export that ran twice counts the same sale twice")
+    repeated = orders.duplicated(["order_id", "product_id"])  # by two columns: a sixth of the time
+    repeated = orders.duplicated() if repeated.any() else repeated
+    drop("repeated line", repeated, "an export that ran twice counts the same sale twice")
     why = "nothing left the shop: coupon entries, voided or corrected lines"
     drop("quantity 0", orders["quantity"] == 0, why)
     products = shop.products
     if products is not None:
         known = orders["product_id"].isin(products["product_id"])
         drop("unknown product", ~known, "no category or department to count it under")
-        left_out = _matches(products, not_goods or {})
-        bad = orders["product_id"].isin(products.loc[left_out, "product_id"])
+        bad = orders["product_id"].isin(products.loc[_matches(products, not_goods or {}), "product_id"])
         drop("not goods", bad, "fuel, gift cards and services are not ordered for a shelf")
         products = _name_missing(products)
     if orders.empty:
@@ -59,9 +60,8 @@ def clean(shop: Shop, not_goods: Mapping[str, Sequence[str]] | None = NOT_GOODS)
 
 def _matches(products: pd.DataFrame, values: Mapping[str, Sequence[str]]) -> pd.Series:
     hit = pd.Series(False, index=products.index)
-    for column, names in values.items():
-        if column in products.columns:
-            hit |= products[column].isin(names)
+    for column in set(values) & set(products.columns):
+        hit |= products[column].isin(values[column])
     return hit
 
 

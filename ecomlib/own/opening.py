@@ -5,17 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_ids, as_text, without_people
+from ecomlib.own.cells import Log, as_ids, as_text, without_people
+from ecomlib.own.exports import SALES, join_olist, read_lines, recognise
+from ecomlib.own.facts import SIGNS, Facts, clean_lines
+from ecomlib.own.files import Table, plain, read_tables
+from ecomlib.own.folder import convert
 from ecomlib.shop.checks import check_columns, check_table
 from ecomlib.shop.cleaning import clean
 from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, ShopError
-from ecomlib.shop.exports import SALES, join_olist, read_lines, recognise
-from ecomlib.shop.facts import SIGNS, Facts, clean_lines
-from ecomlib.shop.files import Table, plain, read_tables
-from ecomlib.shop.folder import convert
 from ecomlib.shop.shop import Shop
 
 SWITCHES = {
@@ -24,6 +23,7 @@ SWITCHES = {
     **dict.fromkeys(("repeats", "far_dates", "cancelled", "not_goods", "free"), ("drop", "keep")),
 }
 CONTRACT = ("order_id", "customer_id", "product_id", "timestamp", "quantity", "revenue", "discount")
+OTHERS = "week_start display mailer category department kind start end date"
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,14 @@ class Report:
 
     def __str__(self) -> str:
         taken = "\n".join(f"  {ours:12s} <- {name}" for ours, name in self.columns.items())
-        steps = self.steps.copy()
-        steps["revenue"] = steps["revenue"].map("{:,.2f}".format)
-        for column in ("lines", "left_out"):
-            steps[column] = steps[column].map("{:,}".format)
+        shown = {"revenue": "{:,.2f}", "lines": "{:,}", "left_out": "{:,}"}
+        steps = self.steps.assign(**{name: self.steps[name].map(form.format) for name, form in shown.items()})
         parts = [f"Read as {self.format}. The columns were taken for:\n{taken}"]
-        for title, frame in (("As it is in the file:", self.before), ("As it was taken:", self.after)):
-            parts += [f"{title}\n{frame.to_string(index=False)}"] if frame is not None else []
-        parts += [steps.to_string(index=False)] if len(steps) else []
-        parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
-        parts += ["\n".join(f"! {problem}" for problem in self.problems)] if self.problems else []
+        frames = {"As it is in the file:\n": self.before, "As it was taken:\n": self.after, "": steps}
+        for title, frame in frames.items():
+            parts += [title + frame.to_string(index=False)] if frame is not None and len(frame) else []
+        for sign, texts in (("-", self.notes), ("!", self.problems)):
+            parts += ["\n".join(f"{sign} {text}" for text in texts)] if texts else []
         return "\n\n".join(parts)
 
 
@@ -91,7 +89,7 @@ def open_shop(
     currency : str, optional
         The one to keep where there are several, such as "USD"; else the sign to show.
     timezone, dayfirst, decimal
-        See `ecomlib.shop.cells`; asked for where the file leaves it open.
+        See `ecomlib.own.cells`; asked for where the file leaves it open.
     **switches
         returns "drop" | "net" (taken off the earlier sale); guests "sales" (they count for sales, not for
         customers) | "drop"; repeats, far_dates, cancelled, not_goods, free (price 0): "drop" | "keep".
@@ -155,9 +153,9 @@ def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> t
     shop = Shop(**_tables(lines, others, log), name=label, currency=SIGNS.get(sign, sign))
     shop, second = clean(shop)
     second = (
-        second[second["lines"] > 0].rename(columns={"lines": "left_out"}).drop(columns="share_of_revenue")
+        second[second["lines"] > 0].drop(columns="share_of_revenue").assign(left_out=lambda s: s["lines"])
     )
-    steps = pd.concat([facts.report(), second.assign(lines=second["left_out"])], ignore_index=True)
+    steps = pd.concat([facts.report(), second], ignore_index=True)
     after = shop.orders[list(CONTRACT)].head(3)
     report = Report(first.format, first.columns, steps, log.notes, log.problems, first.before, after)
     object.__setattr__(shop, "report", report)  # nothing that would have to be checked again
@@ -190,35 +188,21 @@ def _tables(lines: pd.DataFrame, others: dict[str, Table], log: Log) -> dict[str
     tables = {"orders": lines[[*CONTRACT, *more]].copy()}
     if "country" in more:
         tables["orders"]["country"] = lines["country"].astype("category")
+    ours = {plain(column): column for column in (*ID_COLUMNS, *OTHERS.split())}
     for role, table in others.items():
-        cells = table.read(list(range(len(table.header))))
-        ours = {
-            plain(c): c for c in (*ID_COLUMNS, "week_start", "category", "department", "kind", "start", "end")
-        }
-        cells.columns = [
-            ours.get(plain(h), h.strip().lower() if plain(h) in ("display", "mailer", "date") else h)
-            for h in table.header
-        ]
+        cells = table.whole().rename(columns=lambda header: ours.get(plain(header), header))
         check_columns(cells, role)
         cells = convert(cells, role) if cells.index.name == "line" else cells
-        for column in cells.columns:
-            if (
-                column == "customer_id"
-                or cells[column].dtype == "str"
-                and cells[column].str.contains(r"\S@\S").any()
-            ):
-                cells[column] = without_people(cells[column], log)
-        if role == "products":
-            cells = cells.drop_duplicates("product_id")
-        tables[role] = cells
+        for name, column in cells.items():
+            if name == "customer_id" or column.dtype == "str" and column.str.contains(r"\S@\S").any():
+                cells[name] = without_people(column, log)
+        tables[role] = cells.drop_duplicates("product_id") if role == "products" else cells
     if "products" not in tables:
         tables["products"] = _products(lines, log)
     _same_ids(tables)
-    for role, frame in tables.items():
-        if role != "orders":
-            check_table(frame, role)
-            tables[role] = frame.reset_index(drop=True)
-    return tables
+    for role in others:
+        check_table(tables[role], role)
+    return {role: frame.reset_index(drop=True) for role, frame in tables.items()}
 
 
 def _products(lines: pd.DataFrame, log: Log) -> pd.DataFrame:
@@ -239,8 +223,6 @@ def _same_ids(tables: dict[str, pd.DataFrame]) -> None:
     for column in ID_COLUMNS:
         holders = [frame for frame in tables.values() if column in frame]
         ids = [as_ids(frame[column]) for frame in holders]
-        texts = any(
-            not np.issubdtype(i.dtype, np.integer) if isinstance(i.dtype, np.dtype) else True for i in ids
-        )
+        texts = any(values.dtype != "int64" for values in ids)
         for frame, values in zip(holders, ids, strict=True):
             frame[column] = as_text(values) if texts else values

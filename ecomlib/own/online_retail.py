@@ -6,10 +6,13 @@ stand in `data/online_retail`.
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
+from ecomlib.own.opening import open_shop
 from ecomlib.runtime import ROOT
-from ecomlib.shop.opening import open_shop
 from ecomlib.shop.shop import Shop
 
 # Last words that say how a thing looks, not what it is.
@@ -18,7 +21,7 @@ NO_THINGS |= {"SMALL", "LARGE", "MEDIUM", "MINI", "SET", "SETS", "DESIGN", "SPOT
 FOLDER = ROOT / "data" / "online_retail"
 
 
-def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
+def load_online_retail(n_categories: int = 40, until: str | None = None, **switches: Any) -> Shop:
     """Load Online Retail, both years, cleaned as `open_shop` does it.
 
     Parameters
@@ -26,6 +29,8 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
     n_categories : int
         The export has no categories. A product's is the last word of its name, of the words that occur last
         in most products, such as BAG, HEART, CANDLE; "OTHER" for the rest. Names alone decide, never sales.
+    until : date, optional
+        Products that were first sold on this day or later do not choose the words.
     **switches
         As in `open_shop`.
 
@@ -38,11 +43,33 @@ def load_online_retail(n_categories: int = 40, **switches: Any) -> Shop:
     shop = open_shop(sorted(FOLDER.glob("*.parquet")), name="Online Retail", currency="£", **switches)
     products = shop.products
     assert products is not None
-    words = [re.findall(r"[A-Z]{3,}", str(name).upper()) for name in products["name"]]
-    words = [[re.sub(r"(?<![AS])S$", "", word) for word in row if word not in NO_THINGS] for row in words]
-    common = {word for word, _ in Counter(row[-1] for row in words if row).most_common(n_categories - 1)}
-    category = [next((word for word in row[::-1] if word in common), "OTHER") for row in words]
+    names, chosen = products["name"], None
+    if until is not None:
+        early = shop.orders["product_id"][shop.orders["timestamp"] < pd.Timestamp(until)]
+        chosen = names[products["product_id"].isin(early)]
+    category = word_categories(names, n_categories, chosen)
     object.__setattr__(
         shop, "products", products.assign(category=category)
     )  # keeps the report, checks nothing anew
     return shop
+
+
+def word_categories(names: Sequence[object], n: int, chosen: Sequence[object] | None = None) -> list[str]:
+    """The last word of each name that says a thing, of the n - 1 such words most names end with, or "OTHER".
+
+    `chosen` are the names that choose the words; default: all.
+
+    Examples
+    --------
+    >>> word_categories(["RED BAG", "BLUE BAGS", "BAG FOR TEA", "CUP"], 2)
+    ['BAG', 'BAG', 'BAG', 'OTHER']
+    """
+    ends = [row[-1] for row in map(_things, names if chosen is None else chosen) if row]
+    common = {word for word, _ in Counter(ends).most_common(n - 1)}
+    return [next((word for word in _things(name)[::-1] if word in common), "OTHER") for name in names]
+
+
+def _things(name: object) -> list[str]:
+    """The words of a name that may say what the thing is, without the plural's S."""
+    words = re.findall(r"[A-Z]{3,}", str(name).upper())
+    return [re.sub(r"(?<![AS])S$", "", word) for word in words if word not in NO_THINGS]

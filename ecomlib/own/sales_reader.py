@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ecomlib.own.cells import Log, as_numbers, as_text, as_times, decimal_sign
+from ecomlib.own.files import Table, plain, read_tables
 from ecomlib.panels import Panel
-from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, decimal_sign
 from ecomlib.shop.errors import BadValue, MissingColumn, TooShort
-from ecomlib.shop.files import Table, plain, read_tables
 
 WEEK = pd.Timedelta(days=7)
 
@@ -94,19 +94,15 @@ def _rows(
         if plain(name) not in where:
             found = ", ".join(table.header[:30])
             raise MissingColumn(f"{table.name}: there is no column {name!r} for {ours}= (found: {found}).")
-    at = {ours: where[plain(name)] for ours, name in wanted.items()}
-    cells = table.read(sorted({*at.values()}))
-    raw = {ours: cells[i].rename(table.header[i]) for ours, i in at.items()}
+    raw = table.columns({ours: where[plain(name)] for ours, name in wanted.items()})
     if "promotion" in raw:
         text = as_text(raw["promotion"]).str.strip().str.casefold()
         raw["promotion"] = text.replace({"yes": "1", "true": "1", "no": "0", "false": "0"})
-    numbers: list[str] = [name for name in ("amount", "price", "promotion") if name in raw]
-    sign = decimal or decimal_sign(
-        [raw[n] for n in numbers], any("semicolons" in n for n in table.notes), log
-    )
-    out: dict[str, pd.Series] = {name: as_numbers(raw[name], sign, log) for name in numbers}
-    out["series"] = raw["series"] if "series" in raw else pd.Series("ALL", cells.index)
-    return pd.DataFrame({**out, "date": as_times(raw["date"], log, None, dayfirst)})
+    numbers = {name: raw[name] for name in ("amount", "price", "promotion") if name in raw}
+    sign = decimal or decimal_sign(numbers.values(), table.semicolons, log)
+    rows = pd.DataFrame({name: as_numbers(cells, sign, log) for name, cells in numbers.items()})
+    series = raw.get("series", "ALL")
+    return rows.assign(series=series, date=as_times(raw["date"], log, None, dayfirst))
 
 
 def _steps(sold: pd.Series, last: pd.Timestamp, name: str) -> pd.DatetimeIndex:

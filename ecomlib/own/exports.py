@@ -3,14 +3,14 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
+from ecomlib.own.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
+from ecomlib.own.files import Table, plain, table_of
 from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
-from ecomlib.shop.files import Table, plain
 
 # Our column: the plain header that holds it; "|" parts spellings, "?" marks what may be missing.
 FORMATS = {
@@ -78,14 +78,14 @@ class Layouts:
     @property
     def headers(self) -> frozenset[str]:
         """Every plain header that is known."""
-        texts = [*self.formats.values(), self.usual]
-        return frozenset(n for text in texts for names in spellings(text).values() for n in names)
+        text = " ".join([*self.formats.values(), self.usual])
+        return frozenset(name for pair in text.split() for name in pair.split(":")[1].split("|"))
 
     @property
     def ours(self) -> list[str]:
         """Every column that a header can be taken for."""
-        texts = [*self.formats.values(), self.usual]
-        return sorted({ours.strip("?") for text in texts for ours in spellings(text)})
+        text = " ".join([*self.formats.values(), self.usual])
+        return sorted({*re.findall(r"(\w+)\??:", text)})
 
 
 def spellings(text: str) -> dict[str, list[str]]:
@@ -102,18 +102,21 @@ SALES = Layouts(
 
 @dataclass
 class Reading:
-    """A table with what its columns were taken for.
+    """A table, and what its columns were taken for: our name -> position.
 
-    `columns` is our name -> header, `at` its position; `sure` says that the header is one that is known;
-    `before` are the first lines, once they are read.
+    `sure` says that the header is one that is known; `before` are the first lines, once they are read.
     """
 
     table: Table
     format: str
-    columns: dict[str, str]
+    at: dict[str, int]
     sure: bool = True
-    at: dict[str, int] = field(default_factory=dict)
     before: pd.DataFrame | None = None
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Our name -> header."""
+        return {ours: self.table.header[position] for ours, position in self.at.items()}
 
 
 def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None = None) -> Reading:
@@ -151,9 +154,8 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
         raise DuplicateKey(
             f"{table.name}: the column {table.header[where[twice[0]]]!r} is there twice; keep one of them."
         )
-    shown = {ours: table.header[where[name]] for ours, name in found.items()}
     at = {ours: where[name] for ours, name in found.items()}
-    return Reading(table, format or "flat file", shown, bool(format or given), at)
+    return Reading(table, format or "flat file", at, bool(format or given))
 
 
 def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, str]]:
@@ -195,15 +197,13 @@ def read_lines(
     Columns order_id, customer_id, product_id, timestamp, quantity, revenue, discount, and of those that the
     table has: name, category, department, country, currency, status, cancelled, line_id, and refunds.
     """
-    table, at = reading.table, reading.at
-    cells = table.read(sorted({*at.values()}))
-    reading.before = cells[[*at.values()]].head(3).set_axis([*reading.columns.values()], axis=1)
-    raw = {ours: cells[position].rename(table.header[position]) for ours, position in at.items()}
-    semicolons = any("semicolons" in note for note in table.notes)
-    log.notes += [f"{table.name}: {note}" for note in table.notes]
-    amounts = [raw[name] for name in NUMBERS if name in raw]
-    decimal = decimal or decimal_sign(amounts, semicolons, log)
-    lines = {name: as_numbers(raw[name], decimal, log) for name in NUMBERS if name in raw}
+    raw = reading.table.columns(reading.at)
+    head = [cells.head(3) for cells in raw.values()]
+    reading.before = pd.concat(head, axis=1).set_axis([*reading.columns.values()], axis=1)
+    log.notes += [f"{reading.table.name}: {note}" for note in reading.table.notes]
+    amounts = {name: raw[name] for name in NUMBERS if name in raw}
+    decimal = decimal or decimal_sign(amounts.values(), reading.table.semicolons, log)
+    lines = {name: as_numbers(cells, decimal, log) for name, cells in amounts.items()}
     moment = raw["timestamp"]
     if "time" in raw:
         moment = as_text(moment).str.cat(as_text(raw["time"]), sep=" ").rename(moment.name)
@@ -215,13 +215,11 @@ def read_lines(
             if changed := int(((written != lines[name]) & written.notna()).sum()):
                 log.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
     lines |= {name: as_text(raw[name]) for name in TEXTS if name in raw and name != "time"}
-    frame = pd.DataFrame(lines, index=cells.index)
+    frame = pd.DataFrame(lines, index=moment.index)
     if reading.format == "shopify":
         frame = _filled(frame)
     if "name" in frame:
-        frame["product_id"] = (
-            frame["product_id"].fillna(frame["name"]) if "product_id" in frame else frame["name"]
-        )
+        frame["product_id"] = frame.get("product_id", frame["name"]).fillna(frame["name"])
     frame["customer_id"] = without_people(frame["customer_id"], log) if "customer_id" in frame else pd.NA
     if "order_id" not in frame:
         log.note("no column names the order: what one customer bought at one moment is taken for an order")
@@ -247,50 +245,44 @@ def _with_money(frame: pd.DataFrame, log: Log) -> pd.DataFrame:
         back = frame.pop("kind").str.contains(r"(?i)refund|return", regex=True, na=False)
         for name in {"quantity", "revenue", "gross"} & set(frame.columns):
             frame[name] = frame[name].where(~back, -frame[name].abs())
-    taken = [frame.pop(name).abs().fillna(0.0) for name in ("line_discount",) if name in frame]
-    price = frame.pop("price") if "price" in frame else None
-    gross = (
-        frame.pop("gross") if "gross" in frame else price * frame["quantity"] if price is not None else None
-    )
-    off = taken[0] if taken else 0.0
+    off = frame.pop("line_discount").abs().fillna(0.0) if "line_discount" in frame else None
+    gross = frame.pop("gross") if "gross" in frame else None
+    if "price" in frame:
+        price = frame.pop("price") * frame["quantity"]
+        gross = price if gross is None else gross
     if "revenue" not in frame and gross is not None:
-        frame["revenue"] = gross - off * np.sign(gross)
+        frame["revenue"] = gross if off is None else gross - off * np.sign(gross)
     if "subtotal" in frame:  # after the discounts of the whole order, which its lines share
         paid = frame.groupby(pd.factorize(frame["order_id"])[0])["revenue"].transform("sum")
         share = (frame.pop("subtotal") / paid.where(paid != 0)).fillna(1.0).clip(0, 1)
         frame["revenue"] = frame["revenue"] * share
     if "discount" not in frame:
-        known = gross is not None and ("revenue" in frame)
-        frame["discount"] = (gross - frame["revenue"]).abs().round(6) if known and gross is not None else off
-        if not known and not taken:
+        if gross is not None:
+            off = (gross - frame["revenue"]).abs().round(6)
+        elif off is None:
             log.note("no column holds a discount: it is 0")
+        frame["discount"] = 0.0 if off is None else off
     frame["discount"] = frame["discount"].fillna(0.0)
     return frame
 
 
 def join_olist(tables: list[Table]) -> list[Table]:
     """Join Olist's files (orders, items, customers, products) to one table; other tables pass through."""
-    parts = {frozenset(map(plain, table.header)): table for table in tables}
-    keys = {"orderpurchasetimestamp": "orders", "orderitemid": "items", "customeruniqueid": "customers"}
-    keys |= {"productcategoryname": "products"}
-    named = {name: t for head, t in parts.items() for key, name in keys.items() if key in head}
-    if len(tables) < 2 or not {"orders", "items"} <= set(named):
+    marks = {"orders": "orderpurchasetimestamp", "items": "orderitemid", "customers": "customeruniqueid"}
+    marks["products"] = "productcategoryname"
+    parts = {name: t for name, mark in marks.items() for t in tables if t.where([mark])}
+    if len(tables) < 2 or not {"orders", "items"} <= set(parts):
         return tables
-    if "customers" not in named:
+    if "customers" not in parts:
         raise UnreadableFile(
             "olist: the file of customers is missing; its customer_unique_id names the customer (the "
             "customer_id of the orders is new for each order). Put it beside the orders."
         )
-    frames = {
-        name: t.read(list(range(len(t.header)))).set_axis(t.header, axis=1) for name, t in named.items()
-    }
+    frames = {name: table.whole() for name, table in parts.items()}
     whole = frames["items"].merge(frames["orders"], how="left", on="order_id")
-    whole = whole.merge(
-        frames["customers"][["customer_id", "customer_unique_id"]], how="left", on="customer_id"
-    )
+    customers = frames["customers"][["customer_id", "customer_unique_id"]]
+    whole = whole.merge(customers, how="left", on="customer_id").drop(columns="customer_id")
     if "products" in frames:
         product = frames["products"][["product_id", "product_category_name"]].drop_duplicates("product_id")
         whole = whole.merge(product, how="left", on="product_id")
-    whole = whole.drop(columns="customer_id")
-    header = list(whole.columns)
-    return [Table("olist", header, lambda at: whole.iloc[:, at].set_axis(at, axis=1))]
+    return [table_of("olist", whole)]

@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -36,10 +36,24 @@ class Table:
     notes: list[str] = field(default_factory=list)
     first: Callable[[], "Table"] | None = None  # the same table, its first line taken for data
 
+    def whole(self) -> pd.DataFrame:
+        """All cells, under their headers."""
+        return self.read([*range(len(self.header))]).set_axis(self.header, axis=1)
+
+    def columns(self, at: Mapping[str, int]) -> dict[str, pd.Series]:
+        """Some columns, our name -> cells; each is called as its header."""
+        cells = self.read(sorted({*at.values()}))
+        return {ours: cells[i].rename(self.header[i]) for ours, i in at.items()}
+
+    @property
+    def semicolons(self) -> bool:
+        """Whether semicolons part the cells."""
+        return any("semicolons" in note for note in self.notes)
+
     def where(self, names: Iterable[str]) -> dict[str, int]:
         """Position of each header, written in small letters without blanks, hyphens and underscores."""
-        found = {plain(name): i for i, name in reversed(list(enumerate(self.header)))}
-        return {name: found[name] for name in names if name in found}
+        header = [*map(plain, self.header)]
+        return {name: header.index(name) for name in names if name in header}
 
 
 def plain(name: str) -> str:
@@ -112,14 +126,13 @@ def _tables(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) ->
             raise UnreadableFile(f"{name}: the file is empty; export it again, with its header line.")
         if head[:4] == b"PAR1":
             with opener() as file:
-                return [_frame(name, pd.read_parquet(io.BytesIO(file.read())), "row")]
+                return [table_of(name, pd.read_parquet(io.BytesIO(file.read())))]
         if head[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
             return _sheets(name, opener, known)
-        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-            lines = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+        if (first := head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]) in (b"{", b"["):
             with opener() as file:
-                frame = pd.read_json(file, lines=lines, dtype=False, encoding="utf-8-sig")
-            return [_frame(name, frame, "line")]
+                frame = pd.read_json(file, lines=first == b"{", dtype=False, encoding="utf-8-sig")
+            return [table_of(name, frame, "line")]
         return [_text(name, opener, head, known)]
     except UnreadableFile:
         raise
@@ -128,13 +141,12 @@ def _tables(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) ->
         raise UnreadableFile(f"{name}: not a whole file of its kind ({reason}); export it again.") from None
 
 
-def _frame(name: str, frame: pd.DataFrame, index: str) -> Table:
-    """A table whose cells have kinds already."""
+def table_of(name: str, frame: pd.DataFrame, index: str = "row") -> Table:
+    """Make a table of a frame, whose cells may have kinds already."""
     if any(frame.index.names):  # pandas keeps a column there
         frame = frame.reset_index()
     frame.index = pd.RangeIndex(1, len(frame) + 1, name=index)
-    header = [str(column) for column in frame.columns]
-    return Table(name, header, lambda at: frame.iloc[:, at].set_axis(at, axis=1))
+    return Table(name, [*map(str, frame.columns)], lambda at: frame.iloc[:, at].set_axis(at, axis=1))
 
 
 def _sheets(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) -> list[Table]:
@@ -151,11 +163,9 @@ def _sheets(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) ->
     for sheet, cells in sheets.items():
         if cells.empty:
             continue
-        rows = [
-            [str(v) if v == v and v is not None else "" for v in row] for row in cells.head(60).to_numpy()
-        ]
+        rows = cells.head(60).astype(object).map(str, na_action="ignore").fillna("").to_numpy().tolist()
         at = _header_row(rows, known)
-        table = _frame(f"{name}/{sheet}", cells.iloc[at + 1 :].set_axis(rows[at], axis=1), "row")
+        table = table_of(f"{name}/{sheet}", cells.iloc[at + 1 :].set_axis(rows[at], axis=1))
         if not tables or table.header == tables[0].header:
             tables.append(table)
         else:
@@ -241,9 +251,8 @@ def _cells(
     except pd.errors.ParserError as error:
         line = re.search(r"row (\d+)", str(error))
         where = f"line {int(line[1]) + skip}" if line else "a line"
-        raise UnreadableFile(
-            f"{name}: {where} opens a quotation mark that is never closed; close it."
-        ) from None
+        what = f"{name}: {where} opens a quotation mark that is never closed; close it."
+        raise UnreadableFile(what) from None
     frame.columns = frame.columns.astype(int)
     frame.index = pd.RangeIndex(skip + 1, skip + 1 + len(frame), name="line")
     long = frame.pop(width).notna().to_numpy()
@@ -259,10 +268,9 @@ def _separate(text: str, known: frozenset[str], separator: str | None) -> tuple[
     """The separator whose rows are alike, wide, and hold the most known headers; the first 60 rows."""
     best: tuple[tuple, str, list[list[str]]] = ((), ",", [])
     for sign in [separator] if separator else SEPARATORS:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=sign)
         try:
-            rows = [
-                row or [""] for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=sign), 60)
-            ]
+            rows = [row or [""] for row in islice(lines, 60)]
         except csv.Error:
             continue
         width, alike = Counter(len(row) for row in rows).most_common(1)[0] if rows else (0, 0)

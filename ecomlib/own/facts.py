@@ -7,32 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_text
+from ecomlib.own.cells import Log, as_text
 from ecomlib.shop.errors import BadValue, TooShort
 
-NOT_SOLD = {
-    "cancelled",
-    "canceled",
-    "voided",
-    "failed",
-    "pending",
-    "trash",
-    "draft",
-    "checkout-draft",
-    "expired",
-}
-NOT_SOLD |= {"unavailable", "on-hold", "pending payment", "refused"}
-GUESTS = {
-    "guest",
-    "guests",
-    "gast",
-    "anonymous",
-    "unknown",
-    "walk-in",
-    "walkin",
-    "no customer",
-    "cash customer",
-}
+NOT_SOLD = "cancell?ed|voided|failed|pending(?: payment)?|trash|(?:checkout-)?draft|expired|unavailable"
+NOT_SOLD += "|on-hold|refused"
+GUESTS = r"(?i)\s*(?:guests?|gast|anonymous|unknown|walk-?in|(?:no|cash) customer)\s*"
 # Names of lines that are no goods, whole; and the codes that one shop gives them.
 NO_GOODS = (
     r"(?i)(?:dotcom )?postage|carriage|freight|(?:shipping|delivery)(?: (?:charge|cost|fee)s?)?|manual"
@@ -83,10 +63,13 @@ def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
         facts.found(f"without {word}", lines[column].isna(), "cannot be counted")
     amounts = lines["quantity"].isna() | lines["revenue"].isna()
     facts.found("without amount", amounts, "quantity or price is empty")
-    facts.found("date far from the rest", far_dates(lines["timestamp"]), _span(lines, facts), "far_dates")
+    far = far_dates(lines["timestamp"])
+    facts.found("date far from the rest", far, _span(lines["timestamp"], far), "far_dates")
     _currencies(facts)
     status = lines["status"].str.strip().str.casefold() if "status" in lines else pd.Series("", lines.index)
-    gone = status.isin(NOT_SOLD) | (lines["cancelled"].notna() if "cancelled" in lines else False)
+    gone = status.str.fullmatch(NOT_SOLD, na=False) | (
+        lines["cancelled"].notna() if "cancelled" in lines else False
+    )
     facts.found("cancelled order", gone, "was never paid or was called off", "cancelled")
     hit, names = no_goods(lines, format)
     facts.found("no goods", hit, f"postage, fees, gift cards: {names}", "not_goods")
@@ -96,11 +79,10 @@ def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
     nothing = (lines["revenue"] == 0) & (lines["discount"] == 0) & (lines["quantity"] != 0)
     facts.found("price 0", nothing, "samples, gifts and corrections of the stock", "free")
     guest = _guests(facts, format)
-    kept = lines.assign(guest=guest)[facts.keep] if guest.any() else lines[facts.keep]
+    kept = (lines.assign(guest=guest) if guest.any() else lines)[facts.keep]
     if kept.empty:
-        raise TooShort(
-            "no line is left after cleaning; look at every finding with `python course.py shop --check`."
-        )
+        text = "no line is left after cleaning; look at every finding with `python course.py shop --check`."
+        raise TooShort(text)
     if facts.switches["returns"] == "net":
         kept = _net(kept, lines[back & before], facts)
     return _one_row_a_product(_one_customer_an_order(kept, facts), facts)
@@ -113,32 +95,37 @@ def exported_twice(lines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndar
     lines again further down, or all of them twice. Of two files the later one counts. Columns that are not
     part of a sale, such as a running number, do not count.
     """
-    columns = [
-        c for c in ("order_id", "product_id", "timestamp", "quantity", "revenue", "line_id") if c in lines
-    ]
-    order = pd.factorize(lines["order_id"])[0]
-    codes = pd.DataFrame({c: pd.factorize(lines[c])[0] for c in columns[1:]}).assign(order=order)
-    twice = np.flatnonzero(codes.duplicated(keep=False).to_numpy() & (order >= 0))
+    order, product = (pd.factorize(lines[column])[0] for column in ("order_id", "product_id"))
     file = lines["file"].to_numpy() if "file" in lines else np.zeros(len(lines), int)
-    alike = codes.assign(file=file).duplicated().to_numpy()
-    run = np.cumsum(np.r_[True, (order[1:] != order[:-1]) | (file[1:] != file[:-1])])
-    part = codes.iloc[twice].assign(run=run[twice], file=file[twice])
-    part["line"] = part.groupby([c for c in part.columns if c not in ("run", "file")], dropna=False).ngroup()
+    pair = pd.Series(order * (product.max(initial=0) + 2) + product)
+    some = np.flatnonzero(pair.duplicated(keep=False))  # few: only they are compared in every column
+    code = pd.factorize(pair.iloc[some])[0]
+    for column in {"timestamp", "quantity", "revenue", "line_id"} & set(lines.columns):
+        other = pd.factorize(lines[column].iloc[some])[0]
+        code = pd.factorize(code * (other.max(initial=0) + 2) + other)[0]
+    line = np.arange(len(lines))
+    line[some] = len(lines) + code
+    alike = pd.Series(line * (file.max(initial=0) + 1) + file).duplicated().to_numpy()
+    moved = (order[1:] != order[:-1]) | (file[1:] != file[:-1])
+    run = np.cumsum(np.r_[True, moved])[: len(line)]
+    part = pd.DataFrame({"line": line, "run": run, "file": file, "order": order})
+    part = part[part["line"].duplicated(keep=False) & (part["order"] >= 0)]
     count = part.groupby(["line", "run"])["file"].agg(["size", "last"]).reset_index()
-    best = count.sort_values(["line", "size", "run"]).drop_duplicates("line", keep="last").set_index("line")
-    other = (part["run"] != best["run"].reindex(part["line"]).to_numpy()).to_numpy()
-    elsewhere = other & (part["file"] != best["last"].reindex(part["line"]).to_numpy()).to_numpy()
+    best = count.sort_values(["line", "size", "run"]).drop_duplicates("line", keep="last")
+    best = best.set_index("line").reindex(part["line"])
+    other = part["run"].to_numpy() != best["run"].to_numpy()
+    elsewhere = part["file"].to_numpy() != best["last"].to_numpy()
     overlap, repeated = np.zeros(len(lines), bool), np.zeros(len(lines), bool)
-    overlap[twice[elsewhere]], repeated[twice[other & ~elsewhere]] = True, True
+    overlap[part.index[other & elsewhere]], repeated[part.index[other & ~elsewhere]] = True, True
     # What is left stands in one place: scans, unless every line of the order is there as often.
-    stay = ~overlap & ~repeated & (order >= 0)
-    again = codes[stay].groupby(list(codes.columns), dropna=False)["order"]
-    nth, size = again.cumcount().to_numpy(), again.transform("size").to_numpy()
-    per = pd.DataFrame({"order": order[stay], "size": size, "first": nth == 0}).groupby("order")
-    per = per.agg(least=("size", "min"), most=("size", "max"), distinct=("first", "sum"))
+    part = pd.DataFrame({"line": line, "order": order})[~overlap & ~repeated & (order >= 0)]
+    part["nth"] = part.groupby("line").cumcount()
+    part["size"] = part["line"].map(part["line"].value_counts())
+    part["first"] = part["nth"] == 0
+    per = part.groupby("order").agg(least=("size", "min"), most=("size", "max"), distinct=("first", "sum"))
     even = (per["least"] == per["most"]) & (per["least"] > 1)
     whole = even if even.mean() > 0.5 else even & (per["distinct"] > 1)
-    repeated[np.flatnonzero(stay)[(nth > 0) & whole.reindex(order[stay]).to_numpy()]] = True
+    repeated[part.index[(part["nth"] > 0) & part["order"].isin(whole.index[whole])]] = True
     return overlap, repeated, alike
 
 
@@ -157,38 +144,31 @@ def far_dates(times: pd.Series) -> np.ndarray:
     return (day < first) | (day > last)
 
 
-def _span(lines: pd.DataFrame, facts: Facts) -> str:
-    far = far_dates(lines["timestamp"])
+def _span(times: pd.Series, far: np.ndarray) -> str:
     if not far.any():
         return ""
-    near = lines["timestamp"][~far]
-    example = lines["timestamp"][far].iloc[0]
-    years = max((near.min() - example).days, (example - near.max()).days) / 365.25
-    return f"{example:%Y-%m-%d} lies {years:.1f} years from {near.min():%Y-%m-%d} to {near.max():%Y-%m-%d}"
+    first, last, example = times[~far].min(), times[~far].max(), times[far].iloc[0]
+    years = max((first - example).days, (example - last).days) / 365.25
+    return f"{example:%Y-%m-%d} lies {years:.1f} years from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
 def _currencies(facts: Facts) -> None:
     """Keep one currency: the one that is asked for, or the one that nine of ten lines have."""
-    if "currency" not in facts.lines:
+    if "currency" not in facts.lines or not facts.lines["currency"].notna().any():
         return
     currency = facts.lines["currency"].str.strip().str.upper()
     share = currency.value_counts(normalize=True)
     wanted = facts.switches["currency"]
-    if len(share) > 1 and wanted is None and share.iloc[0] < 0.9:
-        parts = ", ".join(f"{name} {part:.0%}" for name, part in share.items())
-        facts.log.refuse(
-            BadValue(
-                f"currency: the lines are in {parts}, never summed: keep one, currency={share.index[0]!r}."
-            )
-        )
-    if len(share) and wanted is not None and wanted.upper() not in share.index:
+    main = wanted.upper() if wanted else share.index[0]
+    if main not in share.index:
         raise BadValue(f"currency={wanted!r}: no line has it; the file holds {', '.join(share.index)}.")
-    if len(share):
-        main = wanted.upper() if wanted else share.index[0]
-        facts.switches = {**facts.switches, "currency": main}
-        facts.found(
-            "other currency", currency.notna() & (currency != main), f"only {main} is kept, never summed"
-        )
+    if not wanted and share.iloc[0] < 0.9:
+        parts = ", ".join(f"{name} {part:.0%}" for name, part in share.items())
+        text = f"currency: the lines are in {parts}, never summed: keep one, currency={main!r}."
+        facts.log.refuse(BadValue(text))
+    facts.switches = {**facts.switches, "currency": main}
+    other = currency.notna() & (currency != main)
+    facts.found("other currency", other, f"only {main} is kept, never summed")
 
 
 def no_goods(lines: pd.DataFrame, format: str) -> tuple[np.ndarray, str]:
@@ -202,7 +182,7 @@ def no_goods(lines: pd.DataFrame, format: str) -> tuple[np.ndarray, str]:
         fits = named["name"].str.strip().str.fullmatch(NO_GOODS).groupby(named["product_id"]).all()
         hit = pd.concat([hit, fits.index[fits].to_series()])
     names = hit.drop_duplicates().tolist()
-    text = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    text = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if names[12:] else "")
     return lines["product_id"].isin(names).to_numpy(), text
 
 
@@ -230,17 +210,16 @@ def _returns(facts: Facts) -> np.ndarray:
 
 def _net(kept: pd.DataFrame, back: pd.DataFrame, facts: Facts) -> pd.DataFrame:
     """Take each return off the same customer's latest earlier lines of the product."""
-    pairs = pd.MultiIndex.from_frame(kept[["customer_id", "product_id"]])
-    wanted = pd.MultiIndex.from_frame(back[["customer_id", "product_id"]])
+    pair = ["customer_id", "product_id"]
+    pairs, wanted = (pd.MultiIndex.from_frame(frame[pair]) for frame in (kept, back))
+    left, unmatched = kept["quantity"].to_numpy(float).copy(), 0
+    before = left.copy()
     sold: dict[tuple, list[int]] = {}
     for row in np.flatnonzero(pairs.isin(wanted)).tolist():
         sold.setdefault(pairs[row], []).append(row)
-    time, left = kept["timestamp"].to_numpy(), kept["quantity"].to_numpy(float).copy()
-    before, unmatched = left.copy(), 0
-    for pair, when, units in zip(
-        wanted, back["timestamp"].to_numpy(), -back["quantity"].to_numpy(float), strict=True
-    ):
-        for row in sorted(sold.get(pair, ()), key=lambda r: time[r], reverse=True):
+    time = kept["timestamp"].to_numpy()
+    for who, when, units in zip(wanted, back["timestamp"].to_numpy(), -back["quantity"], strict=True):
+        for row in sorted(sold.get(who, ()), key=lambda r: time[r], reverse=True):
             if time[row] <= when and units > 0:
                 taken = min(units, left[row])
                 left[row], units = left[row] - taken, units - taken
@@ -258,7 +237,7 @@ def _guests(facts: Facts, format: str) -> np.ndarray:
     ids, orders = as_text(facts.lines["customer_id"]), facts.lines["order_id"]
     trips = facts.lines[facts.keep].drop_duplicates("order_id")
     count = as_text(trips["customer_id"]).value_counts()
-    stand_ins = {c for c in count.index if c.strip().casefold() in GUESTS}
+    stand_ins = {c for c in count.index if re.fullmatch(GUESTS, c)}
     for zero in [c for c in count.index if re.fullmatch(r"-?0+|-1|9{2,}", c.strip())]:
         if format == "woocommerce" or count[zero] >= 2 * count.drop(zero).max():
             stand_ins.add(zero)
@@ -295,13 +274,10 @@ def _one_row_a_product(lines: pd.DataFrame, facts: Facts) -> pd.DataFrame:
     again = lines.duplicated(["order_id", "product_id"], keep=False)
     if not again.any():
         return lines
-    rest = [
-        c for c in lines.columns if c not in ("order_id", "product_id", "quantity", "revenue", "discount")
-    ]
-    how = dict.fromkeys(("quantity", "revenue", "discount"), "sum") | dict.fromkeys(rest, "first")
+    how = dict.fromkeys(lines.columns.drop(["order_id", "product_id"]), "first")
+    how |= dict.fromkeys(("quantity", "revenue", "discount"), "sum")
     summed = lines[again].groupby(["order_id", "product_id"], as_index=False, sort=False).agg(how)
     n, money = int(again.sum()), float(lines["revenue"][again].sum())
-    facts.rows.append(
-        ("scans of one product", n, 0, money, f"added up to {len(summed):,} lines, one an order")
-    )
+    why = f"added up to {len(summed):,} lines, one an order"
+    facts.rows.append(("scans of one product", n, 0, money, why))
     return pd.concat([lines[~again], summed[lines.columns]], ignore_index=True)

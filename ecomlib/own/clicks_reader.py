@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_numbers, as_text, as_times
+from ecomlib.own.cells import Log, as_numbers, as_text, as_times
+from ecomlib.own.exports import Layouts, Reading, recognise
+from ecomlib.own.facts import far_dates
+from ecomlib.own.files import Table, read_tables, table_of
 from ecomlib.shop.errors import TooShort
-from ecomlib.shop.exports import Layouts, Reading, recognise
-from ecomlib.shop.facts import far_dates
-from ecomlib.shop.files import Table, read_tables
 
 IDLE = pd.Timedelta(minutes=30)
 VIEWS = {"view", "viewitem", "productview", "productviewed", "detail", "click", "pageview"}
@@ -99,9 +99,8 @@ def _events(
     reading: Reading, log: Log, timezone: str | tuple[str, str] | None, dayfirst: bool | None
 ) -> pd.DataFrame:
     """The columns of one table: times as moments, the rest as text."""
-    table, at = reading.table, reading.at
-    cells = table.read(sorted({*at.values()}))
-    raw = {ours: cells[i].rename(table.header[i]) for ours, i in at.items() if ours != "category"}
+    table = reading.table
+    raw = table.columns({ours: i for ours, i in reading.at.items() if ours != "category"})
     events = {ours: as_text(column) for ours, column in raw.items() if ours not in ("timestamp", "later")}
     moment = as_times(raw["timestamp"], log, timezone, dayfirst)
     if "later" in raw:
@@ -116,7 +115,7 @@ def _flat_ga4(table: Table) -> Table:
     """Lay out GA4's nested events flat: one row an item."""
     if not {"eventname", "items", "eventtimestamp"} <= set(table.where(LAYOUTS.headers | {"items"})):
         return table
-    frame = table.read(list(range(len(table.header)))).set_axis(table.header, axis=1)
+    frame = table.whole()
     frame = frame[frame["items"].str.len() > 0].explode("items")
     params = frame["event_params"] if "event_params" in frame else pd.Series([[]] * len(frame), frame.index)
     params = [row if isinstance(row, list) else [] for row in params]
@@ -125,7 +124,7 @@ def _flat_ga4(table: Table) -> Table:
     frame = frame[["event_timestamp", "event_name", "user_pseudo_id"]].assign(
         item_id=[item.get("item_id") for item in frame["items"]], ga_session_id=value
     )
-    return Table(table.name, list(frame.columns), lambda at: frame.iloc[:, at].set_axis(at, axis=1))
+    return table_of(table.name, frame.reset_index(drop=True))
 
 
 def cut_sessions(clicks: pd.DataFrame, idle: pd.Timedelta = IDLE) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from ecomlib.shop.errors import BadValue, ShopError, WrongType
 
 WHOLE_NUMBER = r"0|[1-9]\d{0,17}"  # as it would be printed: "007" stays a text
-ZONE = r"(?i)\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$"
+ZONE = r"(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
 PARTS = (
     r"^\s*(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})"
     r"(?:[ T,]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp]\.?[Mm]\.?)?)?\s*$"
@@ -190,8 +190,9 @@ def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None
     elif len(texts) and texts.str.fullmatch(r"(?:19|20)\d{6}").all():
         return pd.to_datetime(texts, format="%Y%m%d", errors="coerce"), False
     else:
-        zone = texts.str.extract(ZONE)[0].where(texts.str.contains(r":|[T ]\d\d(?!\d)", regex=True))
-        local = texts.mask(zone.notna(), texts.str.replace(ZONE, "", regex=True))
+        at_end = rf"(?i)\s*({ZONE})$"
+        zone = texts.str.extract(at_end)[0].where(texts.str.contains(r":|[T ]\d\d(?!\d)", regex=True))
+        local = texts.mask(zone.notna(), texts.str.replace(at_end, "", regex=True))
         moments = _local(local, log, dayfirst)
         if not zone.notna().any():
             return moments, False

@@ -1,0 +1,60 @@
+"""What the exercises share in which a learner trains a network and forecasts what comes after a cutoff."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ecomlib.exercises import close
+
+Run = tuple[Any, list[np.ndarray], str | None]
+
+
+def run_on(
+    shops: Sequence[np.ndarray],
+    answer: Callable[[np.ndarray, int], Any],
+    cutoff: int,
+    shape: tuple[int, ...],
+    wrong_shape: str,
+    made: str = "probabilities",
+    kinds: type[tuple] | tuple[type[tuple], type[list]] = tuple,
+) -> Run:
+    """Run an answer on shops that differ after the cutoff, each time from the same seed.
+
+    `shape` is that of what an answer gives beside its model, `wrong_shape` the hint where it is another; {}
+    in it becomes the shape that was given.
+
+    Returns
+    -------
+    model, given, hint
+        The model of the last run, what every run gave, and what is wrong with their form, or None.
+    """
+    import keras
+
+    model: Any = None
+    given: list[np.ndarray] = []
+    for shop in shops:
+        keras.utils.set_random_seed(0)
+        pair = answer(shop.copy(), cutoff)
+        if not isinstance(pair, kinds) or len(pair) != 2 or not isinstance(pair[0], keras.Model):
+            return model, given, f"return two things: the trained Keras model and its {made}."
+        model = pair[0]
+        given.append(np.asarray(pair[1], dtype=float))
+        if given[-1].shape != shape:
+            return model, given, wrong_shape.format(given[-1].shape)
+    return model, given, None
+
+
+def leak_hint(given: list[np.ndarray], steps: str = "weeks", made: str = "answer") -> str | None:
+    """Say so where what an answer gave depends on what came after the cutoff."""
+    if close(given[0], given[1], 1e-3):
+        return None
+    return f"the {steps} after the cutoff changed, and so did your {made}: use columns up to cutoff only."
+
+
+def untrained_hint(model: Any) -> str | None:
+    """Say so where a Keras model has made no update."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or int(optimizer.iterations) == 0:
+        return "the model has not been trained: compile it, then call fit."
+    return None
