@@ -13,6 +13,7 @@ from ecomlib import Split, clicks, open_clicks
 from ecomlib.clicks.baselines import running
 from ecomlib.clicks.task import ClickModel, places
 from ecomlib.lessons.invented_clicks import invent_clicks
+from ecomlib.own.clicks_reader import cut_sessions
 from ecomlib.shop.errors import BadValue, MissingColumn, ShopError, TooShort, UnreadableFile, WrongType
 
 WEEKS = Split.last(test="7D", valid="7D")
@@ -186,7 +187,7 @@ def test_a_session_ends_after_30_idle_minutes():
     minutes = [0, 30, 60, 91, 91]  # 30 minutes do not cut, 31 do
     events = pd.DataFrame({"visitor": [7, 7, 7, 7, 8], "item": range(5)})
     events["timestamp"] = pd.Timestamp("2024-05-01") + pd.to_timedelta(minutes, unit="min")
-    assert clicks.cut_sessions(events)["session"].tolist() == [1, 1, 1, 2, 3]
+    assert cut_sessions(events)["session"].tolist() == [1, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("empty", ["", "NA", "null", "None"])
