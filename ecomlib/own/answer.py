@@ -5,6 +5,7 @@ part only. The network, its joined forecast or another rival is advised only whe
 (units, weeks and fits drawn) excludes the tie with the simple one.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pandas as pd
 
 from ecomlib.bootstrap import interval
 from ecomlib.own.profile import profile
-from ecomlib.own.questions import Models, Purchases, Recommend, Sales
+from ecomlib.own.questions import Models, Purchases, Recommend
+from ecomlib.own.sales_question import Sales
 from ecomlib.own.saved import read, save, wake
 from ecomlib.results import Scores, score_fits, score_table
 from ecomlib.shop import BadValue, Shop
@@ -57,14 +59,20 @@ class Answer:
     def score(self, shop: Shop) -> pd.DataFrame:
         """The table for a later export that begins on the same day; nothing is trained.
 
+        What the model has not seen, such as new customers, is printed, and kept in `table.attrs["notes"]`.
+
         Raises
         ------
         BadValue
             Where the export does not hold the days that the model knows, or changes their names.
         """
-        task = self.question.whole(self.question.task(shop))
+        task = self.question.known(self.question.task(shop))
         wake(self.model, task)
-        return self.question.table(shop, task, self.model)
+        table = self.question.table(shop, task, self.model)
+        table.attrs["notes"] = self.question.unknown(shop)
+        for note in table.attrs["notes"]:
+            print(note)
+        return table
 
     def save(self, folder: str | Path) -> None:
         """Write the answer and its model into a folder; see `ecomlib.own.load`."""
@@ -165,9 +173,18 @@ def _answer(question: Any, shop: Shop, fits: int) -> Answer:
     simple, rivals, network = question.models(task)
     rule, first = _best(question, task, simple)
     rival, second = _best(question, task, rivals)
-    networks = [_fit(question, task, f"LSTM, fit {i + 1} of {fits}", network(i)) for i in range(fits)]
-    joined = [question.join(task, each, second) for each in networks]
-    models = {rule: [first], rival: [second], "LSTM": networks, JOINED: joined}
+    one = _fit(question, task, "LSTM, to choose by", network(0))
+    joined = question.join(task, one, second)
+    for each in (first, second, one, joined):
+        question.forecast(task, each, "valid")  # kept: the band is made from it
+    # Everything is chosen. Before the test is scored, all learn from the validation weeks, too.
+    known = question.known(task, "test_from")
+    networks = [
+        _fit(question, known, f"LSTM, fit {i + 1} of {fits}", one if i == 0 else network(i))
+        for i in range(fits)
+    ]
+    both = [joined, *(_with_network(joined, each) for each in networks[1:])]
+    models = {rule: [first.fit(known)], rival: [second.fit(known)], "LSTM": networks, JOINED: both}
     forecasts = {name: [question.forecast(task, model, "test") for model in m] for name, m in models.items()}
     with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to a recall of 0 excludes no tie
         found = score_fits(lambda each: question.draws(task, each, "test", N_DRAWS), forecasts)
@@ -179,11 +196,21 @@ def _answer(question: Any, shop: Shop, fits: int) -> Answer:
     notes += [f"level: {question.plan['level']}"] * ("level" in question.plan)
     notes += getattr(shop.report, "notes", [])
     model = models[chosen][0]
-    notes += question.prepare(task, model)
+    question.plan["models"] = [chosen, rule]
+    notes += question.prepare(task, model, first)
     question.made.clear()
-    whole = question.whole(task)
+    whole = question.known(task)
     _fit(question, whole, f"{chosen}, on all days", model)
+    if model is not first:
+        first.fit(whole)
     return Answer(question, scores, paired, advice, chosen, notes, model, question.table(shop, whole, model))
+
+
+def _with_network(joined: Any, network: Any) -> Any:
+    """The same joined model with another fit of the network."""
+    other = copy(joined)
+    other.models = [network, *joined.models[1:]]
+    return other
 
 
 def _fit(question: Any, task: Any, name: str, model: Any) -> Any:
