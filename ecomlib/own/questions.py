@@ -23,9 +23,10 @@ from ecomlib.split import DAY, Split
 
 Models = dict[str, Any]  # name -> model, from simple to complex
 BUY_AGAIN = 0.05  # of the customers: with fewer, no model of repeated purchases
-MOST_CELLS = 5_000_000  # customers x weeks x categories: a network's inputs of more do not fit into 2.5 GB
+MOST_CELLS = 4_000_000  # customers x weeks x categories: a network's inputs of more do not fit into 2.5 GB
 FEWEST = 5  # categories: with fewer, some of the customers have to go
 HISTORY = (1, 2, 4, 8, 13)  # weeks known, or trips: from which of them on is a model better than the rule?
+TRIPS = 400_000  # a network sees in all, where that is enough for 4 epochs: more would take too long
 MOST_ITEMS = 5000  # for EASE, whose matrix has this number squared
 
 
@@ -194,8 +195,8 @@ class Purchases(Question):
         shop = with_products(shop)
         assert shop.products is not None
         held = shop.products.get("category", pd.Series("UNKNOWN", shop.products.index)).astype(str)
-        if plan.setdefault("whole", set(held) <= {"UNKNOWN"}):
-            held = held.mask(held == "UNKNOWN", "anything")
+        if plan.setdefault("whole", len(set(held) - {"UNKNOWN"}) < 2):
+            held = pd.Series("anything", held.index)
             shop = shop.with_tables(products=shop.products.assign(category=held))
         if "names" not in plan:
             category = held.set_axis(shop.products["product_id"])
@@ -221,7 +222,7 @@ class Purchases(Question):
     def models(self, task: purchases.PurchaseTask) -> tuple[Models, Models, Callable[[int], Any]]:
         """Own frequency with the settings chosen on validation; two learners; the shared LSTM."""
         best = purchases.tune_frequency(task, (6, 12, 26), (1, 3, 9))
-        rivals = {"logistic regression": purchases.Logistic(), "LightGBM": purchases.LightGBM()}
+        rivals = {"logistic regression": purchases.Logistic(), "LightGBM": purchases.LightGBM(fits=1)}
         epochs = self.plan["epochs"] or 4
         simple = {"own frequency": purchases.WeightedFrequency(*best)}
         return simple, rivals, lambda seed: purchases.PurchaseLSTM(seed, epochs=epochs)
@@ -292,6 +293,7 @@ class Recommend(Question):
     def models(self, task: recommend.SequenceTask) -> tuple[Models, Models, Callable[[int], Any]]:
         """What sells, or what the customer bought most; factors or neighbours; the LSTM over trips."""
         r, epochs = recommend, self.plan["epochs"]
+        often = TRIPS // max(len(task.cutoffs("train")), 1)
         if task.question == "discovery":
             simple: Models = {"popularity": r.Popularity(), "popularity of four weeks": r.Popularity(28)}
             rivals: Models = {
@@ -301,11 +303,12 @@ class Recommend(Question):
             if task.n_items <= MOST_ITEMS:
                 rivals["EASE + trend"] = r.Blend([r.EASE(), r.Trend(7)], [1, 2.5])
             usual = {"units": 64, "dropout": 0.4, "profile": True, "trend_days": (3, 7, 14, 28)}
-            usual |= {"learning_rate": 3e-3, "epochs": epochs or 12}
+            usual |= {"learning_rate": 3e-3, "epochs": epochs or int(np.clip(often, 4, 12))}
         else:
             simple = {"own frequency": r.PersonalFrequency(), "own of late": r.PersonalFrequency(120)}
             rivals = {"item-kNN": r.ItemKNN(half_life=120), "TIFU-kNN": r.TIFUKNN()}
-            usual = {"own": True, "trend_days": (7,), "epochs": epochs or 8}
+            usual = {"own": True, "trend_days": (7,), "epochs": epochs or int(np.clip(often, 4, 8))}
+        usual["n_sampled"] = 1024 * (task.n_items > MOST_ITEMS // 2)
         return simple, rivals, lambda seed: r.NextItems(seed=seed, **usual)
 
     def join(self, task: recommend.SequenceTask, network: Any, rival: Any) -> recommend.Blend:

@@ -45,7 +45,7 @@ th, td {{ border-bottom: 1px solid var(--line); padding: .2rem .6rem .2rem 0; te
   vertical-align: top }}
 .pictures {{ display: grid; gap: .6rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)) }}
-img {{ width: 100%; height: auto; background: white; border-radius: .3rem }}
+img {{ width: 100%; max-width: 27rem; height: auto; background: white; border-radius: .3rem }}
 @media print {{ body {{ max-width: none; font-size: 10pt }} img, tr, .advice {{ break-inside: avoid }}
   .wide {{ overflow: visible }} h2 {{ break-after: avoid }} }}
 </style></head><body>
@@ -119,8 +119,11 @@ def _verdict(shop: Shop, file: str, answer: Any) -> list[str]:
     parts = [_advice(answer.advice), '<div class="pictures">', *draw(shop, answer), "</div>"]
     parts += [f"<h3>The first lines of {file}</h3>", _table(answer.table.head(SHOWN))]
     parts += ["<h3>How good each model was in the last weeks</h3>", _table(scores)]
-    parts += ["<h3>Two models beside each other</h3>", _table(answer.paired), _list(answer.notes)]
-    return parts
+    told = {f"{name}: {fact}" for name, fact in profile(shop).items()} | set(
+        getattr(shop.report, "notes", [])
+    )
+    notes = [note for note in answer.notes if note not in told]  # they stand further up
+    return [*parts, "<h3>Two models beside each other</h3>", _table(answer.paired), _list(notes)]
 
 
 def _forecasts(shop: Shop, answer: Any) -> list[str]:
@@ -136,8 +139,8 @@ def _forecasts(shop: Shop, answer: Any) -> list[str]:
             ax.plot(past.index, past, color=GREY, label="sold")
             ax.plot(rows["day"], rows["middle"], color=BLUE, label="forecast")
             ax.fill_between(rows["day"], rows["low"], rows["high"], color=BLUE, alpha=0.25, label="80 %")
-            ax.set(title=name, ylabel=unit, ylim=(0, None))
-            ax.legend(fontsize=7)
+            ax.set(title=name, ylabel=unit, ylim=(0, 1.3 * ax.get_ylim()[1]))
+            ax.legend(fontsize=7, ncols=3, loc="upper center")
             ax.tick_params(axis="x", labelrotation=30)
 
         band = f", with a band from {low.min():,.0f} to {high.max():,.0f}" if np.isfinite(low).all() else ""

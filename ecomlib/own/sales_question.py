@@ -19,7 +19,7 @@ from ecomlib.split import DAY, Split
 SLOW = 0.5  # of the open days without a sale: such series are forecast by the week
 FULL = 0.1  # of the open days without a sale: categories that sell so often are forecast one by one
 MANY = 20  # so many of them: a network learns from all
-N_SERIES = {"category": 40}  # how many, when it is not said; of another level 12
+N_SERIES = {"category": 30, "product_id": 30}  # how many, when it is not said; of another level 12
 SELLS = 0.5  # of its weekday's median: on a holiday with more the shop is open
 TWO_YEARS = 104  # weeks: in a longer history last year's sales are read, too
 
@@ -117,11 +117,15 @@ class Sales(Question):
         return replace(task, valid_start=at, test_start=at, test_end=at)
 
     def models(self, task: sales.SalesTask) -> tuple[Models, Models, Callable[[int], Any]]:
-        """Means of weeks; LightGBM and ETS; the mean of three LSTMs."""
+        """Means of weeks; LightGBM and ETS; the mean of two LSTMs."""
         simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in (8, 4)}
         rivals = {"LightGBM": sales.LightGBM(), "LightGBM (correction)": sales.LightGBM(correct=True)}
         epochs = self.plan["epochs"] or 10
-        return simple, rivals | {"ETS": sales.ETS()}, lambda seed: sales.SalesLSTM(seed, epochs=epochs)
+        return (
+            simple,
+            rivals | {"ETS": sales.ETS()},
+            lambda seed: sales.SalesLSTM(seed, epochs=epochs, members=2),
+        )
 
     def prepare(self, task: sales.SalesTask, model: Any, rule: Any) -> list[str]:
         """Keep the band's factors of validation, for thirds of the series by size; say what they do."""
