@@ -40,10 +40,7 @@ class Recommender:
         lists = [np.empty((0, min(k, task.n_items)), int)]
         for at in range(0, len(cutoffs), block):
             rows = np.asarray(cutoffs)[at : at + block] + 1
-            scores = self.scores(task, rows)
-            if np.isnan(scores).any():
-                raise BadValue(f"{self.name}: some scores are NaN; train it with a smaller learning rate.")
-            lists.append(rank(task, rows, scores, k))
+            lists.append(rank(task, rows, self.scores(task, rows), k, self.name))
         return np.concatenate(lists)
 
     def _learn(self, task: SequenceTask, part: str) -> None:
@@ -53,8 +50,12 @@ class Recommender:
         raise NotImplementedError
 
 
-def rank(task: SequenceTask, rows: np.ndarray, scores: np.ndarray, k: int = 20) -> np.ndarray:
-    """Lists of the k best items by scores, (n_rows, n_items); see `Recommender.predict`."""
+def rank(
+    task: SequenceTask, rows: np.ndarray, scores: np.ndarray, k: int = 20, name: str = "a model"
+) -> np.ndarray:
+    """Lists of the k best items by the scores of a model, (n_rows, n_items); see `Recommender.predict`."""
+    if np.isnan(scores.max(axis=1)).any():
+        raise BadValue(f"{name}: some scores are NaN; train it with a smaller learning rate.")
     order = np.random.default_rng(0).permutation(task.n_items)
     scores = np.array(scores, np.float32)
     if task.question == "discovery":
