@@ -153,21 +153,19 @@ class Question:
         new = shop.orders["timestamp"] >= pd.Timestamp(self.plan["end"])
         if not new.any():
             return []
-        keys = {"customer": shop.orders["customer_id"]}
-        if self.title == "sales":
-            keys = {}
-        level = self.plan.get("level", "category")
-        item = shop.orders["product_id"]
+        level, item = self.plan.get("level", "category"), shop.orders["product_id"]
         if level != "product_id" and shop.products is not None:
             item = item.map(shop.products.set_index("product_id")[level].astype(str))
+        keys = {} if self.title == "sales" else {"customers": shop.orders["customer_id"]}
+        keys[{"product_id": "products", "category": "categories"}.get(level, level)] = item
         notes: list[str] = []
-        for name, key in (keys | {level.replace("_id", ""): item}).items():
+        for name, key in keys.items():
             other = ~key[new].isin(key[~new])
-            if count := key[new][other].nunique():
-                lines = (
-                    f"{count:,} of each new {name} since {self.plan['end']}, {other.mean():.1%} of the lines"
+            if other.any():
+                notes.append(
+                    f"since {self.plan['end']} there are new {name}: {key[new][other].nunique():,}, in "
+                    f"{other.mean():.1%} of the lines; the model has not seen them"
                 )
-                notes.append(f"{lines}: the model has not seen them")
         return notes
 
 
@@ -175,7 +173,8 @@ def with_products(shop: Shop) -> Shop:
     """The shop with a products table, where it has none."""
     if shop.products is not None:
         return shop
-    return shop.with_tables(products=pd.DataFrame({"product_id": shop.orders["product_id"].unique()}))
+    products = pd.DataFrame({"product_id": shop.orders["product_id"].unique()})
+    return shop.with_tables(products=products.assign(category="ALL", department="ALL"))
 
 
 class Purchases(Question):

@@ -35,9 +35,14 @@ class Sales(Question):
         plan, when = self.plan, shop.orders["timestamp"]
         last = last_whole_day(when)
         shop = with_products(shop).with_tables(orders=shop.orders[when < last + DAY])
+        assert shop.products is not None
         if "closed" not in plan:
             self._settle(shop, last)
-        daily = _daily(shop, plan["level"])
+        series = shop.products[plan["level"]].astype(str)
+        if "names" in plan:  # what is new in a later export is none of the model's series
+            series = series.where(series.isin(plan["names"]), "UNKNOWN")
+        shop = shop.with_tables(products=shop.products.assign(series=series))
+        daily = _daily(shop, "series")
         sizes: dict[str, Any] = {"n_series": plan["n_series"], "horizon": plan["horizon"]}
         sizes["holidays"] = self._holidays(daily.days)
         if plan["weekly"]:
@@ -46,10 +51,14 @@ class Sales(Question):
             task = sales.task(weeks, split, lookback=8, **sizes)
         else:
             split = self.split(daily.days[0], last)
-            task = sales.task(shop, split, plan["level"], closed=tuple(plan["closed"]), **sizes)
+            task = sales.task(shop, split, "series", closed=tuple(plan["closed"]), **sizes)
         if plan.setdefault("last_year", len(task.panel.days) >= TWO_YEARS * task.season):
             task = task.with_last_year()
         self.check_names(task.panel.names)
+        if other := sorted(set(plan.setdefault("columns", task.known_names)) ^ set(task.known_names)):
+            raise BadValue(
+                f"sales: {other[0]!r} is known to the model or to this export only; give the same tables."
+            )
         return task
 
     def _settle(self, shop: Shop, last: pd.Timestamp) -> None:
