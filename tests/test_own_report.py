@@ -98,6 +98,19 @@ def test_the_command_says_how_long_answers_the_rest_and_ends_well(answers, tmp_p
     assert [path.name for path in (tmp_path / "none").iterdir()] == [report.PAGE]
 
 
+def test_files_and_the_folder_lie_where_the_reader_stands(monkeypatch, tmp_path):
+    import course
+    from tools import install
+
+    called: list[str] = []
+    monkeypatch.setattr(install, "setup", lambda groups: "python")
+    monkeypatch.setattr(course, "call", lambda *arguments: called.extend(arguments))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").touch()
+    course.run(["shop", "x.csv", "--out", "new", "--country", "DE"])
+    assert called[-5:] == [str(tmp_path / "x.csv"), "--out", str(tmp_path / "new"), "--country", "DE"]
+
+
 def test_more_to_learn_from_takes_longer():
     assert shop_command.expected_minutes(sample()) < shop_command.expected_minutes(later(sample(), 60))
 

@@ -192,13 +192,12 @@ class Purchases(Question):
         if len(each) and (again := (each > 1).mean()) < BUY_AGAIN:
             raise TooShort(f"purchases: of {len(each):,} customers {again:.1%} bought twice: no model.")
         shop = with_products(shop)
-        assert shop.products is not None
-        held = shop.products.get("category", pd.Series("UNKNOWN", shop.products.index)).astype(str)
-        if plan.setdefault("whole", len(set(held) - {"UNKNOWN"}) < 2):
-            held = pd.Series("anything", held.index)
-            shop = shop.with_tables(products=shop.products.assign(category=held))
+        products: pd.DataFrame = shop.products  # type: ignore[assignment]
+        if plan.setdefault("whole", len(set(products["category"].astype(str)) - {"UNKNOWN"}) < 2):
+            products = products.assign(category="anything")
+        shop = shop.with_tables(products=products)
         if "names" not in plan:
-            category = held.set_axis(shop.products["product_id"])
+            category = products["category"].astype(str).set_axis(products["product_id"])
             sold = category.reindex(train.loc[train["timestamp"] >= panel.weeks[0], "product_id"])
             wanted = min(plan["n_categories"], sold[sold != "UNKNOWN"].nunique())
             plan["n_categories"] = min(wanted, MOST_CELLS // panel.known.size)
