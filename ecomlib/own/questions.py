@@ -23,7 +23,7 @@ from ecomlib.split import DAY, Split
 
 Models = dict[str, Any]  # name -> model, from simple to complex
 BUY_AGAIN = 0.05  # of the customers: with fewer, no model of repeated purchases
-MOST_CELLS = 4_000_000  # customers x weeks x categories: a network's inputs of more do not fit into 2.5 GB
+MOST_CELLS = 2_600_000  # customers x weeks x categories: with more the answer takes too long, and over 2.5 GB
 FEWEST = 5  # categories: with fewer, some of the customers have to go
 HISTORY = (1, 2, 4, 8, 13)  # weeks known, or trips: from which of them on is a model better than the rule?
 TRIPS = 400_000  # a network sees in all, where that is enough for 4 epochs: more would take too long
