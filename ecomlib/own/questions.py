@@ -90,7 +90,7 @@ class Question:
             Where a new export does not reach over all days of the first one.
         """
         if "end" not in self.plan:
-            dates = Split.last(self.plan["test"], self.plan["valid"]).dates(last)
+            dates = self.parts(first, last).dates(last)
             if dates.valid <= first:
                 raise TooShort(
                     f"{self.title}: {(last - first).days + 1} days leave none for training before a "
@@ -105,6 +105,13 @@ class Question:
                 f"{self.plan['first']} to {(known['end'] - DAY).date()}: export from the first of them on."
             )
         return Split(last + DAY - known["test_from"], known["test_from"] - known["valid_from"])
+
+    def parts(self, first: pd.Timestamp, last: pd.Timestamp) -> Split:
+        """The last eight and four weeks; of less than 32 weeks a quarter and an eighth."""
+        n_weeks = ((last - first).days + 1) // 7
+        for name, most, share in (("test", 8, 4), ("valid", 4, 8)):
+            self.plan[name] = self.plan[name] or f"{7 * max(1, min(most, n_weeks // share))}D"
+        return Split.last(self.plan["test"], self.plan["valid"])
 
     def check_names(self, names: list[str]) -> None:
         """Keep the names of series, categories or items; refuse an export whose old orders give others."""
@@ -319,7 +326,8 @@ class Recommend(Question):
         found = [recommend.Ranking.of(task, self.forecast(task, m, "valid"), cutoffs) for m in (rule, model)]
         theirs, ours = (each.per_row()["recall@10"].to_numpy() for each in found)
         trips = found[0].rows - task.start[found[0].rows]
-        return self.with_rule(trips, theirs - ours, model, rule, "trips")
+        notes = [f"{task.n_items:,} items, each a {self.plan['level']}"]
+        return notes + self.with_rule(trips, theirs - ours, model, rule, "trips")
 
     def table(self, shop: Shop, task: recommend.SequenceTask, model: Any) -> pd.DataFrame:
         """Columns customer_id, rank, item, reason, model; for discovery nothing that was bought before."""

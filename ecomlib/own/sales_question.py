@@ -14,7 +14,7 @@ from ecomlib.own.questions import Models, Question, with_products
 from ecomlib.panels import Panel, daily_panel
 from ecomlib.sales.known_ahead import open_days
 from ecomlib.shop import BadValue, Shop, TooShort
-from ecomlib.split import DAY, Split
+from ecomlib.split import DAY
 
 SLOW = 0.5  # of the open days without a sale: such series are forecast by the week
 FULL = 0.1  # of the open days without a sale: categories that sell so often are forecast one by one
@@ -51,6 +51,8 @@ class Sales(Question):
             task = sales.task(weeks, split, lookback=8, **sizes)
         else:
             split = self.split(daily.days[0], last)
+            n_early = (split.dates(last).valid - daily.days[0]).days
+            sizes["lookback"] = plan.setdefault("lookback", 56 if n_early >= 77 else 28)
             task = sales.task(shop, split, "series", closed=tuple(plan["closed"]), **sizes)
         if plan.setdefault("last_year", len(task.panel.days) >= TWO_YEARS * task.season):
             task = task.with_last_year()
@@ -64,7 +66,7 @@ class Sales(Question):
     def _settle(self, shop: Shop, last: pd.Timestamp) -> None:
         """Decide what the series are, from the days before validation; a later export changes none of it."""
         plan, when = self.plan, shop.orders["timestamp"]
-        early = when < Split.last(plan["test"], plan["valid"]).dates(last).valid
+        early = when < self.parts(when.min().normalize(), last).dates(last).valid
         shop = shop.with_tables(orders=shop.orders[early]) if early.any() else shop
         plan["closed"] = closed_weekdays(when)
         plan["level"] = plan["level"] or self._level(shop)
@@ -127,7 +129,8 @@ class Sales(Question):
 
     def models(self, task: sales.SalesTask) -> tuple[Models, Models, Callable[[int], Any]]:
         """Means of weeks; LightGBM and ETS; the mean of two LSTMs."""
-        simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in (8, 4)}
+        means = (8, 4) if task.lookback >= 8 * task.season else (4, 2)
+        simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in means}
         rivals = {"LightGBM": sales.LightGBM(), "LightGBM (correction)": sales.LightGBM(correct=True)}
         epochs = self.plan["epochs"] or 10
         return (

@@ -52,7 +52,7 @@ def answer_all(shop: Shop, out: Path, country: str | None = None, **options: Any
     from ecomlib.own.answer import forecast_sales, predict_purchases, recommend_products
     from ecomlib.own.report import write_answers
 
-    print(f"Three questions; this takes about {expected_minutes(shop):.0f} minutes on two cores.", flush=True)
+    print(f"Three questions; this takes about {expected_minutes(shop):.0f} min on two cores.", flush=True)
     asks: dict[str, Any] = {
         "forecast.csv": lambda: forecast_sales(shop, country=country, **options),
         "who_to_contact.csv": lambda: predict_purchases(shop, **options),
@@ -64,7 +64,7 @@ def answer_all(shop: Shop, out: Path, country: str | None = None, **options: Any
             answers[file] = ask()
         except ShopError as error:
             answers[file] = str(error)
-        print(f"[{(time.monotonic() - begun) / 60:.1f} minutes] {file}: {answers[file]}\n", flush=True)
+        print(f"[{(time.monotonic() - begun) / 60:.1f} min] {file}: {answers[file]}\n", flush=True)
     for path in write_answers(out, shop, answers):
         print(path)
     return int(all(isinstance(answer, str) for answer in answers.values()))
