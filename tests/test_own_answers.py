@@ -350,17 +350,32 @@ def test_a_shop_to_which_nobody_returns_gets_no_purchase_model():
 def test_too_short_a_history_and_no_products_are_one_sentence():
     day = sample().orders["timestamp"]
     short = sample().with_tables(orders=sample().orders[day < day.min().normalize() + pd.Timedelta(days=90)])
-    with pytest.raises(TooShort, match="90 days are too few"):
-        own.forecast_sales(short)
+    few = sample().with_tables(orders=sample().orders[day < day.min().normalize() + pd.Timedelta(days=45)])
+    with pytest.raises(TooShort, match="45 days are too few"):
+        own.forecast_sales(few)
     for question in (own.forecast_sales, own.predict_purchases, own.recommend_products):
         with pytest.raises(
             TooShort, match="days leave none for training before a valid=28D and a test=(77|80)D"
         ):
-            question(short, test="77D" if question is own.predict_purchases else "80D")
+            long = "77D" if question is own.predict_purchases else "80D"
+            question(short, test=long, valid="28D")
     with pytest.raises(BadValue, match="country='Mars' is not known"):
         own.forecast_sales(sample(), country="Mars")
     with pytest.raises(BadValue, match="fits=0"):
         own.forecast_sales(sample(), fits=0)
+
+
+@pytest.mark.parametrize(
+    ("weeks", "test", "valid"), [(9, "14D", "7D"), (30, "49D", "21D"), (60, "56D", "28D")]
+)
+def test_a_short_history_has_a_short_test(weeks, test, valid):
+    first = pd.Timestamp("2024-01-01")
+    question = Sales(**ASKED["sales"][1], test=None, valid=None, epochs=None)
+    question.parts(first, first + pd.Timedelta(days=7 * weeks - 1))
+    assert (question.plan["test"], question.plan["valid"]) == (test, valid)
+    question = Sales(**ASKED["sales"][1], test="70D", valid=None, epochs=None)
+    question.parts(first, first + pd.Timedelta(days=7 * weeks - 1))
+    assert (question.plan["test"], question.plan["valid"]) == ("70D", valid)
 
 
 def test_slow_series_are_forecast_by_the_week():
