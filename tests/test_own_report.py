@@ -84,9 +84,9 @@ def test_the_command_says_how_long_answers_the_rest_and_ends_well(answers, tmp_p
     def refuse(shop, **_):
         raise TooShort("purchases: of 74 customers 0.4% bought twice: no model.")
 
-    monkeypatch.setattr(asked, "forecast_sales", lambda shop, country: answers[SALES])
+    monkeypatch.setattr(asked, "forecast_sales", lambda shop, country, fits: answers[SALES])
     monkeypatch.setattr(asked, "predict_purchases", refuse)
-    monkeypatch.setattr(asked, "recommend_products", lambda shop: answers[LIST])
+    monkeypatch.setattr(asked, "recommend_products", lambda shop, fits: answers[LIST])
     monkeypatch.setattr(shop_command, "open_shop", lambda *_, **__: sample())
     assert shop_command.main(["x.csv", "--out", str(tmp_path / "out"), "--country", "DE"]) == 0
     printed = capsys.readouterr().out
