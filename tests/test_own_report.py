@@ -84,9 +84,9 @@ def test_the_command_says_how_long_answers_the_rest_and_ends_well(answers, tmp_p
     def refuse(shop, **_):
         raise TooShort("purchases: of 74 customers 0.4% bought twice: no model.")
 
-    monkeypatch.setattr(asked, "forecast_sales", lambda shop, country: answers[SALES])
+    monkeypatch.setattr(asked, "forecast_sales", lambda shop, country, fits: answers[SALES])
     monkeypatch.setattr(asked, "predict_purchases", refuse)
-    monkeypatch.setattr(asked, "recommend_products", lambda shop: answers[LIST])
+    monkeypatch.setattr(asked, "recommend_products", lambda shop, fits: answers[LIST])
     monkeypatch.setattr(shop_command, "open_shop", lambda *_, **__: sample())
     assert shop_command.main(["x.csv", "--out", str(tmp_path / "out"), "--country", "DE"]) == 0
     printed = capsys.readouterr().out
@@ -96,6 +96,19 @@ def test_the_command_says_how_long_answers_the_rest_and_ends_well(answers, tmp_p
         monkeypatch.setattr(asked, name, refuse)
     assert shop_command.main(["x.csv", "--out", str(tmp_path / "none")]) == 1
     assert [path.name for path in (tmp_path / "none").iterdir()] == [report.PAGE]
+
+
+def test_files_and_the_folder_lie_where_the_reader_stands(monkeypatch, tmp_path):
+    import course
+    from tools import install
+
+    called: list[str] = []
+    monkeypatch.setattr(install, "setup", lambda groups: "python")
+    monkeypatch.setattr(course, "call", lambda *arguments: called.extend(arguments))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").touch()
+    course.run(["shop", "x.csv", "--out", "new", "--country", "DE"])
+    assert called[-5:] == [str(tmp_path / "x.csv"), "--out", str(tmp_path / "new"), "--country", "DE"]
 
 
 def test_more_to_learn_from_takes_longer():

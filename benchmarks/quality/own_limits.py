@@ -1,10 +1,10 @@
 """From which size of a shop on is a network better than the simple rule? The course's shop, cut to parts.
 
-Protocol. The running shop is cut to 2, 5, 10, 20, 50 and 100 % of its customers and to its last 26 or 52
-weeks, and each part is asked three questions of `ecomlib.own` as a reader's shop would be: all choices
-on its validation weeks, the test of its last eight weeks scored once, one fit of the network. One sample of
-customers for each size, of which the smaller ones are parts of the larger ones: three samples would take more
-than an hour. Single sizes can be lucky or not; read the table as a whole.
+Protocol. The running shop is cut to 2, 5, 10, 20, 50 and 100 % of its customers and its last 52 weeks, 20 and
+100 % also to their last 26 weeks. Each part is asked the three questions of `ecomlib.own` as a reader's shop
+would be: all choices on its validation weeks, the test of its last eight weeks scored once, one fit of the
+network. One sample of customers for each size, of which the smaller ones are parts of the larger ones: three
+samples would take more than an hour. A single size can be lucky or not; read the table as a whole.
 
 Rows: "LSTM / rule", "joined / rule", "rival / rule", the ratio of the headline metric with its interval
 over series or customers and weeks; `rule` and `rival` say which models they were.
@@ -24,8 +24,7 @@ from ecomlib.own.questions import Purchases, Recommend
 from ecomlib.own.sales_question import Sales
 from ecomlib.shop import Shop, ShopError
 
-SHARES = (2, 5, 10, 20, 50, 100)  # per cent of the customers
-WEEKS = (26, 52)
+SIZES = ((2, 52), (5, 52), (10, 52), (20, 52), (50, 52), (100, 52), (20, 26), (100, 26))  # per cent, weeks
 PARTS = {"test": "56D", "valid": "28D"}
 ASKED: dict[str, Callable[..., Any]] = {
     "sales": partial(Sales, level=None, n_series=None, horizon=None, country="US", **PARTS),
@@ -38,13 +37,11 @@ def rows(quick: bool, log: Log) -> list[dict]:
     """All rows, the smallest parts first. Quick: one epoch each, no part above 5 %."""
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
     jobs: dict[str, Callable[[], list[dict]]] = {}
-    for share in SHARES[: 2 if quick else None]:
-        for weeks in WEEKS:
-            part = cut(shop, share, weeks)
-            for use in ASKED:
-                jobs[f"{use}, {share} %, {weeks} weeks"] = partial(
-                    measured, part, use, share, weeks, 1 if quick else None
-                )
+    for share, weeks in SIZES[: 2 if quick else None]:
+        part = cut(shop, share, weeks)
+        for use in ASKED:
+            job = partial(measured, part, use, share, weeks, 1 if quick else None)
+            jobs[f"{use}, {share} %, {weeks} weeks"] = job
     return sum(kept(f"own_limits{'-quick' * quick}", jobs, log).values(), [])
 
 

@@ -96,8 +96,8 @@ def forecast_sales(
     n_series: int | None = None,
     horizon: int | None = None,
     country: str | None = None,
-    test: str = "56D",
-    valid: str = "28D",
+    test: str | None = None,
+    valid: str | None = None,
     fits: int = 2,
     epochs: int | None = None,
 ) -> Answer:
@@ -114,8 +114,8 @@ def forecast_sales(
         How many series (see `sales.task`); days, or weeks of a slow shop, ahead: default 7 days or 4 weeks.
     country : str, optional
         Whose public holidays are known ahead, such as "DE".
-    test, valid : duration
-        The last part of the data, and the part before it.
+    test, valid : duration, optional
+        The last part of the data, and the part before it: eight and four weeks, less in a short history.
     fits : int
         Networks that are trained for the test; the first one's settings make the answer.
     epochs : int, optional
@@ -133,8 +133,8 @@ def forecast_sales(
 def predict_purchases(
     shop: Shop,
     n_categories: int = 30,
-    test: str = "56D",
-    valid: str = "28D",
+    test: str | None = None,
+    valid: str | None = None,
     fits: int = 2,
     epochs: int | None = None,
 ) -> Answer:
@@ -151,8 +151,8 @@ def recommend_products(
     question: str = "discovery",
     k: int = 10,
     min_count: int = 5,
-    test: str = "56D",
-    valid: str = "28D",
+    test: str | None = None,
+    valid: str | None = None,
     fits: int = 2,
     epochs: int | None = None,
 ) -> Answer:
@@ -175,7 +175,6 @@ def _answer(question: Any, shop: Shop, fits: int) -> Answer:
     if chosen not in (LSTM, JOINED):
         advice += too_small(question, members(shop.orders)["customer_id"].nunique())
     notes = [f"{name}: {fact}" for name, fact in profile(shop).items()]
-    notes += [f"level: {question.plan['level']}"] * ("level" in question.plan)
     notes += getattr(shop.report, "notes", [])
     model, first = models[chosen][0], models[rule][0]
     question.plan["models"] = [chosen, rule]

@@ -23,7 +23,7 @@ from ecomlib.split import DAY, Split
 
 Models = dict[str, Any]  # name -> model, from simple to complex
 BUY_AGAIN = 0.05  # of the customers: with fewer, no model of repeated purchases
-MOST_CELLS = 4_000_000  # customers x weeks x categories: a network's inputs of more do not fit into 2.5 GB
+MOST_CELLS = 2_600_000  # customers x weeks x categories: with more the answer takes too long, and over 2.5 GB
 FEWEST = 5  # categories: with fewer, some of the customers have to go
 HISTORY = (1, 2, 4, 8, 13)  # weeks known, or trips: from which of them on is a model better than the rule?
 TRIPS = 400_000  # a network sees in all, where that is enough for 4 epochs: more would take too long
@@ -90,7 +90,7 @@ class Question:
             Where a new export does not reach over all days of the first one.
         """
         if "end" not in self.plan:
-            dates = Split.last(self.plan["test"], self.plan["valid"]).dates(last)
+            dates = self.parts(first, last).dates(last)
             if dates.valid <= first:
                 raise TooShort(
                     f"{self.title}: {(last - first).days + 1} days leave none for training before a "
@@ -105,6 +105,13 @@ class Question:
                 f"{self.plan['first']} to {(known['end'] - DAY).date()}: export from the first of them on."
             )
         return Split(last + DAY - known["test_from"], known["test_from"] - known["valid_from"])
+
+    def parts(self, first: pd.Timestamp, last: pd.Timestamp) -> Split:
+        """The last eight and four weeks; of less than 32 weeks a quarter and an eighth."""
+        n_weeks = ((last - first).days + 1) // 7
+        for name, most, share in (("test", 8, 4), ("valid", 4, 8)):
+            self.plan[name] = self.plan[name] or f"{7 * max(1, min(most, n_weeks // share))}D"
+        return Split.last(self.plan["test"], self.plan["valid"])
 
     def check_names(self, names: list[str]) -> None:
         """Keep the names of series, categories or items; refuse an export whose old orders give others."""
@@ -153,21 +160,19 @@ class Question:
         new = shop.orders["timestamp"] >= pd.Timestamp(self.plan["end"])
         if not new.any():
             return []
-        keys = {"customer": shop.orders["customer_id"]}
-        if self.title == "sales":
-            keys = {}
-        level = self.plan.get("level", "category")
-        item = shop.orders["product_id"]
+        level, item = self.plan.get("level", "category"), shop.orders["product_id"]
         if level != "product_id" and shop.products is not None:
             item = item.map(shop.products.set_index("product_id")[level].astype(str))
+        keys = {} if self.title == "sales" else {"customers": shop.orders["customer_id"]}
+        keys[{"product_id": "products", "category": "categories"}.get(level, level)] = item
         notes: list[str] = []
-        for name, key in (keys | {level.replace("_id", ""): item}).items():
+        for name, key in keys.items():
             other = ~key[new].isin(key[~new])
-            if count := key[new][other].nunique():
-                lines = (
-                    f"{count:,} of each new {name} since {self.plan['end']}, {other.mean():.1%} of the lines"
+            if other.any():
+                notes.append(
+                    f"since {self.plan['end']} there are new {name}: {key[new][other].nunique():,}, in "
+                    f"{other.mean():.1%} of the lines; the model has not seen them"
                 )
-                notes.append(f"{lines}: the model has not seen them")
         return notes
 
 
@@ -175,7 +180,8 @@ def with_products(shop: Shop) -> Shop:
     """The shop with a products table, where it has none."""
     if shop.products is not None:
         return shop
-    return shop.with_tables(products=pd.DataFrame({"product_id": shop.orders["product_id"].unique()}))
+    products = pd.DataFrame({"product_id": shop.orders["product_id"].unique()})
+    return shop.with_tables(products=products.assign(category="ALL", department="ALL"))
 
 
 class Purchases(Question):
@@ -193,13 +199,12 @@ class Purchases(Question):
         if len(each) and (again := (each > 1).mean()) < BUY_AGAIN:
             raise TooShort(f"purchases: of {len(each):,} customers {again:.1%} bought twice: no model.")
         shop = with_products(shop)
-        assert shop.products is not None
-        held = shop.products.get("category", pd.Series("UNKNOWN", shop.products.index)).astype(str)
-        if plan.setdefault("whole", len(set(held) - {"UNKNOWN"}) < 2):
-            held = pd.Series("anything", held.index)
-            shop = shop.with_tables(products=shop.products.assign(category=held))
+        products: pd.DataFrame = shop.products  # type: ignore[assignment]
+        if plan.setdefault("whole", len(set(products["category"].astype(str)) - {"UNKNOWN"}) < 2):
+            products = products.assign(category="anything")
+        shop = shop.with_tables(products=products)
         if "names" not in plan:
-            category = held.set_axis(shop.products["product_id"])
+            category = products["category"].astype(str).set_axis(products["product_id"])
             sold = category.reindex(train.loc[train["timestamp"] >= panel.weeks[0], "product_id"])
             wanted = min(plan["n_categories"], sold[sold != "UNKNOWN"].nunique())
             plan["n_categories"] = min(wanted, MOST_CELLS // panel.known.size)
@@ -321,7 +326,8 @@ class Recommend(Question):
         found = [recommend.Ranking.of(task, self.forecast(task, m, "valid"), cutoffs) for m in (rule, model)]
         theirs, ours = (each.per_row()["recall@10"].to_numpy() for each in found)
         trips = found[0].rows - task.start[found[0].rows]
-        return self.with_rule(trips, theirs - ours, model, rule, "trips")
+        notes = [f"{task.n_items:,} items, each a {self.plan['level']}"]
+        return notes + self.with_rule(trips, theirs - ours, model, rule, "trips")
 
     def table(self, shop: Shop, task: recommend.SequenceTask, model: Any) -> pd.DataFrame:
         """Columns customer_id, rank, item, reason, model; for discovery nothing that was bought before."""

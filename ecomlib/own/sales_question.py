@@ -14,7 +14,7 @@ from ecomlib.own.questions import Models, Question, with_products
 from ecomlib.panels import Panel, daily_panel
 from ecomlib.sales.known_ahead import open_days
 from ecomlib.shop import BadValue, Shop, TooShort
-from ecomlib.split import DAY, Split
+from ecomlib.split import DAY
 
 SLOW = 0.5  # of the open days without a sale: such series are forecast by the week
 FULL = 0.1  # of the open days without a sale: categories that sell so often are forecast one by one
@@ -35,9 +35,14 @@ class Sales(Question):
         plan, when = self.plan, shop.orders["timestamp"]
         last = last_whole_day(when)
         shop = with_products(shop).with_tables(orders=shop.orders[when < last + DAY])
+        assert shop.products is not None
         if "closed" not in plan:
             self._settle(shop, last)
-        daily = _daily(shop, plan["level"])
+        series = shop.products[plan["level"]].astype(str)
+        if "names" in plan:  # what is new in a later export is none of the model's series
+            series = series.where(series.isin(plan["names"]), "UNKNOWN")
+        shop = shop.with_tables(products=shop.products.assign(series=series))
+        daily = _daily(shop, "series")
         sizes: dict[str, Any] = {"n_series": plan["n_series"], "horizon": plan["horizon"]}
         sizes["holidays"] = self._holidays(daily.days)
         if plan["weekly"]:
@@ -46,16 +51,22 @@ class Sales(Question):
             task = sales.task(weeks, split, lookback=8, **sizes)
         else:
             split = self.split(daily.days[0], last)
-            task = sales.task(shop, split, plan["level"], closed=tuple(plan["closed"]), **sizes)
+            n_early = (split.dates(last).valid - daily.days[0]).days
+            sizes["lookback"] = plan.setdefault("lookback", 56 if n_early >= 77 else 28)
+            task = sales.task(shop, split, "series", closed=tuple(plan["closed"]), **sizes)
         if plan.setdefault("last_year", len(task.panel.days) >= TWO_YEARS * task.season):
             task = task.with_last_year()
         self.check_names(task.panel.names)
+        if other := sorted(set(plan.setdefault("columns", task.known_names)) ^ set(task.known_names)):
+            raise BadValue(
+                f"sales: {other[0]!r} is known to the model or to this export only; give the same tables."
+            )
         return task
 
     def _settle(self, shop: Shop, last: pd.Timestamp) -> None:
         """Decide what the series are, from the days before validation; a later export changes none of it."""
         plan, when = self.plan, shop.orders["timestamp"]
-        early = when < Split.last(plan["test"], plan["valid"]).dates(last).valid
+        early = when < self.parts(when.min().normalize(), last).dates(last).valid
         shop = shop.with_tables(orders=shop.orders[early]) if early.any() else shop
         plan["closed"] = closed_weekdays(when)
         plan["level"] = plan["level"] or self._level(shop)
@@ -118,7 +129,8 @@ class Sales(Question):
 
     def models(self, task: sales.SalesTask) -> tuple[Models, Models, Callable[[int], Any]]:
         """Means of weeks; LightGBM and ETS; the mean of two LSTMs."""
-        simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in (8, 4)}
+        means = (8, 4) if task.lookback >= 8 * task.season else (4, 2)
+        simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in means}
         rivals = {"LightGBM": sales.LightGBM(), "LightGBM (correction)": sales.LightGBM(correct=True)}
         epochs = self.plan["epochs"] or 10
         return (

@@ -19,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="say every finding at once, with counts")
     parser.add_argument("--out", type=Path, help="a folder for the forecast, the lists and the page")
     parser.add_argument("--country", help="whose holidays are known ahead, such as DE")
+    parser.add_argument(
+        "--fits", type=int, default=1, help="networks that are trained for the test (default 1)"
+    )
     pair: dict[str, Any] = {"metavar": "OURS=HEADER", "nargs": "*", "default": []}
     parser.add_argument("--columns", help="what your headers hold: order_id=Invoice", **pair)
     for name in ("currency", "timezone", "decimal"):
@@ -28,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, values in SWITCHES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", choices=values, default=values[0])
     options = vars(parser.parse_args(arguments))
-    files, check, out, country = (options.pop(name) for name in ("files", "check", "out", "country"))
+    files, check, out = (options.pop(name) for name in ("files", "check", "out"))
+    asked = {name: options.pop(name) for name in ("country", "fits")}
     options["columns"] = dict(text.partition("=")[::2] for text in options["columns"])
     paths = files if len(files) > 1 else files[0]
     if check:
@@ -41,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cannot go on: {error}", file=sys.stderr)
         return 1
     print(shop.report, f"\n{shop}", sep="\n")
-    return 0 if out is None else answer_all(shop, out, country)
+    return 0 if out is None else answer_all(shop, out, **asked)
 
 
 def answer_all(shop: Shop, out: Path, country: str | None = None, **options: Any) -> int:
@@ -52,7 +56,7 @@ def answer_all(shop: Shop, out: Path, country: str | None = None, **options: Any
     from ecomlib.own.answer import forecast_sales, predict_purchases, recommend_products
     from ecomlib.own.report import write_answers
 
-    print(f"Three questions; this takes about {expected_minutes(shop):.0f} minutes on two cores.", flush=True)
+    print(f"Three questions; this takes about {expected_minutes(shop):.0f} min on two cores.", flush=True)
     asks: dict[str, Any] = {
         "forecast.csv": lambda: forecast_sales(shop, country=country, **options),
         "who_to_contact.csv": lambda: predict_purchases(shop, **options),
@@ -64,14 +68,14 @@ def answer_all(shop: Shop, out: Path, country: str | None = None, **options: Any
             answers[file] = ask()
         except ShopError as error:
             answers[file] = str(error)
-        print(f"[{(time.monotonic() - begun) / 60:.1f} minutes] {file}: {answers[file]}\n", flush=True)
+        print(f"[{(time.monotonic() - begun) / 60:.1f} min] {file}: {answers[file]}\n", flush=True)
     for path in write_answers(out, shop, answers):
         print(path)
     return int(all(isinstance(answer, str) for answer in answers.values()))
 
 
 def expected_minutes(shop: Shop) -> float:
-    """How long the three questions may take, from measured runs: a guess that is right within half."""
+    """How long the three questions may take with one fit each: a rough guess from the sizes of the shop."""
     orders = members(shop.orders)
     weeks = (shop.orders["timestamp"].max() - shop.orders["timestamp"].min()).days / 7
     trips = len(orders[["customer_id", "order_id"]].drop_duplicates())
