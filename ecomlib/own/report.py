@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from ecomlib.own.profile import profile
@@ -117,7 +118,8 @@ def _verdict(shop: Shop, file: str, answer: Any) -> list[str]:
     metric = answer.question.headline
     scores = answer.scores[answer.scores["metric"].isin([metric, f"{metric} / best"])]
     parts = [_advice(answer.advice), '<div class="pictures">', *draw(shop, answer), "</div>"]
-    parts += [f"<h3>The first lines of {file}</h3>", _table(answer.table.head(SHOWN))]
+    unit = f", amounts in {escape(shop.currency)}" * (file == "forecast.csv")
+    parts += [f"<h3>The first lines of {file}{unit}</h3>", _table(answer.table.head(SHOWN))]
     parts += ["<h3>How good each model was in the last weeks</h3>", _table(scores)]
     told = {f"{name}: {fact}" for name, fact in profile(shop).items()} | set(
         getattr(shop.report, "notes", [])
@@ -141,7 +143,8 @@ def _forecasts(shop: Shop, answer: Any) -> list[str]:
             ax.fill_between(rows["day"], rows["low"], rows["high"], color=BLUE, alpha=0.25, label="80 %")
             ax.set(title=name, ylabel=unit, ylim=(0, 1.3 * ax.get_ylim()[1]))
             ax.legend(fontsize=7, ncols=3, loc="upper center")
-            ax.tick_params(axis="x", labelrotation=30)
+            ticks = AutoDateLocator(maxticks=5)
+            ax.xaxis.set(major_locator=ticks, major_formatter=ConciseDateFormatter(ticks))
 
         band = f", with a band from {low.min():,.0f} to {high.max():,.0f}" if np.isfinite(low).all() else ""
         alt = f"{name}: the last {n_back} {step}s were {past.mean():,.0f} {unit} on average; the next "
