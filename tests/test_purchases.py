@@ -699,9 +699,9 @@ def test_coupons_go_to_the_highest_expected_margins_and_only_used_ones_cost_thei
     p = np.array([[[0.5, 0.1], [0.2, 0.3], [0.9, 0.9]], [[0.5, 0.1], [0.4, 0.3], [0.9, 0.9]]])
     made = benchmark.coupon_draws(task, p, np.array([1.0, 2.0]), n=2)
     # sent: (0, a) for .5 and (1, b) for .6, in both weeks; used: both, then the first; worth .50 and 1.50
-    assert made["dollars a week"][0] == pytest.approx((0.5 + 1.5 + 0.5) / 2 - 2 * 0.05)
+    assert made["dollars per week"][0] == pytest.approx((0.5 + 1.5 + 0.5) / 2 - 2 * 0.05)
     assert made["share that buys"][0] == pytest.approx(3 / 4)
-    assert made["share that buys"].shape == (1001,) and made["dollars a week"].min() == pytest.approx(-0.1)
+    assert made["share that buys"].shape == (1001,) and made["dollars per week"].min() == pytest.approx(-0.1)
 
 
 def test_the_gain_of_one_list_over_the_other_draws_the_fits():
@@ -712,7 +712,7 @@ def test_the_gain_of_one_list_over_the_other_draws_the_fits():
     study.p = {benchmark.FREQUENCY: [bad], benchmark.OURS: [good, bad]}
     study.coupons(np.array([1.0]), n=1)  # a used coupon brings .50
     found = {(r["model"], r["metric"]): r for r in study.table}
-    gain = found[f"{benchmark.OURS} minus {benchmark.FREQUENCY}", "dollars a week"]
+    gain = found[f"{benchmark.OURS} minus {benchmark.FREQUENCY}", "dollars per week"]
     assert gain["value"] == pytest.approx(0.25) and gain["seeds"] == 2  # of .5 and 0
     assert gain["low"] == 0 and gain["high"] > 0.5 and gain["where"] == "coupons"
     assert found[benchmark.FREQUENCY, "share that buys"]["value"] == 0

@@ -11,7 +11,7 @@ Two more windows, weeks 29 to 36 and 37 to 44, each with 4 weeks before it to ch
 those to train. The network's settings were chosen on weeks 41 to 44. There LightGBM has 15 leaves and
 chooses its trees; in the last eight weeks it chooses both.
 
-"coupons": what the coupons of lesson 33 bring in dollars a week, and which share of them reaches a buyer, by
+"coupons": what the coupons of lesson 33 bring in dollars per week, and which share of them reaches a buyer, by
 the lists of the smoothed frequency and of the network.
 """
 
@@ -276,7 +276,7 @@ def margins(shop: Shop, task: purchases.PurchaseTask) -> np.ndarray:
 def coupon_draws(task: purchases.PurchaseTask, p: np.ndarray, margin: np.ndarray, n: int = COUPONS) -> Scores:
     """Send n coupons each week where probability times margin is highest; households and weeks are drawn.
 
-    "dollars a week": the margins of those that are used, less their face value and what sending all of them
+    "dollars per week": the margins of those that are used, less their face value and what sending all of them
     costs. "share that buys": of the coupons sent.
     """
     cutoffs = task.cutoffs("test")
@@ -288,7 +288,7 @@ def coupon_draws(task: purchases.PurchaseTask, p: np.ndarray, margin: np.ndarray
     drawn = Draws.of(household.ravel(), week.ravel())
     gained = drawn.sums((buys * (margin - FACE)).sum(axis=2).ravel()) / len(cutoffs)
     share = drawn.sums(buys.sum(axis=2).ravel()) / len(cutoffs) / n
-    return {"dollars a week": gained - COST * n, "share that buys": share}
+    return {"dollars per week": gained - COST * n, "share that buys": share}
 
 
 def loss_draws(task: purchases.PurchaseTask, p: np.ndarray, rows: np.ndarray | None = None) -> Scores:
