@@ -694,12 +694,12 @@ def test_the_margin_of_a_category_is_that_of_its_orders_before_validation(shop, 
 
 def test_coupons_go_to_the_highest_expected_margins_and_only_used_ones_cost_their_face_value():
     bought = np.zeros((3, 12, 2))
-    bought[0, -2:, 0] = bought[1, -2, 1] = 1  # in the two test weeks
+    bought[0, -1, 0] = bought[1, -2:, 1] = 1  # in the two test weeks
     task = small_task(bought, known=[0, 0, 99])  # household 2 is not known
     p = np.array([[[0.5, 0.1], [0.2, 0.3], [0.9, 0.9]], [[0.5, 0.1], [0.4, 0.3], [0.9, 0.9]]])
     made = benchmark.coupon_draws(task, p, np.array([1.0, 2.0]), n=2)
-    # sent: (0, a) for .5 and (1, b) for .6, in both weeks; used: both, then the first; worth .50 and 1.50
-    assert made["dollars per week"][0] == pytest.approx((0.5 + 1.5 + 0.5) / 2 - 2 * 0.05)
+    # sent: (0, a) for .5 and (1, b) for .6, in both weeks; used: the second, then both; worth .50 and 1.50
+    assert made["dollars per week"][0] == pytest.approx((1.5 + 0.5 + 1.5) / 2 - 2 * 0.05)
     assert made["share that buys"][0] == pytest.approx(3 / 4)
     assert made["share that buys"].shape == (1001,) and made["dollars per week"].min() == pytest.approx(-0.1)
 

@@ -1,6 +1,7 @@
 """Visits: targets and features counted by hand, no leak over the cutoff, baselines, network and scores."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -381,11 +382,12 @@ def test_a_remedy_gives_a_loss_per_epoch_and_the_network_of_the_best(task, avera
 def test_training_stops_where_early_stopping_gives_up():
     losses = [3.0, 2.0, 2.5, 2.4, 2.3, 2.2, 2.1, 1.0]
     for whole, seen in ((True, 8), (False, 7)):
-        stop = benchmark.Stopped(whole)
-        stop.set_model(SimpleNamespace(get_weights=lambda: len(stop.losses), stop_training=False))
-        for value in losses:
+        stop, model = benchmark.Stopped(whole), SimpleNamespace(stop_training=False)
+        stop.set_model(model)
+        for epoch, value in enumerate(losses, 1):
+            model.get_weights = partial(int, epoch)
             stop.on_test_end({"loss": value})
-            if stop.model.stop_training:
+            if model.stop_training:
                 break
         assert (len(stop.losses), stop.weights) == (seen, 2)
     assert benchmark.early_stop(np.array(losses)) == 1

@@ -11,8 +11,8 @@ Two more windows, weeks 29 to 36 and 37 to 44, each with 4 weeks before it to ch
 those to train. The network's settings were chosen on weeks 41 to 44. There LightGBM has 15 leaves and
 chooses its trees; in the last eight weeks it chooses both.
 
-"coupons": what the coupons of lesson 33 bring in dollars per week, and which share of them reaches a buyer, by
-the lists of the smoothed frequency and of the network.
+"coupons": what the coupons of lesson 33 bring in dollars per week, and which share of them reaches a buyer,
+by the lists of the smoothed frequency and of the network.
 """
 
 import itertools
