@@ -394,22 +394,24 @@ def test_training_stops_where_early_stopping_gives_up():
 
 
 def remedy_of(task, rate, valid, right):
-    """A remedy's fit with these losses, that gives what happens the probability `right`."""
-    p = np.full((5, 40, 5), (1 - right) / 4)
+    """A remedy's fit with these losses, that gives what happens the probability `right`, by customer."""
+    right = np.broadcast_to(right, 40)[None, :, None]
+    p = np.tile((1 - right) / 4, (5, 1, 5))
     y = np.maximum(task.target(task.cutoffs("test")), 0)
-    np.put_along_axis(p, y[..., None], right, axis=-1)
+    np.put_along_axis(p, y[..., None], np.tile(right, (5, 1, 1)), axis=-1)
     return {"rate": rate, "train": np.ones(len(valid)), "valid": np.array(valid), "test": p}
 
 
 def test_a_remedy_is_scored_at_the_rate_that_validation_prefers(task):
     low, mid, high = benchmark.RATES
+    some = np.where(np.arange(40) % 2, 0.2, 0.4)
     found = {
-        "plain": [remedy_of(task, rate, [2.0, 1.9], 0.2) for rate in (low, mid, high)],
+        "plain": [remedy_of(task, rate, [2.0, 1.9], some) for rate in (low, mid, high)],
         "more targets": [
             remedy_of(task, low, [1.5, 1.6], 0.9),  # best on the test
-            remedy_of(task, mid, [1.4, 1.8], 0.5),  # best on validation, at its first epoch
+            remedy_of(task, mid, [1.4, 1.8], 2 * some),  # best on validation, at its first epoch
             remedy_of(task, high, [1.6, 1.45], 0.8),
-            remedy_of(task, mid, [1.3, 1.7], 0.25),
+            remedy_of(task, mid, [1.3, 1.7], some),
         ],
     }
     assert benchmark.best_rate(found["more targets"][:3]) == mid
@@ -423,12 +425,11 @@ def test_a_remedy_is_scored_at_the_rate_that_validation_prefers(task):
     assert (stopped["value"], stopped["low"], stopped["high"]) == pytest.approx((1.35, 1.3, 1.4))
     assert more["learning rate"]["value"] == mid and more["epoch kept by early stopping"]["value"] == 1
     tested = table["more targets", "log-loss", "test"]
-    assert tested["value"] == pytest.approx((np.log(2) + np.log(4)) / 2) and tested["seeds"] == 2
+    plain = table["plain", "log-loss", "test"]
+    assert tested["seeds"] == 2 and plain["low"] < plain["value"] < plain["high"]
     paired = table["more targets minus plain", "log-loss", "test"]
-    assert paired["value"] == pytest.approx(tested["value"] - np.log(5))
-    assert (paired["low"], paired["high"]) == pytest.approx(
-        (np.log(2 / 5), np.log(4 / 5))
-    )  # both fits' range
+    assert paired["value"] == pytest.approx(tested["value"] - plain["value"]) == pytest.approx(-np.log(2) / 2)
+    assert (paired["low"], paired["high"]) == pytest.approx((-np.log(2), 0))  # of the fits: the rows cancel
     assert ("plain minus more targets", "log-loss", "test") not in table
 
 
