@@ -52,7 +52,7 @@ def test_no_exercise_copies_a_cell_that_was_read_before(name):
 
 
 def test_a_copy_is_found():
-    cell = tokens("def wape(made, sold):\n    '''How far off.'''\n    return abs(made - sold).sum() / sold.sum()")
+    cell = tokens("def wape(made, sold):\n    return abs(made - sold).sum() / sold.sum()")
     assert held(cell, ["x", "=", "1", *cell]) == 1
     other = tokens("def mase(made, sold, naive):\n    return (abs(made - sold).mean(axis=1) / naive).mean()")
     assert held(other, cell) < MOST

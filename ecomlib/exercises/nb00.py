@@ -6,7 +6,6 @@ import numpy as np
 
 from ecomlib.exercises import checker, close
 from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
-from ecomlib.windows import future_windows, past_windows, window_scale
 
 
 @checker(
@@ -98,17 +97,16 @@ def _trained(sales, cutoff, known=0, epochs=5, back=True):
     """Train a small LSTM; `known` more days than are allowed make it leak, `back` turns it into dollars."""
     import keras
 
-    cutoffs = np.arange(WINDOW - 1, cutoff + known)
-    past = past_windows(sales, cutoffs, WINDOW)
-    x = (past / window_scale(past)).reshape(-1, WINDOW, 1)
-    y = (future_windows(sales, cutoffs, 1) / window_scale(past)).reshape(-1, 1)
+    rows = np.lib.stride_tricks.sliding_window_view(sales[:, : cutoff + 1 + known], WINDOW + 1, axis=1)
+    rows = (rows / rows[..., :WINDOW].mean(axis=-1, keepdims=True)).reshape(-1, WINDOW + 1)
     model = keras.Sequential([keras.Input((WINDOW, 1)), keras.layers.LSTM(8), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(0.01), "mae")
     if epochs:
-        model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
+        model.fit(rows[:, :WINDOW, None], rows[:, WINDOW:], batch_size=64, epochs=epochs, verbose=0)
     last = sales[:, cutoff + 1 - WINDOW : cutoff + 1]
-    forecast = np.asarray(model((last / window_scale(last))[..., None]))[:, 0]
-    return model, forecast * (window_scale(last)[:, 0] if back else 1)
+    scale = last.mean(axis=1, keepdims=True)
+    forecast = np.asarray(model((last / scale)[..., None]))[:, 0]
+    return model, forecast * (scale[:, 0] if back else 1)
 
 
 def _the_mean(sales, cutoff):
@@ -142,6 +140,6 @@ def own_network(answer: Any) -> str | None:
     if given[0].max() < 0.1 * truth.min():
         return "these are not dollars: multiply each forecast by the mean that its window was divided by."
     return (
-        f"WAPE {own:.3f}; the mean of eight same weekdays has {base:.3f}, and 0.6 of that is asked for. Divide "
-        "each window, and its target, by the window's own mean; train for some epochs at a rate like 0.01."
+        f"WAPE {own:.3f}; the mean of eight same weekdays has {base:.3f}, and 0.6 of that is asked for. "
+        "Divide each window, and its target, by its own mean; train for some epochs at a rate like 0.01."
     )

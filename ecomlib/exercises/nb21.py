@@ -7,6 +7,7 @@ import numpy as np
 from ecomlib.exercises import checker, close
 from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
 
+
 def _mase(actual, forecast, history, season=7):
     naive = np.abs(history[:, season:] - history[:, :-season]).mean(axis=1)
     return (np.abs(actual - forecast).mean(axis=1) / naive).mean()
@@ -152,6 +153,6 @@ def reads_the_plan(answer: Any) -> str | None:
     if own < 0.6 * base:
         return None
     return (
-        f"WAPE {own:.3f}; the mean of eight same weekdays has {base:.3f}, and 0.6 of that is asked for. At each "
-        "step let the network read the sales of the day and the plan of the next day; train for more epochs."
+        f"WAPE {own:.3f}; the mean of eight same weekdays has {base:.3f}, and 0.6 of that is asked for. At "
+        "each step let the network read the day's sales and the next day's plan; train for more epochs."
     )

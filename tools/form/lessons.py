@@ -245,7 +245,7 @@ def network_exercise(lesson: Lesson) -> Iterator[str]:
     for before, cell in pairwise(lesson.cells):
         if cell in kinds and trained & set(CHECK.findall(cell.source)) and BEATS.search(before.source):
             return
-    yield "no exercise builds, trains and compares a network: its text says what to beat, its solution does it"
+    yield "no exercise builds, trains and compares a network (its text says what to beat)"
 
 
 @rule("lesson")
