@@ -93,7 +93,7 @@ PAGES, KNOWN = 12, 9  # of the invented shop; pages of a visit that are known
 
 
 def visits(seed: int = 0) -> np.ndarray:
-    """Invent 400 visits of 12 pages, (400, 12): each keeps to a direction of its own, one page in ten jumps."""
+    """Invent 400 visits of 12 pages, (400, 12): each keeps to a step of its own, one page in ten jumps."""
     rng = np.random.default_rng(seed)
     step = rng.choice([1, 2, 4, 7], 400)
     page = rng.integers(0, PAGES, (400, KNOWN + 3))
@@ -157,6 +157,6 @@ def next_page(answer: Any) -> str | None:
     if own > rival + 0.15:
         return None
     return (
-        f"MRR {own:.2f}; the Markov chain has {rival:.2f}. The target at page t is page t + 1; a layer has to "
+        f"MRR {own:.2f}; the Markov chain has {rival:.2f}. The target at page t is page t + 1; a layer must "
         "remember the page before the last, and it takes some twenty epochs."
     )
