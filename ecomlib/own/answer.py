@@ -130,9 +130,9 @@ def forecast_sales(
     ShopError
         One line: what cannot be done with these data and why.
     """
-    plan = {"level": level, "n_series": n_series, "horizon": horizon, "country": country}
-    plan["closed_too"] = list(closed)
-    return _answer(Sales(**plan, test=test, valid=valid, epochs=epochs), shop, fits)
+    plan = {"level": level, "n_series": n_series, "horizon": horizon}
+    more: dict[str, Any] = {"country": country, "closed_too": list(closed)}
+    return _answer(Sales(**plan, **more, test=test, valid=valid, epochs=epochs), shop, fits)
 
 
 def predict_purchases(
