@@ -20,7 +20,7 @@ from ecomlib.shop import BadValue, Shop, TooShort, UnreadableFile
 
 WEEKS = {"test": "28D", "valid": "28D", "epochs": 1}
 ASKED = {
-    "sales": (Sales, {"level": None, "n_series": None, "horizon": None, "country": None}),
+    "sales": (Sales, {"level": None, "n_series": None, "horizon": None, "country": None, "closed_too": []}),
     "purchases": (Purchases, {"n_categories": 3}),
     "new": (Recommend, {"level": "product_id", "question": "discovery", "k": 24, "min_count": 5}),
     "basket": (Recommend, {"level": "product_id", "question": "whole", "k": 5, "min_count": 5}),
@@ -473,7 +473,7 @@ def test_the_level_is_the_finest_whose_series_sell_on_nearly_every_day(monkeypat
     monkeypatch.setattr(sales_question, "FULL", 0.9)
     question = ask("sales")
     question.task(sample())
-    assert question.plan["level"] == "category" and question.plan["n_series"] == 30
+    assert question.plan["level"] == "category" and question.plan["n_series"] == 60
 
 
 def test_holidays_on_which_the_shop_sells_are_open_ones():
@@ -495,6 +495,17 @@ def test_holidays_on_which_the_shop_sells_are_open_ones():
     assert not any("no holidays are known" in note for note in notes)
     assert any("no holidays are known" in note for note in answer("sales").notes)
     assert any("days without stock are not seen" in note for note in answer("sales").notes)
+
+
+def test_days_on_which_the_shop_never_opens_are_forecast_as_0():
+    question = Sales(**ASKED["sales"][1] | {"closed_too": [(7, 30)]}, **WEEKS)
+    task = question.task(sample())
+    made = sales.WeekdayMean(8).fit(task)
+    question.prepare(task, made, made)
+    day = (
+        question.table(sample(), question.known(task), made).set_index("day").loc[pd.Timestamp("2024-07-30")]
+    )
+    assert (day[["low", "middle", "high"]] == 0).all(axis=None)
 
 
 def test_two_years_have_a_yearly_season():

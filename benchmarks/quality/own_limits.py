@@ -27,7 +27,9 @@ from ecomlib.shop import Shop, ShopError
 SIZES = ((2, 52), (5, 52), (10, 52), (20, 52), (50, 52), (100, 52), (20, 26), (100, 26))  # per cent, weeks
 PARTS = {"test": "56D", "valid": "28D"}
 ASKED: dict[str, Callable[..., Any]] = {
-    "sales": partial(Sales, level=None, n_series=None, horizon=None, country="US", **PARTS),
+    "sales": partial(
+        Sales, level=None, n_series=None, horizon=None, country="US", closed_too=[(12, 25)], **PARTS
+    ),
     "purchases": partial(Purchases, n_categories=30, **PARTS),
     "recommendation": partial(Recommend, level=None, question="discovery", k=10, min_count=5, **PARTS),
 }

@@ -5,6 +5,7 @@ part only. The network, its joined forecast or another rival is advised only whe
 (units, weeks and fits drawn) excludes the tie with the simple one.
 """
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,7 @@ def forecast_sales(
     n_series: int | None = None,
     horizon: int | None = None,
     country: str | None = None,
+    closed: Iterable = (),
     test: str | None = None,
     valid: str | None = None,
     fits: int = 2,
@@ -114,6 +116,8 @@ def forecast_sales(
         How many series (see `sales.task`); days, or weeks of a slow shop, ahead: default 7 days or 4 weeks.
     country : str, optional
         Whose public holidays are known ahead, such as "DE".
+    closed : items, each a weekday, a (month, day), a date
+        Days besides on which the shop never opens, such as (12, 25).
     test, valid : duration, optional
         The last part of the data, and the part before it: eight and four weeks, less in a short history.
     fits : int
@@ -126,8 +130,9 @@ def forecast_sales(
     ShopError
         One line: what cannot be done with these data and why.
     """
-    plan = {"level": level, "n_series": n_series, "horizon": horizon, "country": country}
-    return _answer(Sales(**plan, test=test, valid=valid, epochs=epochs), shop, fits)
+    plan = {"level": level, "n_series": n_series, "horizon": horizon}
+    more: dict[str, Any] = {"country": country, "closed_too": list(closed)}
+    return _answer(Sales(**plan, **more, test=test, valid=valid, epochs=epochs), shop, fits)
 
 
 def predict_purchases(

@@ -19,7 +19,7 @@ from ecomlib.split import DAY
 SLOW = 0.5  # of the open days without a sale: such series are forecast by the week
 FULL = 0.1  # of the open days without a sale: categories that sell so often are forecast one by one
 MANY = 20  # so many of them: a network learns from all
-N_SERIES = {"category": 30, "product_id": 30}  # how many, when it is not said; of another level 12
+N_SERIES = {"category": 60, "product_id": 30}  # how many, when it is not said; of another level 12
 SELLS = 0.5  # of its weekday's median: on a holiday with more the shop is open
 TWO_YEARS = 104  # weeks: in a longer history last year's sales are read, too
 
@@ -68,7 +68,7 @@ class Sales(Question):
         plan, when = self.plan, shop.orders["timestamp"]
         early = when < self.parts(when.min().normalize(), last).dates(last).valid
         shop = shop.with_tables(orders=shop.orders[early]) if early.any() else shop
-        plan["closed"] = closed_weekdays(when)
+        plan["closed"] = [*closed_weekdays(when), *plan["closed_too"]]
         plan["level"] = plan["level"] or self._level(shop)
         plan["n_series"] = plan["n_series"] or N_SERIES.get(plan["level"], 12)
         daily = _daily(shop, plan["level"])
@@ -128,7 +128,7 @@ class Sales(Question):
         return replace(task, valid_start=at, test_start=at, test_end=at)
 
     def models(self, task: sales.SalesTask) -> tuple[Models, Models, Callable[[int], Any]]:
-        """Means of weeks; LightGBM and ETS; the mean of two LSTMs."""
+        """Means of weeks; LightGBM and ETS; the mean of three LSTMs."""
         means = (8, 4) if task.lookback >= 8 * task.season else (4, 2)
         simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in means}
         rivals = {"LightGBM": sales.LightGBM(), "LightGBM (correction)": sales.LightGBM(correct=True)}
@@ -136,7 +136,7 @@ class Sales(Question):
         return (
             simple,
             rivals | {"ETS": sales.ETS()},
-            lambda seed: sales.SalesLSTM(seed, epochs=epochs, members=2),
+            lambda seed: sales.SalesLSTM(seed, epochs=epochs),
         )
 
     def prepare(self, task: sales.SalesTask, model: Any, rule: Any) -> list[str]:
