@@ -41,7 +41,7 @@ def equal_weights(answer: Any) -> str | None:
     for name, units, kind in (("GRU", gru, "gru"), ("SimpleRNN", rnn, "rnn")):
         if units != _as_many(kind):
             has, wanted = count_parameters(kind, INPUTS, units), count_parameters("lstm", INPUTS, UNITS)
-            return f"a {name} of {units} units has {has:,} weights, the LSTM {wanted:,}; another number is nearer."
+            return f"a {name} of {units} units has {has:,} weights, the LSTM {wanted:,}; try another number."
     return None
 
 
@@ -79,7 +79,7 @@ def causal_attention(answer: Any) -> str | None:
     late_key[4:], late_value[4:] = 3.0, -5.0
     again = np.asarray(answer(query.copy(), late_key, late_value), dtype=float)
     if not close(given[:4], again[:4]):
-        return "steps 4 and 5 changed, and so did the rows before them. Set later scores to minus infinity first."
+        return "steps 4 and 5 changed, and so did rows before them: set later scores to minus infinity first."
     if not close(given[0], value[0]):
         return "the first step can see itself only: its row is value[0]. Is the step itself masked?"
     if close(given, _attend(query, key, value, scale=False)):
@@ -160,6 +160,6 @@ def own_network(answer: Any) -> str | None:
     if own < 0.6 * base:
         return None
     return (
-        f"log-loss {own:.2f}; the households' own shares have {base:.2f}. Train on a forecast after every week, "
-        "with more epochs or a learning rate of about 0.02."
+        f"log-loss {own:.2f}; the households' own shares have {base:.2f}. Train on a forecast after every "
+        "week, with more epochs or a learning rate of about 0.02."
     )
