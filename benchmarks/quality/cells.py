@@ -123,22 +123,21 @@ def arm_rows(arm: str, found: dict, fits: list[dict], score: np.ndarray, place: 
 
 
 def difference_rows(scores: dict, share: int, n: int, place: dict) -> list[dict]:
-    """Each arm minus the LSTM, the line and LightGBM at one share; minus itself with all households."""
+    """Each arm minus the LSTM, the line and LightGBM at one share; minus itself at the largest share."""
     out = []
-    for (at, arm), score in scores.items():
-        if at != share:
-            continue
+    for arm in [arm for at, arm in scores if at == share]:
+        score, most = scores[share, arm], max(at for at, other in scores if other == arm)
         for rival in ("LSTM", LINE, BOOSTED):
             if arm != rival:
                 difference = interval(score - scores[share, rival])
                 out.append(row(f"{arm} minus {rival}", "log-loss", difference, n, **place))
-        if share != 100 and (100, arm) in scores:
-            lost = interval(score - scores[100, arm])
-            out.append(row(arm, "log-loss, minus that with all households", lost, n, **place))
-            own = score - scores[100, arm] - (scores[share, "LSTM"] - scores[100, "LSTM"])
+        if share < most:
+            lost = score - scores[most, arm]
+            out.append(row(arm, "log-loss, minus that with most households", interval(lost), n, **place))
             if arm != "LSTM":
                 metric = "what it loses minus what the LSTM loses"
-                out.append(row(arm, metric, interval(own), n, **place))
+                extra = lost - (scores[share, "LSTM"] - scores[most, "LSTM"])
+                out.append(row(arm, metric, interval(extra), n, **place))
     return out
 
 
