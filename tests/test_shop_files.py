@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecomlib.own.folder import read_shop
 from ecomlib.panels import daily_panel
 from ecomlib.runtime import ROOT
 from ecomlib.shop import (
@@ -27,7 +28,6 @@ from ecomlib.shop import (
     UnreadableFile,
     WrongType,
 )
-from ecomlib.shop.folder import read_shop
 from ecomlib.windows import past_windows
 
 SAMPLE = ROOT / "data" / "sample_shop"

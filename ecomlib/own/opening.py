@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_ids, as_text, without_people
+from ecomlib.own.cells import Log, as_ids, as_text, without_people
+from ecomlib.own.exports import SALES, join_olist, read_lines, recognise
+from ecomlib.own.facts import SIGNS, Facts, clean_lines
+from ecomlib.own.files import Table, plain, read_tables
+from ecomlib.own.folder import convert
 from ecomlib.shop.checks import check_columns, check_table
 from ecomlib.shop.cleaning import clean
 from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, ShopError
-from ecomlib.shop.exports import SALES, join_olist, read_lines, recognise
-from ecomlib.shop.facts import SIGNS, Facts, clean_lines
-from ecomlib.shop.files import Table, plain, read_tables
-from ecomlib.shop.folder import convert
 from ecomlib.shop.shop import Shop
 
 SWITCHES = {
@@ -89,7 +89,7 @@ def open_shop(
     currency : str, optional
         The one to keep where there are several, such as "USD"; else the sign to show.
     timezone, dayfirst, decimal
-        See `ecomlib.shop.cells`; asked for where the file leaves it open.
+        See `ecomlib.own.cells`; asked for where the file leaves it open.
     **switches
         returns "drop" | "net" (taken off the earlier sale); guests "sales" (they count for sales, not for
         customers) | "drop"; repeats, far_dates, cancelled, not_goods, free (price 0): "drop" | "keep".

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ecomlib.shop.cells import ISO, WHOLE_NUMBER, ZONE
+from ecomlib.own.cells import ISO, WHOLE_NUMBER, ZONE
+from ecomlib.own.files import SEPARATORS
 from ecomlib.shop.checks import check_columns, check_same_kinds, check_table, place, quoted
 from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, UnknownKey, UnreadableFile, WrongType
-from ecomlib.shop.files import SEPARATORS
 from ecomlib.shop.shop import Shop
 
 TIMES = ("timestamp", "week_start", "start", "end", "date")
