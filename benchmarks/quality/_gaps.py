@@ -125,7 +125,7 @@ def since_previous(seen: np.ndarray) -> np.ndarray:
 def last_seen(x: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The values of the last seen week, at every week, (n, w, channels); 0 before the first."""
     since = steps_since(observed)
-    at = np.maximum(np.arange(x.shape[1]) - since, 0)
+    at = np.where(since >= 0, np.arange(x.shape[1]) - since, 0)
     filled = np.take_along_axis(x, at[..., None], axis=1)
     return np.where((since >= 0)[..., None], filled, 0)
 

@@ -24,9 +24,15 @@ from ecomlib.windows import past_windows
 BLOCK = 14  # days of a block gap
 FLOOR = 0.5  # of a window's mean, as in `SalesTask.windows`
 SEEDS = 3
-RATES = [{"learning_rate": rate} for rate in (5e-3, 1e-2, 2e-2)]
+BATCH = 128
+SETTINGS = [{"learning_rate": rate, "epochs": n} for rate, n in ((5e-3, 12), (1e-2, 12), (1e-2, 24))]
 TREES = [{"correct": correct, "trees": trees} for correct in (False, True) for trees in (150, 300)]
-FILTERS = [{"log": log, "planned": planned} for log in (False, True) for planned in (False, True)]
+FILTERS = [
+    {"log": log, "planned": planned, "season": season}
+    for log in (False, True)
+    for planned in (False, True)
+    for season in (False, True)
+]
 REFERENCES = ("mean of seen days", "Kalman filter", "LightGBM", "LSTM", "LSTM, mask")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -70,7 +76,7 @@ class GapWindows(Windows):
 class GapTask(SalesTask):
     """A sales task of which only the `seen` days, bool (n_series, n_days), were recorded.
 
-    `fill` says what stands at a hidden day of a window: "zero", "forward", "weekday" or "nan"; `mask` adds
+    `fill` says what stands at a hidden day of a window: "zero", "forward" or "nan"; `mask` adds
     a channel that is 1 on the seen days. The size of a window is the mean of its seen days. A target
     that was not seen is NaN: nothing is learnt from it.
     """
@@ -112,13 +118,8 @@ def filled(windows: GapWindows, fill: str) -> np.ndarray:
         return np.where(seen, past, 0)
     if fill == "nan":
         return np.where(seen, past, np.nan)
-    n, lookback = past.shape
-    week = replace(windows, target=np.zeros((n, windows.season), np.float32)).weekday_mean(8)
-    usual = np.tile(week, (1, lookback // windows.season))
-    if fill == "weekday":
-        return np.where(seen, past, usual)
-    last = np.maximum.accumulate(np.where(seen, np.arange(lookback), -1), axis=1)
-    return np.where(last >= 0, np.take_along_axis(past, np.maximum(last, 0), axis=1), usual)
+    last = np.maximum.accumulate(np.where(seen, np.arange(past.shape[1]), -1), axis=1)
+    return np.where(last >= 0, np.take_along_axis(past, np.maximum(last, 0), axis=1), 1)
 
 
 def seen_pinball(target: Any, forecast: Any) -> Any:
@@ -131,22 +132,22 @@ def seen_pinball(target: Any, forecast: Any) -> Any:
 
 
 class GapLSTM:
-    """One `sales_network`, trained as `SalesLSTM` trains its members, on every second cutoff."""
+    """One `sales_network`, trained as `SalesLSTM` trains its members."""
 
-    def __init__(self, seed: int = 0, learning_rate: float = 5e-3, epochs: int = 8):
+    def __init__(self, seed: int = 0, learning_rate: float = 5e-3, epochs: int = 12):
         self.seed, self.learning_rate, self.epochs = seed, learning_rate, epochs
 
     def fit(self, task: GapTask, part: str = "train") -> "GapLSTM":
         """Train on a part's seen targets."""
         keras.utils.set_random_seed(self.seed)
-        train = task.windows(task.cutoffs(part, 2))
+        train = task.windows(task.cutoffs(part))
         self.model = sales_network(task)
-        steps = self.epochs * math.ceil(len(train) / 256)
+        steps = self.epochs * math.ceil(len(train) / BATCH)
         schedule = keras.optimizers.schedules.CosineDecay(
             self.learning_rate / 10, steps, warmup_target=self.learning_rate, warmup_steps=steps // 10
         )
         self.model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0), seen_pinball)
-        self.model.fit(train.inputs(), train.target, batch_size=256, epochs=self.epochs, verbose=0)
+        self.model.fit(train.inputs(), train.target, batch_size=BATCH, epochs=self.epochs, verbose=0)
         return self
 
     def predict(self, task: GapTask, cutoffs: np.ndarray) -> np.ndarray:
@@ -317,15 +318,14 @@ def arms(task: SalesTask, kind: str | None, few: bool = False) -> dict[str, Arm]
         "mean of seen days": (lambda seed: SeenMean(), [{}], hidden),
         "Kalman filter": (lambda seed, **setting: Kalman(**setting), FILTERS, hidden),
         "LightGBM": (GapTrees, TREES, partial(hidden, fill="nan")),
-        "LSTM": (GapLSTM, RATES, hidden),
+        "LSTM": (GapLSTM, SETTINGS, hidden),
     }
     if kind is not None:
-        found["LSTM, mask"] = (GapLSTM, RATES, partial(hidden, mask=True))
+        found["LSTM, mask"] = (GapLSTM, SETTINGS, partial(hidden, mask=True))
         found["mean, gaps as zero"] = (lambda seed: SeenMean(), [{}], as_zero)
     if kind is not None and not few:
-        found["LSTM, gaps as zero"] = (GapLSTM, RATES, as_zero)
-        found["LSTM, forward fill"] = (GapLSTM, RATES, partial(hidden, fill="forward"))
-        found["LSTM, weekday fill"] = (GapLSTM, RATES, partial(hidden, fill="weekday"))
+        found["LSTM, gaps as zero"] = (GapLSTM, SETTINGS, as_zero)
+        found["LSTM, forward fill"] = (GapLSTM, SETTINGS, partial(hidden, fill="forward"))
     return found
 
 
@@ -360,13 +360,14 @@ def forecasts(
 ) -> list[np.ndarray]:
     """Test forecasts of an arm, one a seed: a search on validation, then fits on training and validation."""
     where = f"partially_observed/{' '.join(place.values())}{' quick' * quick}"
-    few = {"epochs": 1} if quick and make is GapLSTM else {}
+
+    few = {"epochs": 1} if make is GapLSTM else {}
 
     def search() -> tuple[dict, float]:
         part, asked = data(0), task.cutoffs("valid", 3)
         tried = []
-        for setting in grid[: 1 if quick else None]:
-            model = make(0, **setting, **few).fit(part, "train")
+        for setting in [grid[0] | few] if quick else grid:
+            model = make(0, **setting).fit(part, "train")
             tried.append((setting, wape(task, model.predict(part, asked), asked)))
         return min(tried, key=lambda pair: pair[1])
 
@@ -375,7 +376,7 @@ def forecasts(
 
     def fit(seed: int) -> np.ndarray:
         part = data(seed)
-        return make(seed, **setting, **few).fit(part, "refit").predict(part, task.cutoffs("test"))
+        return make(seed, **setting).fit(part, "refit").predict(part, task.cutoffs("test"))
 
     return list(kept(where, {f"{name}, seed {seed}": partial(fit, seed) for seed in seeds}, log).values())
 

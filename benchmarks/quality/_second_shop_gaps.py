@@ -36,7 +36,7 @@ def visit_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:
     missed = {"at random": study.missing_baskets("at random")}
     whole = study.whole(missed)
     out = study.table("nothing hidden", "", whole)
-    out += study.table("known gaps", "blocks", study.known_gaps("blocks", ("zero", "mask")))
+    out += study.table("known gaps", "blocks", study.known_gaps("blocks", ("zero", "mask"), 3))
     found = study.missed_trips("at random", whole, missed["at random"])
     return out + study.table("missed trips", "at random", found)
 
@@ -59,7 +59,7 @@ def closed_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:
     models: dict[str, Any] = {
         "mean": (lambda seed: gaps.SeenMean(), [{}]),
         "Kalman filter": (lambda seed, **setting: gaps.Kalman(**setting), gaps.FILTERS),
-        "LSTM": (gaps.GapLSTM, gaps.RATES),
+        "LSTM": (gaps.GapLSTM, gaps.SETTINGS),
     }
     found = {}
     for name, (make, grid) in models.items():
