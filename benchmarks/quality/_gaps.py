@@ -191,7 +191,8 @@ def network(arm: str, made: list[np.ndarray], units: int, n_classes: int) -> ker
     lstm = keras.layers.LSTM(units, return_sequences=True)
     if arm == "skip":  # at a skipped week the state is the last seen week's: the head needs the time since
         state = lstm(given[0], mask=ops.squeeze(given[1], -1) > 0.5)
-        state = keras.layers.Concatenate()([state, given[1], given[2]])
+        # An operation, no layer: a layer hands the mask on, and the loss then leaves the skipped weeks out.
+        state = ops.concatenate([state, given[1], given[2]], axis=-1)
         state = keras.layers.Dense(units, activation="relu")(state)
     else:
         joined = InputDecay()(given) if arm == "decay" else given[0]

@@ -19,7 +19,7 @@ from ecomlib.sales import SalesTask, Windows, sales_network
 from ecomlib.sales.baselines import LightGBM
 from ecomlib.sales.task import QUANTILES
 from ecomlib.shop.complete_journey import CLOSED, HOLIDAYS
-from ecomlib.windows import past_windows
+from ecomlib.windows import future_windows, past_windows
 
 BLOCK = 14  # days of a block gap
 FLOOR = 0.5  # of a window's mean, as in `SalesTask.windows`
@@ -88,13 +88,13 @@ class GapTask(SalesTask):
     def windows(self, cutoffs: np.ndarray) -> GapWindows:
         """As `SalesTask.windows`, from the seen days only."""
         plain = super().windows(cutoffs)
-        seen = past_windows(self.seen, cutoffs, self.lookback).reshape(-1, self.lookback)
-        after = np.pad(self.seen, ((0, 0), (0, self.horizon)), constant_values=True)
-        target_seen = past_windows(after, cutoffs + self.horizon, self.horizon).reshape(-1, self.horizon)
-        sales = plain.past * plain.scale
-        scale = (sales * seen).sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
-        scale = np.maximum(scale, FLOOR).astype(np.float32)
-        target = np.where(target_seen, plain.target * plain.scale / scale, np.nan)
+        after = np.full((self.n_series, self.horizon), np.nan, np.float32)
+        values = np.concatenate([np.where(self.seen, self.panel.values, np.nan), after], axis=1)
+        sales = past_windows(values, cutoffs, self.lookback).reshape(-1, self.lookback)
+        seen = np.isfinite(sales)
+        total = np.nansum(sales, axis=1, keepdims=True)
+        scale = np.maximum(total / np.maximum(seen.sum(axis=1, keepdims=True), 1), FLOOR)
+        target = future_windows(values, cutoffs, self.horizon).reshape(-1, self.horizon) / scale
         made = GapWindows(
             np.where(seen, sales / scale, 0), plain.past_known, plain.future_known, plain.series, scale,
             target, plain.season, seen,

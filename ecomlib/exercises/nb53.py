@@ -146,6 +146,7 @@ def _log_loss(p: np.ndarray, happened: np.ndarray) -> float:
         lambda: lambda trips, cutoff: _trained(trips, cutoff, known=1, epochs=1),
         lambda: lambda trips, cutoff: _trained(trips, cutoff, epochs=0),
         lambda: lambda trips, cutoff: _trained(trips, cutoff, epochs=1),
+        lambda: lambda trips, cutoff: _trained(trips, cutoff, mask=False, epochs=1),
         lambda: lambda trips, cutoff: _trained(trips, cutoff, zero=True, epochs=10),
         lambda: lambda trips, cutoff: (_trained(trips, cutoff, epochs=1)[0], np.full(len(trips), np.nan)),
     ],
@@ -173,6 +174,8 @@ def network_with_mask(answer: Any) -> str | None:
         return "there is no LSTM layer in the model."
     if problem := untrained_hint(model) or leak_hint(given):
         return problem
+    if sum(each.shape[-1] for each in model.inputs) < 2:
+        return "the network reads one channel, so a hidden week looks like one without a trip: add the mask."
     happened = truth[:, LAST + 1]
     if given[0].mean() < 0.8 * happened.mean():
         return (
@@ -184,6 +187,6 @@ def network_with_mask(answer: Any) -> str | None:
     if own < 0.6 * base:
         return None
     return (
-        f"log-loss {own:.2f}; the seen share of each household has {base:.2f}. Give the mask as a channel, "
-        "use every week as a cutoff, more epochs, or a learning rate of about 0.01."
+        f"log-loss {own:.2f}; the seen share of each household has {base:.2f}. Use every week as a cutoff, "
+        "more epochs, or a learning rate of about 0.01."
     )
