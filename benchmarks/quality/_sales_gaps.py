@@ -25,7 +25,7 @@ BLOCK = 14  # days of a block gap
 FLOOR = 0.5  # of a window's mean, as in `SalesTask.windows`
 SEEDS = 3
 BATCH = 128
-SETTINGS = [{"learning_rate": rate, "epochs": n} for rate, n in ((5e-3, 12), (1e-2, 12), (1e-2, 24))]
+SETTINGS = [{"learning_rate": rate, "epochs": n} for rate, n in ((5e-3, 12), (1e-2, 16))]
 TREES = [{"correct": correct, "trees": trees} for correct in (False, True) for trees in (150, 300)]
 FILTERS = [
     {"log": log, "planned": planned, "season": season}

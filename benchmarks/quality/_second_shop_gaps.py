@@ -36,7 +36,7 @@ def visit_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:
     missed = {"at random": study.missing_baskets("at random")}
     whole = study.whole(missed)
     out = study.table("nothing hidden", "", whole)
-    out += study.table("known gaps", "blocks", study.known_gaps("blocks", ("zero", "mask"), 3))
+    out += study.table("known gaps", "blocks", study.known_gaps("blocks", ("zero", "mask")))
     found = study.missed_trips("at random", whole, missed["at random"])
     return out + study.table("missed trips", "at random", found)
 
