@@ -3,9 +3,9 @@
 Visits: lesson 16's task and its test weeks 45 to 52. They had been looked at before, in the prototype of
 this lesson, too; the settings are chosen anew on validation, weeks 41 to 44, and the test is scored once. One
 LSTM layer of 32 units, Adam with cosine decay; every arm has its own search of rate and epochs with seed 0,
-then three seeds. A seed draws the gaps and the network's start; all arms of a seed
-meet the same gaps, so their seeds are paired, too. LightGBM has its search of leaves and trees for every
-kind of gap. What is forecast is what really happened, in training and in the test.
+then three seeds. A seed draws the gaps and the network's start; all arms of a seed meet the same gaps, so
+their seeds are paired, too. LightGBM has its search of leaves and trees for every kind of gap. What is
+forecast is what really happened, in training and in the test.
 
 * "known gaps": half of the weeks are hidden, and the shop knows which.
 * "missed trips": half of the baskets are not recorded, and nobody knows which. "whole": trained on whole
@@ -94,9 +94,7 @@ class Visits:
             "LSTM": self.nets("nothing hidden", "zero", full, served),
         }
 
-    def known_gaps(
-        self, kind: str, arms: tuple[str, ...], seeds: int = GAP_SEEDS
-    ) -> dict[str, list[Forecast]]:
+    def known_gaps(self, kind: str, arms: tuple[str, ...]) -> dict[str, list[Forecast]]:
         """Every treatment of hidden weeks, and LightGBM with NaN."""
         data = []
         for seed in self.seeds:
