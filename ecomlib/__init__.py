@@ -26,7 +26,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "exercises": ["check"],
         "own.answer": ["forecast_sales", "predict_purchases", "recommend_products"],
         "own.clicks_reader": ["open_clicks"],
-        "own.folder": ["read_shop"],
         "own.online_retail": ["load_online_retail"],
         "own.opening": ["check_export", "open_shop"],
         "own.sales_reader": ["read_sales"],

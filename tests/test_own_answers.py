@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecomlib import own, read_shop, sales
+from ecomlib import open_shop, own, sales
 from ecomlib.own.answer import Answer, _advise, _pair
 from ecomlib.own.profile import closed_weekdays, last_whole_day, profile
 from ecomlib.own.questions import Joined, Purchases, Recommend, Sales
@@ -38,7 +38,7 @@ def eagerly():
 
 @cache
 def sample() -> Shop:
-    return read_shop(ROOT / "data" / "sample_shop")
+    return open_shop(ROOT / "data" / "sample_shop")
 
 
 def ask(name):
@@ -89,8 +89,8 @@ def test_another_process_gives_the_same_numbers(tmp_path):
         ]
     code = (
         "import sys; from pathlib import Path\n"
-        "from ecomlib import own, read_shop\n"
-        f"shop = read_shop({str(ROOT / 'data' / 'sample_shop')!r})\n"
+        "from ecomlib import own, open_shop\n"
+        f"shop = open_shop({str(ROOT / 'data' / 'sample_shop')!r})\n"
         "for folder in Path(sys.argv[1]).iterdir():\n"
         "    own.load(folder).score(shop).to_pickle(folder / 'again.pkl')\n"
     )
