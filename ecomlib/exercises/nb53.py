@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
-from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
+from ecomlib.exercises.nb10 import log_loss
+from ecomlib.exercises.networks import leak_hint, no_lstm_hint, run_on, untrained_hint
 from ecomlib.panels import steps_since
 
 SEEN = np.array([[0, 1, 1, 0, 0, 1, 0], [1, 0, 0, 0, 1, 1, 1]], bool)
@@ -135,11 +136,6 @@ def _trained(trips, cutoff, known=0, epochs=15, mask=True, zero=False):
     return model, model.predict(_windows(trips, np.array([cutoff + known]), mask), verbose=0)[:, 0]
 
 
-def _log_loss(p: np.ndarray, happened: np.ndarray) -> float:
-    p = np.clip(p, 1e-6, 1 - 1e-6)
-    return float(-np.log(np.where(happened > 0, p, 1 - p)).mean())
-
-
 @checker(
     "53.3",
     wrong=[
@@ -154,8 +150,6 @@ def _log_loss(p: np.ndarray, happened: np.ndarray) -> float:
 )
 def network_with_mask(answer: Any) -> str | None:
     """Train on invented households with gaps, change their future, compare with the seen share."""
-    import keras
-
     trips, truth = weeks_with_gaps()
     future = trips.copy()
     future[:, LAST + 1 :] = 1 - truth[:, LAST + 1 :]
@@ -170,9 +164,7 @@ def network_with_mask(answer: Any) -> str | None:
         )
     if given[0].min() < 0 or given[0].max() > 1:
         return "a probability lies between 0 and 1: end with a sigmoid."
-    if not any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
-        return "there is no LSTM layer in the model."
-    if problem := untrained_hint(model) or leak_hint(given):
+    if problem := no_lstm_hint(model) or untrained_hint(model) or leak_hint(given):
         return problem
     if sum(each.shape[-1] for each in model.inputs) < 2:
         return "the network reads one channel, so a hidden week looks like one without a trip: add the mask."
@@ -182,8 +174,8 @@ def network_with_mask(answer: Any) -> str | None:
             f"you expect {given[0].sum():.0f} households, {happened.sum():.0f} came: "
             "a target that was not seen is no week without a trip. Leave those rows out."
         )
-    base = _log_loss(np.nanmean(trips[:, : LAST + 1], axis=1), happened)
-    own = _log_loss(given[0], happened)
+    base = log_loss(np.nanmean(trips[:, : LAST + 1], axis=1), happened)
+    own = log_loss(given[0], happened)
     if own < 0.6 * base:
         return None
     return (

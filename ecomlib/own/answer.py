@@ -1,8 +1,8 @@
 """Three functions for a shop of your own: what is good enough for it, and the answer after its last day.
 
-Every choice is made on validation; the test weeks are scored once, by models that learned from the training
-part only. The network, its joined forecast or another rival is advised only where the paired 95 % interval
-(units, weeks and fits drawn) excludes the tie with the simple one.
+Every choice is made on validation, by models that learned from the training part. Then all learn from both
+parts, and the test weeks are scored once. The network, its joined forecast or another rival is advised only
+where the paired 95 % interval (units, weeks and fits drawn) excludes the tie with the simple one.
 """
 
 from collections.abc import Iterable
@@ -111,7 +111,8 @@ def forecast_sales(
     ----------
     shop : Shop
     level : column of `shop.products`, optional
-        Default: the department, or the category where there is one department only.
+        Default: the category where 20 or more sell on nearly every day; else the department or the category,
+        whichever first has two, else the product.
     n_series, horizon : int, optional
         How many series (see `sales.task`); days, or weeks of a slow shop, ahead: default 7 days or 4 weeks.
     country : str, optional
