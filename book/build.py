@@ -55,7 +55,9 @@ def stage() -> list[Path]:
         The staged notebooks, relative to the folder.
     """
     shutil.rmtree(SOURCE, ignore_errors=True)
-    shutil.copytree(ROOT / "book", SOURCE, ignore=shutil.ignore_patterns("build.py", "pages.py", "__pycache__"))
+    shutil.copytree(
+        ROOT / "book", SOURCE, ignore=shutil.ignore_patterns("build.py", "pages.py", "__pycache__")
+    )
     notebooks = []
     for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts or path.stem.endswith("_mine"):

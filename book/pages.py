@@ -12,11 +12,12 @@ from tools.front import PARTS, heads, hours, tally
 
 ROOT = found.ROOT
 RULE = (
-    "Each row is one paired comparison on the same units and weeks. **Better** and **worse** mean that the 95 % interval, "
-    "with units, weeks and seeds all drawn, excludes the tie; everything else is **level**. A ratio has its tie at 1, a "
-    "difference (with a sign) at 0. WAPE, log-loss and MAE are errors: smaller is better; recall@10 is a hit rate: larger "
-    "is better."
+    "Each row is one paired comparison on the same units and weeks. **Better** and **worse** mean that the "
+    "95 % interval, with units, weeks and seeds all drawn, excludes the tie; everything else is **level**. A "
+    "ratio has its tie at 1, a difference (with a sign) at 0. WAPE, log-loss and MAE are errors: smaller is "
+    "better; recall@10 is a hit rate: larger is better."
 )
+ALT = "The questions of the first page, one row each, as in the tables below."
 
 
 def write(source: Path) -> None:
@@ -24,10 +25,14 @@ def write(source: Path) -> None:
     docs = source / "docs"
     docs.mkdir(exist_ok=True)
     (source / "results.md").write_text(results(source / "results"), encoding="utf-8")
-    (docs / "words.md").write_text(glossary((ROOT / "docs" / "words.md").read_text("utf-8")), encoding="utf-8")
+    (docs / "words.md").write_text(
+        glossary((ROOT / "docs" / "words.md").read_text("utf-8")), encoding="utf-8"
+    )
     zipped(source / "downloads")
     index = source / "index.md"
-    text = index.read_text(encoding="utf-8").replace("<!-- readme -->", front()).replace("<!-- map -->", cards())
+    text = (
+        index.read_text(encoding="utf-8").replace("<!-- readme -->", front()).replace("<!-- map -->", cards())
+    )
     index.write_text(text, encoding="utf-8")
 
 
@@ -45,7 +50,7 @@ def cards() -> str:
     blocks, lessons = [], heads()
     for digit, part in PARTS.items():
         lines = [
-            f"- [{title}](notebooks/{file}) {sum(times.values()):.0f} min"
+            f"- [{title}](notebooks/{file}) {sum(times.values()):.0f}&nbsp;min"
             for number, (file, title, times) in lessons.items()
             if number[0] == digit
         ]
@@ -55,13 +60,15 @@ def cards() -> str:
 
 
 def results(folder: Path) -> str:
-    """The page of results, every committed comparison with an LSTM; the tables go to `folder`, to download."""
+    """The page of results, every comparison with an LSTM; the tables go to `folder`, to download."""
     counts = Counter(each.verdict for table in found.TABLES for each in found.comparisons(table))
     said = ", ".join(f"{counts[word]} {word}" for word in (found.BEST, found.LEVEL, found.WORST))
     whole = sum(counts.values())
     blocks = ["# Results: where an LSTM is better, level and worse", tally(), RULE]
     blocks += [f"All {whole} comparisons of the tables up to *Further lessons*: {said}."]
-    blocks += ["![The questions of the first page, one row each, as in the tables below.](_static/results.png)"]
+    blocks += [
+        "![The questions of the first page, one row each, as in the tables below.](_static/results.png)"
+    ]
     for shop in (found.FIRST, found.SECOND, found.MUSIC):
         blocks.append(f"## {shop}")
         for table in found.TABLES:
@@ -70,7 +77,11 @@ def results(folder: Path) -> str:
     if more := found.others():
         blocks.append("## Further lessons")
         for table in more:
-            blocks += [f"### {_about(table.name)[1]}: {table.title}", _lesson(_about(table.name)[0]), _table(table)]
+            blocks += [
+                f"### {_about(table.name)[1]}: {table.title}",
+                _lesson(_about(table.name)[0]),
+                _table(table),
+            ]
     return "\n\n".join(block for block in [*blocks, _files(folder)] if block) + "\n"
 
 
@@ -97,7 +108,12 @@ def _about(name: str) -> tuple[str, str]:
 def _files(folder: Path) -> str:
     """The tables themselves, with the day, the minutes and the command of their run."""
     folder.mkdir(exist_ok=True)
-    rows = ["## The tables", "", "| table | rows | made on | by | minutes |", "| --- | ---: | --- | --- | ---: |"]
+    rows = [
+        "## The tables",
+        "",
+        "| table | rows | made on | by | minutes |",
+        "| --- | ---: | --- | --- | ---: |",
+    ]
     for path in sorted(found.RESULTS.glob("*.csv")):
         shutil.copy(path, folder)
         beside = path.with_suffix(".json")
@@ -110,7 +126,7 @@ def _files(folder: Path) -> str:
 
 
 def glossary(words: str) -> str:
-    """docs/words.md as a glossary: each term with its Chinese name, its meaning and the cell that explains it."""
+    """docs/words.md as a glossary: each term with its Chinese name, its meaning, and its cell."""
     before, rest = words.split("## Terms of the field\n")
     table, after = rest.split("\n## ", 1)
     entries = []
@@ -134,16 +150,24 @@ SPOKEN = [
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),  # it has a text of its own
     (r'(<button class="[^"]*search-button-field[^"]*" title="Search") aria-label="Search"', r"\1"),
     (r'(<a class="navbar-brand logo".*?</a>)', r'<nav aria-label="Home">\1</nav>'),
-    (r"<th( class=\"head[^\"]*\")?>\s*(<p></p>)?\s*</th>", "<td></td>"),  # a table's empty corner is no heading
+    (
+        r"<th( class=\"head[^\"]*\")?>\s*(<p></p>)?\s*</th>",
+        "<td></td>",
+    ),  # an empty corner
     (r'<img alt="[^"]*" src="([^"]*\.png)"[^>]*>', r'<a class="large" href="\1">\g<0></a>'),
 ]
 
 
 def spoken(book: Path) -> None:
-    """Correct the pages of a built book for screen readers; a picture leads to itself, to be seen large on a phone."""
+    """Correct the pages of a built book for screen readers; a picture leads to itself, large, for phones.
+
+    Forms and slides, which are not the theme's, stay as they are.
+    """
     for page in book.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        for pattern, instead in SPOKEN:
+        for pattern, instead in (
+            SPOKEN if "bd-article" in text else []
+        ):  # forms and slides are not the theme's
             text = re.sub(pattern, instead, text, flags=re.DOTALL)
         page.write_text(text, encoding="utf-8")
 
@@ -154,6 +178,6 @@ def zipped(folder: Path) -> None:
     with zipfile.ZipFile(folder / "notebooks.zip", "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
             if ".ipynb_checkpoints" not in path.parts and not path.stem.endswith("_mine"):
-                entry = zipfile.ZipInfo(path.relative_to(ROOT).as_posix())  # of 1980: no clock of this machine
+                entry = zipfile.ZipInfo(path.relative_to(ROOT).as_posix())  # dated 1980
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 file.writestr(entry, path.read_bytes())

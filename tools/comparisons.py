@@ -1,10 +1,11 @@
 """What the committed tables say: every paired comparison with an LSTM, in one form and by one rule.
 
-The tables are `benchmarks/results/*.csv`. A paired row is named "A / B" (a ratio) or "A minus B" (a difference).
-The LSTM is *better* or *worse* where the 95 % interval excludes the tie, and *level* everywhere else.
+The tables are `benchmarks/results/*.csv`. A paired row is named "A / B" (a ratio) or "A minus B"
+(a difference). The LSTM is *better* or *worse* where the 95 % interval excludes the tie; else it is *level*.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Table:
 
     title: str
     name: str  # the table: benchmarks/results/<name>.csv
-    where: dict[str, object]
+    where: Mapping[str, object]
     metric: str
     shop: str = FIRST
     lesson: str = ""
@@ -77,24 +78,108 @@ class Table:
 SALES = {"dataset": "categories", "holidays": "in", "series": "all"}
 TYPES = {"level": "product_type"}
 TABLES = [
-    Table("Sales of 7 days, 60 categories", "sales", SALES | {"period": "test"}, "WAPE", lesson="23", front=True),
-    Table("Sales of 7 days, 24 weeks instead of 8", "sales", SALES | {"period": "24 weeks"}, "WAPE", lesson="23"),
-    Table("Shopping weeks of the next month", "visits", {"weeks": "45-52", "part": "test"}, "log-loss", lesson="16", front=True),
-    Table("Purchases: who buys which category next week", "purchases", {"where": "paired"}, "log-loss", lesson="33", front=True),
-    Table("Recommendation: new product types", "recommend", TYPES | {"question": "discovery", "window": "45-52"}, "recall@10", lesson="43", front=True),
-    Table("Recommendation: whole next basket", "recommend", TYPES | {"question": "whole", "window": "45-52"}, "recall@10", lesson="43", front=True),
-    Table("Purchases: how often each customer buys", "purchases", {"where": "CDNOW"}, "MAE", MUSIC, "33", front=True),
-    Table("Sales by week", "second_shop", {"use": "sales", "where": "weekly"}, "WAPE", SECOND, "23", front=True),
-    Table("Sales by day", "second_shop", {"use": "sales", "where": "daily"}, "WAPE", SECOND, "23", front=True),
-    Table("Shopping weeks of the next month", "second_shop", {"use": "silence"}, "log-loss", SECOND, "16", front=True),
-    Table("Purchases: who buys which product next week", "second_shop", {"use": "purchases"}, "log-loss", SECOND, "33", front=True),
-    Table("Recommendation: new products", "second_shop", {"use": "discovery"}, "recall@10", SECOND, "43", front=True),
-    Table("Recommendation: whole next basket", "second_shop", {"use": "whole"}, "recall@10", SECOND, "43", front=True),
+    Table(
+        "Sales of 7 days, 60 categories", "sales", SALES | {"period": "test"}, "WAPE", lesson="23", front=True
+    ),
+    Table(
+        "Sales of 7 days, 24 weeks instead of 8", "sales", SALES | {"period": "24 weeks"}, "WAPE", lesson="23"
+    ),
+    Table(
+        "Shopping weeks of the next month",
+        "visits",
+        {"weeks": "45-52", "part": "test"},
+        "log-loss",
+        lesson="16",
+        front=True,
+    ),
+    Table(
+        "Purchases: who buys which category next week",
+        "purchases",
+        {"where": "paired"},
+        "log-loss",
+        lesson="33",
+        front=True,
+    ),
+    Table(
+        "Recommendation: new product types",
+        "recommend",
+        TYPES | {"question": "discovery", "window": "45-52"},
+        "recall@10",
+        lesson="43",
+        front=True,
+    ),
+    Table(
+        "Recommendation: whole next basket",
+        "recommend",
+        TYPES | {"question": "whole", "window": "45-52"},
+        "recall@10",
+        lesson="43",
+        front=True,
+    ),
+    Table(
+        "Purchases: how often each customer buys",
+        "purchases",
+        {"where": "CDNOW"},
+        "MAE",
+        MUSIC,
+        "33",
+        front=True,
+    ),
+    Table(
+        "Sales by week", "second_shop", {"use": "sales", "where": "weekly"}, "WAPE", SECOND, "23", front=True
+    ),
+    Table(
+        "Sales by day", "second_shop", {"use": "sales", "where": "daily"}, "WAPE", SECOND, "23", front=True
+    ),
+    Table(
+        "Shopping weeks of the next month",
+        "second_shop",
+        {"use": "silence"},
+        "log-loss",
+        SECOND,
+        "16",
+        front=True,
+    ),
+    Table(
+        "Purchases: who buys which product next week",
+        "second_shop",
+        {"use": "purchases"},
+        "log-loss",
+        SECOND,
+        "33",
+        front=True,
+    ),
+    Table(
+        "Recommendation: new products",
+        "second_shop",
+        {"use": "discovery"},
+        "recall@10",
+        SECOND,
+        "43",
+        front=True,
+    ),
+    Table(
+        "Recommendation: whole next basket",
+        "second_shop",
+        {"use": "whole"},
+        "recall@10",
+        SECOND,
+        "43",
+        front=True,
+    ),
     Table("Sales, against other libraries", "peers", {"task": "sales"}, "WAPE", lesson="23"),
-    Table("Recommendation, against another library", "peers", {"task": "discovery"}, "recall@10", lesson="43"),
+    Table(
+        "Recommendation, against another library", "peers", {"task": "discovery"}, "recall@10", lesson="43"
+    ),
     Table("Purchases: how many, against another library", "peers", {"task": "CDNOW"}, "MAE", MUSIC, "33"),
-    Table("Which cell? Shopping weeks, a fifth of the households", "cells", {"task": "visits", "at": 20}, "log-loss", lesson="51"),
-]  # fmt: skip
+    Table(
+        "Which cell? Shopping weeks, a fifth of the households",
+        "cells",
+        {"task": "visits", "at": 20},
+        "log-loss",
+        lesson="51",
+    ),
+]
 
 
 def read(name: str) -> pd.DataFrame:
@@ -118,14 +203,14 @@ def comparisons(table: Table) -> list[Comparison]:
         if not pair:
             continue
         ours, rival, ratio = pair["ours"], pair["rival"], pair["sign"] == "/"
-        values = [float(v) for v in (row.value, row.low, row.high)]
+        value, low, high = float(row.value), float(row.low), float(row.high)
         if ours not in table.ours and rival in table.ours:  # "LightGBM minus LSTM"
             ours, rival = rival, ours
-            values = [1 / v for v in values] if ratio else [-v for v in values]
-            values[1:] = values[:0:-1]
+            value, low, high = (1 / v if ratio else -v for v in (value, high, low))
         variant = "LSTM" in rival and not (ours in JOINED and rival in ALONE)
         if ours in table.ours and not variant:
-            each = Comparison(ours, rival, table.metric, *values, ratio, float(own.get(rival, float("nan"))))
+            own_figure = float(own.get(rival, float("nan")))
+            each = Comparison(ours, rival, table.metric, value, low, high, ratio, own_figure)
             found.setdefault((ours, rival), each)
     return list(found.values())
 
@@ -151,7 +236,7 @@ def others() -> list[Table]:
 
 
 def strongest() -> list[tuple[Table, Comparison]]:
-    """The LSTM alone against the rival with the best figure of its own, for each question of the first page."""
+    """The LSTM alone against the rival with the best figure, for each question of the first page."""
     picked = []
     for table in TABLES:
         if table.front:

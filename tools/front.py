@@ -46,16 +46,32 @@ MARKS = {BEST: "^", LEVEL: "o", WORST: "v"}
 
 # The three results of the first page: a table, the rival, what is asked, what it is compared with.
 THREE = [
-    (0, "mean of 8 weeks", "how much will each of 60 categories sell in the next 7 days?", "the mean of the last 8 weeks, weekday by weekday"),
-    (4, "linear mix", "which kinds of product will a household buy for the first time?", "a linear mix of popularity, habits and neighbours"),
-    (6, "Pareto/NBD", "how often will each customer of a music shop buy again?", "Pareto/NBD, a model with four parameters"),
-]  # fmt: skip
+    (
+        0,
+        "mean of 8 weeks",
+        "how much will each of 60 categories sell in the next 7 days?",
+        "the mean of the last 8 weeks, weekday by weekday",
+    ),
+    (
+        4,
+        "linear mix",
+        "which kinds of product will a household buy for the first time?",
+        "a linear mix of popularity, habits and neighbours",
+    ),
+    (
+        6,
+        "Pareto/NBD",
+        "how often will each customer of a music shop buy again?",
+        "Pareto/NBD, a model with four parameters",
+    ),
+]
 METRICS = {"WAPE": "absolute error (WAPE)", "recall@10": "recall@10", "MAE": "mean absolute error"}
 
 # Where to begin: what someone wants, and the lessons for it; those that do not exist are left out.
 WISHES = [
     ("see in half an hour what this is", ["00"]),
     ("learn neural networks from one neuron on", ["10"]),
+    ("look at a shop's data: trips, gaps, baskets, campaigns", ["11"]),
     ("understand what an LSTM computes, and why gradients vanish", ["12", "13", "14"]),
     ("train a first Keras LSTM on customers' visits (churn, repeat purchases)", ["15", "16"]),
     ("find out why a network does not learn", ["17"]),
@@ -141,10 +157,12 @@ def hours() -> str:
     times = [head[2] for head in heads().values()]
     sums = {name: sum(each[name] for each in times) for name in times[0]}
     whole = sorted(sum(each.values()) for each in times)
+    longest = max(each["run"] for each in times)
     return (
-        f"A lesson takes {whole[0]:.0f} to {whole[-1]:.0f} minutes with its exercises, {whole[len(whole) // 2]:.0f} at "
-        f"the median; the computer needs {max(each['run'] for each in times):.0f} of them at most. All {len(times)} "
-        f"lessons together: {sums['read'] / 60:.0f} hours to read and {sums['exercises'] / 60:.0f} to exercise."
+        f"A lesson takes {whole[0]:.0f} to {whole[-1]:.0f} minutes with its exercises, "
+        f"{whole[len(whole) // 2]:.0f} at the median; the computer needs {longest:.0f} of them at most. "
+        f"All {len(times)} lessons together: {sums['read'] / 60:.0f} hours to read and "
+        f"{sums['exercises'] / 60:.0f} to exercise."
     )
 
 
@@ -160,12 +178,14 @@ def wishes_block() -> str:
 
 def sign() -> str:
     """Letters that change with any figure of the picture."""
-    rows = [(table.shop, table.title, one.rival, *(f"{g:.1f}" for g in one.gain)) for table, one in strongest()]
+    rows = [
+        (table.shop, table.title, one.rival, *(f"{g:.1f}" for g in one.gain)) for table, one in strongest()
+    ]
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:12]
 
 
 def draw(path: Path = PICTURE) -> None:
-    """Draw the LSTM against the best of its rivals, question by question, in per cent of the rival's figure."""
+    """Draw the LSTM against the best of its rivals, in per cent of the rival's figure."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -215,8 +235,8 @@ def replaced(text: str) -> str:
     blocks = {"results": results_block(), "map": map_block(), "wishes": wishes_block()}
     blocks["picture"] = f"![{alt()}](book/_static/results.png)\n"
     for name, made in blocks.items():
-        pattern = re.compile(BLOCK.format(name=name), re.DOTALL)
-        text = pattern.sub(lambda found, made=made: found[1] + made + found[3], text)
+        found = re.search(BLOCK.format(name=name), text, re.DOTALL)
+        text = text.replace(found[0], found[1] + made + found[3]) if found else text
     return text
 
 
@@ -233,7 +253,7 @@ def drawn() -> str:
     """The sign in the committed picture; "" where there is none."""
     from PIL import Image
 
-    return Image.open(PICTURE).text.get("Title", "") if PICTURE.exists() else ""
+    return Image.open(PICTURE).info.get("Title", "") if PICTURE.exists() else ""
 
 
 if __name__ == "__main__":
