@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from ecomlib import open_shop, own, sales
+from ecomlib.joined import Joined
 from ecomlib.own.answer import Answer, _advise, _pair, compare
 from ecomlib.own.profile import closed_weekdays, last_whole_day, profile
-from ecomlib.own.questions import Joined, Purchases, Recommend
+from ecomlib.own.questions import Purchases, Recommend
 from ecomlib.own.sales_question import Sales
 from ecomlib.runtime import ROOT
 from ecomlib.shop import BadValue, Shop, TooShort, UnreadableFile

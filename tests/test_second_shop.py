@@ -149,7 +149,7 @@ def test_a_joined_forecast_takes_its_weight_from_validation(nothing_kept):
     band = np.array([-5.0, 0, 5])
     study.raw["LSTM"] = tuple(each + 30 + band for each in actual)
     study.raw["LightGBM"] = tuple(each - 10 + band for each in actual)
-    bench.join(study)  # 30 w = 10 (1 - w)
+    bench.add_joined(study)  # 30 w = 10 (1 - w)
     off = study.raw[bench.JOINED][1] - actual[1]
     assert off[..., 1] == pytest.approx(0.2 * 30 - 0.8 * 10, abs=1e-4) or off[..., 1] == pytest.approx(
         0.3 * 30 - 0.7 * 10, abs=1e-4
