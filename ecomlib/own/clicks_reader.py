@@ -17,23 +17,7 @@ from ecomlib.shop.errors import TooShort
 
 IDLE = pd.Timedelta(minutes=30)
 VIEWS = {"view", "viewitem", "productview", "productviewed", "detail", "click", "pageview"}
-LAYOUTS = Layouts(
-    {  # "later" is in milliseconds since the day
-        "course": "timestamp:timestamp item:productid session?:sessionid visitor?:customerid "
-        "event?:event|eventtype|eventname",
-        "retailrocket": "timestamp:timestamp visitor:visitorid event:event item:itemid",
-        "yoochoose": "session:column1 timestamp:column2 item:column3 category:column4",  # has no header
-        "diginetica": "session:sessionid timestamp:eventdate later:timeframe item:itemid",
-        "session_rec": "session:sessionid item:itemid timestamp:time",
-        "rees46": "timestamp:eventtime event:eventtype item:productid session:usersession visitor?:userid",
-        "ga4": "timestamp:eventtimestamp event:eventname item:itemid visitor:userpseudoid "
-        "session?:gasessionid",
-    },
-    "timestamp:timestamp|time|datetime|date|eventtime|clicktime item:productid|itemid|product|item|sku "
-    "session?:sessionid|session|visitid visitor?:customerid|userid|visitorid|user|visitor "
-    "event?:event|eventtype|eventname|action",
-    (("item",), ("timestamp",), ("session", "visitor")),
-)
+LAYOUTS = Layouts.of("clicks.ini", ("item",), ("timestamp",), ("session", "visitor"))
 
 
 def open_clicks(
