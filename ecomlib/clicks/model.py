@@ -27,7 +27,7 @@ class ClickNetwork(TiedNetwork):
 
     def __init__(self, settings: "NextClick", n_items: int):
         units, size = settings.units, settings.size
-        super().__init__(n_items, units, size, settings.dropout, settings.seed, n_context=1)
+        super().__init__(settings, n_items, n_context=1)
         self.scale = settings.scale
         self.again = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")
         self.again.build((None, units))

@@ -132,12 +132,8 @@ class Sales(Question):
         means = (8, 4) if task.lookback >= 8 * task.season else (4, 2)
         simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in means}
         rivals = {"LightGBM": sales.LightGBM(), "LightGBM (correction)": sales.LightGBM(correct=True)}
-        epochs = self.plan["epochs"] or 10
-        return (
-            simple,
-            rivals | {"ETS": sales.ETS()},
-            lambda seed: sales.SalesLSTM(seed, epochs=epochs),
-        )
+        rivals, epochs = rivals | {"ETS": sales.ETS()}, self.plan["epochs"] or 10
+        return simple, rivals, lambda seed: sales.SalesLSTM(seed, epochs=epochs)
 
     def prepare(self, task: sales.SalesTask, model: Any, rule: Any) -> list[str]:
         """Keep the band's factors of validation, for thirds of the series by size; say what they do."""
