@@ -267,15 +267,12 @@ class NextItems(Recommender):
         self.history_ = network.learn(train, self.epochs, self.seed, callbacks, valid)
         return self
 
-    def _batches(self, task: SequenceTask, n_sampled: int = 0) -> Batches:
-        return Batches(task, self.question_, self.own, self.trend_days, self.profile, self.beside, n_sampled)
-
     def _epoch(self, task: SequenceTask, part: str) -> Epoch:
         cut = cut_windows(task, task.targets(part))
-        return partial(self._batches(task, self.n_sampled).epoch, cut, self.batch_size)
+        return partial(Batches(task, self, self.n_sampled).epoch, cut, self.batch_size)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        batches = self._batches(task)
+        batches = Batches(task, self)
         order = np.argsort(rows, kind="stable")
         cut = cut_windows(task, rows)
         scores = np.empty((len(rows), task.n_items), np.float32)

@@ -103,14 +103,9 @@ class VisitsTask:
 
 def shopping_weeks_ahead(panel: WeeklyPanel, horizon: int) -> np.ndarray:
     """Weeks with a trip among the `horizon` after each week: int (n, w), -1 at the end."""
-    return sum_ahead((panel["baskets"] > 0).astype(int), horizon)
-
-
-def sum_ahead(values: np.ndarray, horizon: int) -> np.ndarray:
-    """Sum of the `horizon` weeks after each week: (n, w), -1 at the end."""
-    ahead = np.full(values.shape, -1, values.dtype)
-    weeks = np.arange(values.shape[1] - horizon)
-    ahead[:, : len(weeks)] = future_windows(values, weeks, horizon).sum(axis=-1).T
+    shopped = (panel["baskets"] > 0).astype(int)
+    ahead, weeks = np.full_like(shopped, -1), np.arange(shopped.shape[1] - horizon)
+    ahead[:, : len(weeks)] = future_windows(shopped, weeks, horizon).sum(axis=-1).T
     return ahead
 
 
