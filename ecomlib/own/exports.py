@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecomlib.own.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
+from ecomlib.own.cells import Reader, as_amounts, as_text, as_times, bare, without_people
 from ecomlib.own.files import Table, plain, table_of
 from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
 
@@ -147,13 +147,7 @@ def _usual(table: Table, layouts: Layouts, where: Mapping[str, int], given: set[
     return found
 
 
-def read_lines(
-    reading: Reading,
-    log: Log,
-    timezone: str | tuple[str, str] | None = None,
-    dayfirst: bool | None = None,
-    decimal: str | None = None,
-) -> pd.DataFrame:
+def read_lines(reading: Reading, reader: Reader) -> pd.DataFrame:
     """Read the order lines of a table: ids as texts, times, amounts; what is negative stays so.
 
     Columns order_id, customer_id, product_id, timestamp, quantity, revenue, discount, and of those that the
@@ -162,32 +156,31 @@ def read_lines(
     raw = reading.table.columns(reading.at)
     head = [cells.head(3) for cells in raw.values()]
     reading.before = pd.concat(head, axis=1).set_axis([*reading.columns.values()], axis=1)
-    log.notes += [f"{reading.table.name}: {note}" for note in reading.table.notes]
+    reader.notes += [f"{reading.table.name}: {note}" for note in reading.table.notes]
     amounts = {name: raw[name] for name in NUMBERS if name in raw}
-    decimal = decimal or decimal_sign(amounts.values(), reading.table.semicolons, log)
-    lines = {name: as_numbers(cells, decimal, log) for name, cells in amounts.items()}
+    lines = as_amounts(amounts, reading.table.semicolons, reader)
     moment = raw["timestamp"]
     if "time" in raw:
         moment = as_text(moment).str.cat(as_text(raw["time"]), sep=" ").rename(moment.name)
-    lines["timestamp"] = as_times(moment, log, timezone, dayfirst)
+    lines["timestamp"] = as_times(moment, reader)
     for name in ("order_id", "customer_id", "product_id", "line_id"):
         if name in raw:
             written = as_text(raw[name])
             lines[name] = bare(written)
             if changed := int(((written != lines[name]) & written.notna()).sum()):
-                log.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
+                reader.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
     lines |= {name: as_text(raw[name]) for name in TEXTS if name in raw and name != "time"}
     frame = pd.DataFrame(lines, index=moment.index)
     if reading.format == "shopify":
         frame = _filled(frame)
     if "name" in frame:
         frame["product_id"] = frame.get("product_id", frame["name"]).fillna(frame["name"])
-    frame["customer_id"] = without_people(frame["customer_id"], log) if "customer_id" in frame else pd.NA
+    frame["customer_id"] = without_people(frame["customer_id"], reader) if "customer_id" in frame else pd.NA
     if "order_id" not in frame:
-        log.note("no column names the order: what one customer bought at one moment is taken for an order")
+        reader.note("no column names the order: what one customer bought at one moment is taken for an order")
         who = frame["customer_id"].astype("str").fillna("guest")
         frame["order_id"] = who.str.cat(frame["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S"), sep=" ")
-    return _with_money(frame, log)
+    return _with_money(frame, reader)
 
 
 def _filled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -198,10 +191,10 @@ def _filled(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _with_money(frame: pd.DataFrame, log: Log) -> pd.DataFrame:
+def _with_money(frame: pd.DataFrame, reader: Reader) -> pd.DataFrame:
     """Work out quantity, revenue (what was received) and discount of each line."""
     if "quantity" not in frame:
-        log.note("no column holds a quantity: each line is one unit")
+        reader.note("no column holds a quantity: each line is one unit")
         frame["quantity"] = 1.0
     if "kind" in frame:  # a till writes a refund as a line of its own, in some with plain signs
         back = frame.pop("kind").str.contains(r"(?i)refund|return", regex=True, na=False)
@@ -222,7 +215,7 @@ def _with_money(frame: pd.DataFrame, log: Log) -> pd.DataFrame:
         if gross is not None:
             off = (gross - frame["revenue"]).abs().round(6)
         elif off is None:
-            log.note("no column holds a discount: it is 0")
+            reader.note("no column holds a discount: it is 0")
         frame["discount"] = 0.0 if off is None else off
     frame["discount"] = frame["discount"].fillna(0.0)
     return frame

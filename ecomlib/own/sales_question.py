@@ -106,13 +106,9 @@ class Sales(Question):
         """Names of the holidays on which the shop sells as on other days."""
         sold = pd.Series(daily.values.sum(axis=0), daily.days)
         usual = sold.groupby(sold.index.day_of_week).transform("median")
-        names = {name for day, name in self._calendar(daily.days).items() if day in sold.index}
-        quiet = {
-            name
-            for day, name in self._calendar(daily.days).items()
-            if day in sold.index and sold[day] < SELLS * usual[day]
-        }
-        return sorted(names - quiet)
+        holidays = {day: name for day, name in self._calendar(daily.days).items() if day in sold.index}
+        quiet = {name for day, name in holidays.items() if sold[day] < SELLS * usual[day]}
+        return sorted(set(holidays.values()) - quiet)
 
     def _holidays(self, days: pd.DatetimeIndex) -> tuple[list, list] | None:
         """Quiet and open holidays, as `sales.task` takes them; None where no country is named."""
