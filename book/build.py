@@ -14,17 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tools.house import LESSONS, modules, room  # noqa: E402
+from tools.teaching import book as teaching  # noqa: E402
+from tools.teaching.parts import PARTS  # noqa: E402
 
 SOURCE = ROOT / "build" / "book-source"
-PARTS = {
-    "0": "Start",
-    "1": "Foundations",
-    "2": "Sales forecasting",
-    "3": "Purchase prediction",
-    "4": "Recommendation",
-    "5": "Going further",
-    "6": "Your own shop",
-}
 PAGES = {
     "core": "The core",
     "sales": "Sales forecasting",
@@ -76,6 +69,7 @@ def stage() -> list[Path]:
     (SOURCE / "docs").mkdir(exist_ok=True)
     for page in ("words.md", "questions.md"):
         shutil.copy(ROOT / "docs" / page, SOURCE / "docs")
+    teaching.stage(SOURCE)
     explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
     if explorer.exists():
         shutil.copy(explorer, SOURCE / "_static")

@@ -2,8 +2,8 @@
 
     python -m tools.classroom 9 [--port 9001] [--here]
 
-Each learner works in a copy of the lessons in build/room/NN, which is kept when the server stops. Ctrl+C stops
-all. `--here`: only this machine can reach them, to try it out.
+Each learner works in a copy of the lessons in build/room/NN, which is kept when the server stops. Ctrl+C
+stops all. `--here`: only this machine can reach them, to try it out.
 """
 
 import argparse
@@ -25,7 +25,7 @@ FIRST = "notebooks/00_start_here.ipynb"
 
 
 def seat(number: int, room: Path = ROOM) -> Path:
-    """Folder of a learner: a copy of the lessons, beside links to what they read; made when it is not there."""
+    """Folder of a learner: a copy of the lessons, beside links to what they read; made once."""
     folder = room / f"{number:02d}"
     if not folder.exists():
         leave = shutil.ignore_patterns(".ipynb_checkpoints", "*_mine.ipynb")

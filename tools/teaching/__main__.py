@@ -1,7 +1,7 @@
 """Renew the workshop kit in docs/teaching.
 
 python -m tools.teaching                    everything that is made from lessons, exercises and measurements
-python -m tools.teaching --measure [NN ...] how long each cell of the lessons takes, into seconds.csv; all, or some
+python -m tools.teaching --measure [NN ...] how long each cell of all lessons takes, or of some: seconds.csv
 """
 
 import sys

@@ -30,7 +30,9 @@ SLOW_S = 4  # a cell that takes at least this long is worth a question
 
 HEADING = re.compile(r"^## (.+?)\s*$", re.MULTILINE)
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
-ASKED = re.compile(r"^\*\*(?:Question|Try)\b.*?(?=<details>|^\*\*(?:Question|Try)\b|^#|\Z)", re.MULTILINE | re.DOTALL)
+ASKED = re.compile(
+    r"^\*\*(?:Question|Try)\b.*?(?=<details>|^\*\*(?:Question|Try)\b|^#|\Z)", re.MULTILINE | re.DOTALL
+)
 PART_OF_QUIZ = re.compile(r"^\*\*(\d)\.", re.MULTILINE)
 
 
@@ -189,13 +191,17 @@ def opening(lesson: Lesson) -> str:
 def items(text: str, heading: str) -> list[str]:
     """The items of the list that a heading begins with."""
     part = re.search(rf"^## {heading}\s*$(.*?)(?=^[^\s\d-]|\Z)", text, re.MULTILINE | re.DOTALL)
-    marked = re.findall(r"^(?:\d\.|-) (.*?)(?=^(?:\d\.|-) |\Z)", part[1] if part else "", re.MULTILINE | re.DOTALL)
+    marked = re.findall(
+        r"^(?:\d\.|-) (.*?)(?=^(?:\d\.|-) |\Z)", part[1] if part else "", re.MULTILINE | re.DOTALL
+    )
     return [" ".join(item.split("\n\n")[0].split()) for item in marked]
 
 
 def shop_question(lesson: Lesson) -> str:
     """The shop's question, as the first cells ask it."""
-    found = re.search(r"^\**The shop's question:?\**:?\s*(.*?)(?=\n\s*\n|\Z)", opening(lesson), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        r"^\**The shop's question:?\**:?\s*(.*?)(?=\n\s*\n|\Z)", opening(lesson), re.MULTILINE | re.DOTALL
+    )
     return flat(found[1]).strip("*") if found else ""
 
 

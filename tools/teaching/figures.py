@@ -40,7 +40,9 @@ def cell() -> Figure:
 def unrolled() -> Figure:
     """One unit over three weeks, with its numbers."""
     inputs = gate_explorer.to_input(list(DOLLARS))
-    said = [f"{d:.0f} dollars\n$x_{t}$ = {x:.2f}" for t, (d, x) in enumerate(zip(DOLLARS, inputs, strict=True), 1)]
+    said = [
+        f"{d:.0f} dollars\n$x_{t}$ = {x:.2f}" for t, (d, x) in enumerate(zip(DOLLARS, inputs, strict=True), 1)
+    ]
     figure, ax = plt.subplots(figsize=(10, 3.5))
     network_drawings.unrolled_lstm(weeks(), said, ax).set_title("")
     return figure

@@ -7,7 +7,6 @@ from tools.teaching import figures, notes, server, timetable
 from tools.teaching.blocks import TEACHING
 
 
-
 def ratio_table() -> str:
     """The ratios of the hand-out's picture, as HTML."""
     rows = ["<tr><th>pair</th><th>ratio of WAPE</th><th>95 % interval</th></tr>"]

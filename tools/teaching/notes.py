@@ -3,7 +3,7 @@
 import math
 import re
 
-from tools.form.lesson import Lesson
+from tools.form.lesson import Lesson, tags_of
 from tools.notebooks import read_table
 from tools.teaching import hints
 from tools.teaching.blocks import (
@@ -22,8 +22,10 @@ from tools.teaching.blocks import (
     quiz,
     shop_question,
 )
+from tools.teaching.blocks import seconds as measured
 
 NOTES = TEACHING / "notes"
+TRAINS = re.compile(r"\.fit\(|\btrain_cell\(|GradientTape")
 AT_HOME = ("You will learn", "Exercises", "Quiz", "Wrap-up quiz", "Takeaways")
 
 
@@ -44,38 +46,63 @@ def costs(lesson: Lesson) -> str:
     if not run:
         return "Not measured yet: `python course.py run NN --measure`."
     memory = math.ceil(run.peak_mb / 100) / 10
-    return f"All cells: {max(1, round(run.cpu_seconds / 5) * 5)} s of processor time, at most {memory:.1f} GB of memory."
+    spent = max(1, round(run.cpu_seconds / 5) * 5)
+    return f"All cells: {spent} s of processor time, at most {memory:.1f} GB of memory."
 
 
 def table(found: list[Block]) -> list[str]:
     """The blocks with their minutes."""
-    rows = ["| block | cells | read | questions | runs | in the room |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    rows = [
+        "| block | cells | read | questions | runs | in the room |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
     for block in found:
         if block.title not in ("You will learn", "Exercises"):
             cells = f"{block.first} to {block.last}" if block.last > block.first else str(block.first)
             runs = seconds(60 * block.run) if block.slow else ""
             asked = len(block.questions) or ""
             title = block.title.replace("|", r"\|")
-            rows.append(f"| {title} | {cells} | {block.read:.0f} | {asked} | {runs} | {math.ceil(block.minutes)} |")
+            rows.append(
+                f"| {title} | {cells} | {block.read:.0f} | {asked} | {runs} | {math.ceil(block.minutes)} |"
+            )
     return rows
 
 
-def pause(block: Block, number: int) -> Question | None:
-    """The question that fits best while a cell runs: the last one before it, else the next one of the block."""
-    before = [one for one in block.questions if one.cell < number]
-    after = [one for one in block.questions if one.cell >= number]
+def pause(block: Block, number: int, taken: set[int]) -> Question | None:
+    """The question that fits best while a cell runs, each asked once: the last before it, else the next."""
+    free = [one for one in block.questions if one.cell not in taken]
+    before = [one for one in free if one.cell < number]
+    after = [one for one in free if one.cell >= number]
     return before[-1] if before else after[0] if after else None
 
 
-def waiting(found: list[Block]) -> list[str]:
+def waiting(lesson: Lesson, found: list[Block]) -> list[str]:
     """Cells that train or search, their seconds, and what to ask while they do."""
-    lines = []
+    known = lesson.name in measured()
+    lines: list[str] = []
+    taken: set[int] = set()
     for block in found:
-        for number, took in block.slow.items():
-            one = pause(block, number)
-            say = f"ask the question of cell {one.cell}" if one else "let learners say what they expect to see"
-            lines.append(f"- **Cell {number}**, {block.title}: about {seconds(took)}. Start it, then {say}.")
-    return lines
+        trains = {
+            n: 0.0 for n in range(block.first, block.last + 1) if TRAINS.search(code_of(lesson, n, block))
+        }
+        for number, took in (block.slow if known else trains).items():
+            if block.title in AT_HOME:
+                continue
+            if one := pause(block, number, taken):
+                taken.add(one.cell)
+            say = (
+                f"ask the question of cell {one.cell}" if one else "let learners say what they expect to see"
+            )
+            time = f"about {seconds(took)}" if known else "trains; its seconds are not measured yet"
+            lines.append(f"- **Cell {number}**, {block.title}: {time}. Start it, then {say}.")
+    return lines or [f"No cell takes {SLOW_S} s or more." if known else "No cell trains a network."]
+
+
+def code_of(lesson: Lesson, number: int, block: Block) -> str:
+    """The code of a cell, empty where it is text, an exercise or only for the lesson's checks."""
+    cell = lesson.cells[number]
+    leave = cell.cell_type != "code" or tags_of(cell) & {"exercise", "take-with-you", "checks"}
+    return "" if leave or block.title in AT_HOME else str(cell.source)
 
 
 def asked(found: list[Block]) -> list[str]:
@@ -117,7 +144,6 @@ def page(lesson: Lesson) -> str:
     """The page of a lesson."""
     says, found = header(lesson), blocks(lesson)
     minutes = f"read {says['read']} min, run {says['run']} min, exercises {says['exercises']} min"
-    trained = waiting(found) or [f"No cell takes {SLOW_S} s or more."]
     question = shop_question(lesson)
     parts = [
         f"# {says['title']}: for the teacher",
@@ -126,13 +152,15 @@ def page(lesson: Lesson) -> str:
         costs(lesson),
         f"**The shop's question:** {question}" if question else "",
         "## What learners can do afterwards",
-        "\n".join(f"{n}. {quoted(text)}" for n, text in enumerate(items(opening(lesson), "You will learn"), 1)),
+        "\n".join(
+            f"{n}. {quoted(text)}" for n, text in enumerate(items(opening(lesson), "You will learn"), 1)
+        ),
         "## Minutes of each block",
-        f"*In the room*: {ROOM} times the minutes to read (said aloud, run together), the seconds to run, and "
-        f"{QUESTION_MIN} minutes for each question. Cells count from 0.",
+        f"*In the room*: {ROOM} times the minutes to read (said aloud, run together), the seconds to run, "
+        f"and {QUESTION_MIN} minutes for each question. Cells count from 0.",
         "\n".join(table(found)),
         "## Where to pause while it trains",
-        "\n".join(trained),
+        "\n".join(waiting(lesson, found)),
         "## What to ask",
         "\n".join(asked(found)).strip(),
         "## What learners get wrong",
@@ -153,8 +181,8 @@ def pages() -> dict[str, str]:
         minutes = " | ".join(f"{says[name]} min" for name in ("read", "run", "exercises"))
         rows.append(f"| [{says['title']}]({lesson.path.stem}.md) | {minutes} |")
     intro = (
-        "One page a lesson: minutes of each block, cells that train and how long, questions with answers, what "
-        "learners get wrong. The pages are made from the lessons by `python -m tools.teaching`."
+        "One page a lesson: minutes of each block, cells that train and how long, questions with answers, "
+        "what learners get wrong. The pages are made from the lessons by `python -m tools.teaching`."
     )
     made["index.md"] = f"# Notes for the teacher\n\n{intro}\n\n" + "\n".join(rows) + "\n"
     return made

@@ -44,7 +44,11 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
                 Row("00", START, (2,), "Run the whole of it together: one forecast from end to end"),
                 Row("13", ("The cell", "The gate explorer"), text=ONE_WEEK),
                 BREAK,
-                Row("22", ("Quantiles", "Baseline", "Model"), text="Start the training, then talk about the loss"),
+                Row(
+                    "22",
+                    ("Quantiles", "Baseline", "Model"),
+                    text="Start the training, then talk about the loss",
+                ),
                 Row("23", ("How to compare", "Baseline", "Model", "Evaluation"), (1,)),
                 rest(CLOSE, 10),
             ]
@@ -62,7 +66,12 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
                 Row("15", ("Windows", "Evaluation"), (1,), "What a window is, and how a leak shows"),
                 LUNCH,
                 Row("21", ("From lines", "What is known ahead", "Splits", "Baseline")),
-                Row("22", ("Two LSTMs", "Quantiles", "Baseline", "Model"), (1,), "Start each training, then ask"),
+                Row(
+                    "22",
+                    ("Two LSTMs", "Quantiles", "Baseline", "Model"),
+                    (1,),
+                    "Start each training, then ask",
+                ),
                 BREAK,
                 Row("23", ("How to compare", "Baseline", "Model", "Evaluation", "From a forecast"), (1,)),
                 rest("Own questions: step, horizon and baseline of each", 10),
@@ -92,14 +101,26 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
                 rest("Yesterday's open questions; the first five questions of the test", 15),
                 Row("21", ("From lines", "What is known ahead", "Windows", "Splits", "Baseline"), (1,)),
                 BREAK,
-                Row("22", ("Two LSTMs", "Quantiles", "Baseline", "Model", "Calibrate"), (2,), "Start each training, then ask"),
+                Row(
+                    "22",
+                    ("Two LSTMs", "Quantiles", "Baseline", "Model", "Calibrate"),
+                    (2,),
+                    "Start each training, then ask",
+                ),
                 Row("23", ("How to compare", "Baseline", "Model")),
                 LUNCH,
                 Row("23", ("Evaluation", "From a forecast"), (1, 2)),
                 BREAK,
-                Row("31", ("The concept", "Baseline", "Evaluation"), text="The second use case: who will buy"),
+                Row(
+                    "31", ("The concept", "Baseline", "Evaluation"), text="The second use case: who will buy"
+                ),
                 Row("33", ("A decision",), text="From probabilities to a list of coupons"),
-                Row("61", ("One line", "What is it like", "1.", "2.", "3.", "Three files"), (1,), "Own exports, if any"),
+                Row(
+                    "61",
+                    ("One line", "What is it like", "1.", "2.", "3.", "Three files"),
+                    (1,),
+                    "Own exports, if any",
+                ),
                 rest("Own questions: step, horizon and baseline of each", 20),
                 rest(CLOSE, 20),
             ],
@@ -153,7 +174,9 @@ def what(row: Row) -> str:
     if not row.lesson:
         return row.text if not row.is_break else f"*{row.text}*"
     lesson = lesson_of(row.lesson)
-    parts = [f"[{row.lesson}](notes/{lesson.path.stem}.md): " + ", ".join(f"*{b.title}*" for b in chosen(row))]
+    parts = [
+        f"[{row.lesson}](notes/{lesson.path.stem}.md): " + ", ".join(f"*{b.title}*" for b in chosen(row))
+    ]
     names = exercises(lesson)
     parts += [f"exercise {k} ({names[f'{row.lesson}.{k}']})" for k in row.exercises]
     after = f" {row.text}" + ("" if row.text.endswith("?") else ".") if row.text else ""

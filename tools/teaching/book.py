@@ -1,0 +1,45 @@
+"""The workshop kit in the web book: its pages beside the others, forms and slides as they are."""
+
+import re
+import shutil
+from pathlib import Path
+
+from tools.teaching import slides
+from tools.teaching.blocks import TEACHING
+
+HERE = Path("docs") / "teaching"
+EXTRA = "_extra"  # copied into the book as it is: conf.py, html_extra_path
+PAGE = re.compile(r"\[([^\]]+)\]\((pages/[^)]+\.html)\)")
+OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./){2}[A-Z]+\.md\)")
+DECKS = re.compile(r"<!-- slides -->.*?(?= \|)")
+
+
+def adapted(text: str) -> str:
+    """A page for the book: forms and decks are linked as they are, what is not in the book is named only."""
+    listed = ", ".join(
+        f'<a href="slides/{slides.name_of(digit)}">{slides.PARTS[digit]}</a>' for digit in slides.digits()
+    )
+    text = DECKS.sub(lambda found: listed, text)
+    text = PAGE.sub(r'<a href="\2">\1</a>', text)
+    return OUTSIDE.sub(r"\1", text)
+
+
+def stage(source: Path) -> None:
+    """Put the kit into the folder that Sphinx reads.
+
+    Parameters
+    ----------
+    source : Path
+        That folder; it holds the staged notebooks already.
+    """
+    target = source / HERE
+    for path in sorted(TEACHING.rglob("*.md")):
+        there = target / path.relative_to(TEACHING)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_text(adapted(path.read_text(encoding="utf-8")), encoding="utf-8")
+    listed = "\n".join(path.stem for path in sorted((target / "notes").glob("[0-9]*.md")))
+    with (target / "notes" / "index.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n")
+    extra = source / EXTRA / HERE
+    shutil.copytree(TEACHING / "pages", extra / "pages")
+    slides.write(extra / "slides")
