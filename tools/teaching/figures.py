@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -18,7 +19,12 @@ from ecomlib.results import read_benchmark  # noqa: E402
 from ecomlib.runtime import GATE_COLORS  # noqa: E402
 
 DOLLARS = (20.0, 90.0, 0.0)  # three weeks of an invented household
-UNIT = {"i": [2, 0.5, -3], "f": [0, 0, 3], "g": [1, 0, 0], "o": [1, 0, -1]}  # weights of x, h, bias
+UNIT = {
+    "i": [2.0, 0.5, -3.0],
+    "f": [0.0, 0.0, 3.0],
+    "g": [1.0, 0.0, 0.0],
+    "o": [1.0, 0.0, -1.0],
+}  # weights of x, h, bias
 BIASES = (0, 1, 3, 5)
 PLACE = {"dataset": "categories", "period": "test", "horizon": 7, "holidays": "in", "series": "all"}
 BOTH = "mean of LSTM and LightGBM"
@@ -48,14 +54,19 @@ def unrolled() -> Figure:
     return figure
 
 
+def left(bias: float, steps: float) -> float:
+    """Share of the cell state that is left after some steps, the forget gate being at its bias."""
+    return float(gates.sigmoid(np.array(bias, float)) ** steps)
+
+
 def kept() -> Figure:
     """How much of the cell state is left, by the bias of the forget gate."""
     figure, ax = plt.subplots(figsize=(8, 2.1))
-    steps = np.arange(53)
+    steps = range(53)
     for width, bias in zip((1, 1.6, 2.2, 2.8), BIASES, strict=True):
-        ax.plot(steps, gates.sigmoid(bias) ** steps, color=GATE_COLORS["forget"], linewidth=width)
+        ax.plot(steps, [left(bias, step) for step in steps], color=GATE_COLORS["forget"], linewidth=width)
     for at, bias in zip((1, 4, 17, 48), BIASES, strict=True):
-        ax.text(at + 0.6, gates.sigmoid(bias) ** at + 0.02, f"bias {bias}", fontsize=10)
+        ax.text(at + 0.6, left(bias, at) + 0.02, f"bias {bias}", fontsize=10)
     ax.set(xlabel="weeks without anything new", ylabel="share left", ylim=(0, 1.05), xlim=(0, 52))
     return figure
 
@@ -105,7 +116,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 def draw(folder: Path) -> None:
     """Write every picture into a folder; the same numbers give the same file."""
-    style = {"svg.hashsalt": "kit", "font.size": 11, "axes.spines.top": False, "axes.spines.right": False}
+    style: Any = {
+        "svg.hashsalt": "kit",
+        "font.size": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
     with plt.rc_context(style):
         for name, make in FIGURES.items():
             figure = make()

@@ -7,9 +7,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from nbformat import NotebookNode
 
 from tools.form.lesson import Lesson, alt_of, figures_of
 from tools.teaching.blocks import (
@@ -46,7 +48,7 @@ class Slide:
     notes: str = ""
 
 
-def math(self, tokens, at, options, env) -> str:
+def math(self: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
     """A formula as MathJax reads it."""
     token = tokens[at]
     begin, end = (r"\(", r"\)") if token.type == "math_inline" else (r"\[", r"\]")
@@ -81,7 +83,7 @@ def size_of(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-def figure(cell, name: str, folder: Path) -> str:
+def figure(cell: NotebookNode, name: str, folder: Path) -> str:
     """Write the picture of a cell into a folder; return it as HTML."""
     png = next(
         base64.b64decode(o["data"]["image/png"]) for o in cell.outputs if "image/png" in o.get("data", {})

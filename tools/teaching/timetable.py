@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 
+from tools.form.lesson import Lesson
 from tools.teaching.blocks import Block, blocks, exercises, header, lessons
 
 STEP = 5  # a row takes whole steps of five minutes
-LONGEST = 95  # minutes without a break
+LONGEST = 90  # minutes without a break
 
 WELCOME, CLOSE = "Welcome, survey, everyone's machine is ready", "Test, survey, where to go on"
 
@@ -32,7 +33,7 @@ def rest(text: str, minutes: int) -> Row:
     return Row(text=text, fixed=minutes)
 
 
-BREAK, LUNCH = rest("Break", 15), rest("Lunch", 60)
+BREAK, SHORT, LUNCH = rest("Break", 15), rest("Break", 10), rest("Lunch", 60)
 START = ("What this course is", "The data", "Baseline", "Model", "Evaluation")
 ONE_WEEK = "The picture first, then one week by hand; everyone moves one slider"
 PLANS: dict[str, tuple[str, list[list[Row]]]] = {
@@ -41,14 +42,15 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
         [
             [
                 rest(WELCOME, 10),
-                Row("00", START, (2,), "Run the whole of it together: one forecast from end to end"),
+                Row("00", START, text="Run the whole of it together: one forecast from end to end"),
+                SHORT,
                 Row("13", ("The cell", "The gate explorer"), text=ONE_WEEK),
-                BREAK,
                 Row(
                     "22",
                     ("Quantiles", "Baseline", "Model"),
                     text="Start the training, then talk about the loss",
                 ),
+                SHORT,
                 Row("23", ("How to compare", "Baseline", "Model", "Evaluation"), (1,)),
                 rest(CLOSE, 10),
             ]
@@ -74,7 +76,7 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
                 ),
                 BREAK,
                 Row("23", ("How to compare", "Baseline", "Model", "Evaluation", "From a forecast"), (1,)),
-                rest("Own questions: step, horizon and baseline of each", 10),
+                SHORT,
                 rest(CLOSE, 15),
             ]
         ],
@@ -83,12 +85,13 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
         "16:30",
         [
             [
-                rest(WELCOME, 20),
+                rest(WELCOME, 15),
                 Row("00", START, (1,), "Run the whole of it together"),
                 Row("10", ("One neuron", "From a neuron")),
                 BREAK,
                 Row("11", ("Questions a shop asks", "What a sequence is"), (1,)),
-                Row("12", ("A state", "The simple RNN", "Vanishing"), (1,)),
+                SHORT,
+                Row("12", ("A state", "The simple RNN", "Vanishing")),
                 LUNCH,
                 Row("13", ("The data", "The cell", "The gate explorer"), (1,), ONE_WEEK),
                 Row("15", ("Windows", "Evaluation"), (1,), "What a window is, and how a leak shows"),
@@ -121,6 +124,7 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
                     (1,),
                     "Own exports, if any",
                 ),
+                SHORT,
                 rest("Own questions: step, horizon and baseline of each", 20),
                 rest(CLOSE, 20),
             ],
@@ -129,7 +133,7 @@ PLANS: dict[str, tuple[str, list[list[Row]]]] = {
 }
 
 
-def lesson_of(number: str):
+def lesson_of(number: str) -> Lesson:
     """The lesson with a number."""
     return next(lesson for lesson in lessons() if lesson.number == number)
 
