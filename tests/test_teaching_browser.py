@@ -180,7 +180,6 @@ def test_a_hand_out_is_two_sheets_of_paper(page, name):
     page.set_viewport_size({"width": 688, "height": 1017})  # A4 within margins of 14 mm
     page.emulate_media(media="print")
     page.goto((PAGES / name).as_uri())
-    heights = page.evaluate(
-        "[...document.querySelectorAll('.sheet')].map((s) => s.getBoundingClientRect().height)"
-    )
+    sheets = "[...document.querySelectorAll('.sheet')]"
+    heights = page.evaluate(f"{sheets}.map((sheet) => sheet.getBoundingClientRect().height)")
     assert len(heights) == 2 and max(heights) <= 1017

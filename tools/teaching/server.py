@@ -28,18 +28,17 @@ def learners(gigabytes: float, peak_mb: float) -> int:
 def table() -> str:
     """A row for each part: its largest lesson, the learners that fit, the minutes of its longest lesson."""
     known = read_table()
-    heads = [f"learners on {size} GB" for size in MACHINES]
+    sizes = " | ".join(f"learners on {size} GB" for size in MACHINES)
     lines = [
-        f"| part | largest lesson | GB | {' | '.join(heads)} | longest lesson "
-        f"| minutes, 30 learners, {CORES} cores |",
-        "| --- | --- | ---: |" + " ---: |" * len(MACHINES) + " --- | ---: |",
+        f"| part | peak, GB | {sizes} | minutes, 30 learners, {CORES} cores |",
+        "| --- | ---: |" + " ---: |" * len(MACHINES) + " ---: |",
     ]
     for digit, caption in PARTS.items():
         runs = [known[one.name] for one in lessons() if one.number[0] == digit and one.name in known]
         if runs:
             large, slow = max(runs, key=lambda run: run.peak_mb), max(runs, key=lambda run: run.cpu_seconds)
             fit = " | ".join(str(learners(size, large.peak_mb)) for size in MACHINES)
+            biggest = f"{large.peak_mb / 1000:.1f} ({large.lesson[:2]})"
             minutes = math.ceil(30 * slow.cpu_seconds / 60 / CORES)
-            biggest = f"{large.lesson[:2]} | {large.peak_mb / 1000:.1f}"
-            lines.append(f"| {caption} | {biggest} | {fit} | {slow.lesson[:2]} | {minutes} |")
+            lines.append(f"| {caption} | {biggest} | {fit} | {minutes} ({slow.lesson[:2]}) |")
     return "\n".join(lines)
