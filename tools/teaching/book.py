@@ -37,7 +37,8 @@ def stage(source: Path) -> None:
         there = target / path.relative_to(TEACHING)
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(adapted(path.read_text(encoding="utf-8")), encoding="utf-8")
-    listed = "\n".join(path.stem for path in sorted((target / "notes").glob("[0-9]*.md")))
+    names = [path.stem for path in sorted((target / "notes").glob("[0-9]*.md"))]
+    listed = "\n".join(f"{name[:2]} · {name[3:].replace('_', ' ')} <{name}>" for name in names)
     with (target / "notes" / "index.md").open("a", encoding="utf-8") as file:
         file.write(f"\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n")
     extra = source / EXTRA / HERE

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -29,10 +30,11 @@ def read() -> Known:
 
 
 def hints_of(name: str) -> list[str]:
-    """Give each typical wrong answer of an exercise to its judge; return the different hints, in order."""
+    """Give each typical wrong answer of an exercise to its judge; return the hints that differ in words."""
     one = exercises.exercise(name)
     found = [exercises.hint(name, wrong()) or "" for wrong in one.wrong]
-    return list(dict.fromkeys(" ".join(text.split()) for text in found if text))
+    said = [" ".join(text.split()) for text in found if text]
+    return list({re.sub(r"-?\d[\d.,]*", "0", text): text for text in reversed(said)}.values())[::-1]
 
 
 def names() -> list[str]:

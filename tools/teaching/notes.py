@@ -58,7 +58,7 @@ def table(found: list[Block]) -> list[str]:
     ]
     for block in found:
         if block.title not in ("You will learn", "Exercises"):
-            cells = f"{block.first} to {block.last}" if block.last > block.first else str(block.first)
+            cells = f"{block.first}-{block.last}" if block.last > block.first else str(block.first)
             runs = seconds(60 * block.run) if block.slow else ""
             asked = len(block.questions) or ""
             title = block.title.replace("|", r"\|")
@@ -146,7 +146,7 @@ def page(lesson: Lesson) -> str:
     minutes = f"read {says['read']} min, run {says['run']} min, exercises {says['exercises']} min"
     question = shop_question(lesson)
     parts = [
-        f"# {says['title']}: for the teacher",
+        f"# Notes: {says['title']}",
         f"[The lesson](../../../notebooks/{lesson.path.name}) · "
         f"[solutions](../../../notebooks/solutions/{lesson.path.name}) · {says['level']} · {minutes}",
         costs(lesson),
