@@ -335,6 +335,13 @@ def test_the_size_of_a_picture_and_the_first_sentence_after_it():
     text = "The curve falls. It does not turn for the rest of the year, as you can see.\n\nMore."
     assert slides.first_sentences(text, 20).endswith("see.")
     assert slides.first_sentences("| a | b |") == ""
+    text = "### One\nText.\n### Two\n"
+    places = [slides.heading_before(text, place, "none") for place in (0, 9, len(text))]
+    assert places == ["none", "One", "Two"]
+    assert (
+        slides.by_choice("**1.** Why (today)? (a) f(a); (b) x.")
+        == "**1.** Why (today)?\n\n(a) f(a);\n\n(b) x."
+    )
     assert slides.rendered("[lesson 12](12_x.ipynb) has $x < 1$") == "<p>lesson 12 has \\(x &lt; 1\\)</p>\n"
 
 

@@ -43,6 +43,7 @@ class Question:
     text: str
     answer: str
     cell: int
+    start: int = field(default=0, compare=False)  # its place in the text
 
 
 @dataclass
@@ -137,7 +138,7 @@ def questions_of(text: str, cell: int) -> list[Question]:
         sort = "Try: " if asked[0].startswith("**Try") else ""
         if not after:  # without a fold only the paragraph belongs to it
             words = words.split("\n\n")[0]
-        found.append(Question(sort + flat(words), flat(after[2]) if after else "", cell))
+        found.append(Question(sort + flat(words), flat(after[2]) if after else "", cell, asked.start()))
     return found
 
 

@@ -116,6 +116,17 @@ def opener(lesson: Lesson) -> Slide:
     return Slide("", body + rendered(learns), "", notes + "block and what to ask: the notes of this lesson.")
 
 
+def heading_before(text: str, place: int, otherwise: str) -> str:
+    """The last heading of the third level before a place in a text."""
+    heads = [found[1] for found in SUBHEADING.finditer(text) if found.start() < place]
+    return heads[-1] if heads else otherwise
+
+
+def by_choice(text: str) -> str:
+    """A question with each choice on a line of its own."""
+    return re.sub(r"\s+(?=\(?[abc]\)\s)", "\n\n", text)
+
+
 def of_lesson(lesson: Lesson, folder: Path) -> Iterator[Slide]:
     """The slides of a lesson, in its order."""
     yield opener(lesson)
@@ -134,19 +145,25 @@ def of_lesson(lesson: Lesson, folder: Path) -> Iterator[Slide]:
                 notes = rendered(said) + f'<p class="alt">The picture: {html.escape(alt_of(cell))}</p>'
                 yield Slide(below or block, figure(cell, f"{lesson.number}-{number}", folder), "", notes)
             continue
-        heads = SUBHEADING.findall(cell.source)
         if cell.source.startswith("## "):
             below = ""
-        below = heads[-1] if heads else below
+        made = []
         for found in TABLE.finditer(cell.source):
             rows = found[0].strip().splitlines()
             if len(rows) - 2 <= TABLE_ROWS and "$" in found[0]:
-                yield Slide(below or block, rendered(found[0]), "", "Say each line in words.")
+                kicker = heading_before(cell.source, found.start(), below or block)
+                made.append((found.start(), Slide(kicker, rendered(found[0]), "", "Say each line in words.")))
         for one in questions_of(cell.source, number):
-            yield question(below or block, one)
+            kicker = heading_before(cell.source, one.start, below or block)
+            made.append((one.start, question(kicker, one)))
+        yield from (slide for _, slide in sorted(made, key=lambda each: each[0]))
+        below = heading_before(cell.source, len(cell.source), below)
     for text, answer in quiz(lesson):
         yield Slide(
-            "Quiz", f'<div class="ask">{rendered(text)}</div>', rendered(answer), "Show of hands for a, b, c."
+            "Quiz",
+            f'<div class="ask">{rendered(by_choice(text))}</div>',
+            rendered(answer),
+            "Show of hands for a, b, c.",
         )
     takeaways = "\n".join(f"{n}. {text}" for n, text in enumerate(items(lesson.prose, "Takeaways"), 1))
     yield Slide(
