@@ -14,10 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from tools.house import LESSONS, modules, room  # noqa: E402
-from tools.teaching import book as teaching  # noqa: E402
-from tools.teaching.parts import PARTS  # noqa: E402
 
 SOURCE = ROOT / "build" / "book-source"
+PARTS = {
+    "0": "Start",
+    "1": "Foundations",
+    "2": "Sales forecasting",
+    "3": "Purchase prediction",
+    "4": "Recommendation",
+    "5": "Going further",
+    "6": "Your own shop",
+}
 PAGES = {
     "core": "The core",
     "sales": "Sales forecasting",
@@ -28,6 +35,7 @@ PAGES = {
     "own": "Your own shop",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
+EXTRA = ROOT / "build" / "book-extra"  # forms and slides: into the book as they are
 
 # Stands where a notebook shows the gate explorer: the JavaScript module of JupyterLab, without a kernel.
 # Written into the page, not imported: a browser refuses imports in a page opened from the disk.
@@ -69,12 +77,16 @@ def stage() -> list[Path]:
     (SOURCE / "docs").mkdir(exist_ok=True)
     for page in ("words.md", "questions.md"):
         shutil.copy(ROOT / "docs" / page, SOURCE / "docs")
-    teaching.stage(SOURCE)
     explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
     if explorer.exists():
         shutil.copy(explorer, SOURCE / "_static")
+    from tools.teaching import book as teaching  # draws pictures: only when the book is made
+
+    teaching.stage(SOURCE, EXTRA)
     index = SOURCE / "index.md"
-    text = index.read_text(encoding="utf-8").replace("<!-- lessons -->", contents(notebooks))
+    text = index.read_text(encoding="utf-8").replace(
+        "<!-- lessons -->", contents(notebooks) + teaching.contents()
+    )
     index.write_text(text, encoding="utf-8")
     return notebooks
 
@@ -171,9 +183,8 @@ def main(arguments: list[str]) -> int:
     target = Path(arguments[0]).resolve() if arguments else ROOT / "build" / "book"
     notebooks = stage()
     shutil.rmtree(target, ignore_errors=True)
-    code = sphinx(
-        ["-W", "--keep-going", "-q", "-E", "-d", str(ROOT / "build" / "doctrees"), str(SOURCE), str(target)]
-    )
+    options = ["-W", "--keep-going", "-q", "-E", "-d", str(ROOT / "build" / "doctrees")]
+    code = sphinx([*options, "-D", f"html_extra_path={EXTRA}", str(SOURCE), str(target)])
     if code == 0:
         print(f"{len(notebooks)} notebooks as pages in {target}")
     return code

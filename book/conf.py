@@ -1,14 +1,12 @@
 """Settings of the web book; `python course.py book` stages the pages and calls Sphinx."""
 
-from pathlib import Path
-
 project = "LSTM networks for the data of a shop"
 author = "the authors of this course"
 project_copyright = "2026, the authors of this course. Lessons CC BY 4.0, code MIT"
 language = "en"
 
 extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_static", "_extra"]
+exclude_patterns = ["_static"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 
 # The book shows exactly the outputs that the tests have compared.
@@ -37,7 +35,6 @@ suppress_warnings = ["myst.header", "ref.python"]
 html_theme = "sphinx_book_theme"
 html_title = "LSTM networks for the data of a shop"
 html_static_path = ["_static"]
-html_extra_path = ["_extra"] if Path(__file__).with_name("_extra").exists() else []  # forms and slides
 html_show_sphinx = False
 html_last_updated_fmt = None
 html_theme_options = {

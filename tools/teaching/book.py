@@ -8,7 +8,7 @@ from tools.teaching import slides
 from tools.teaching.blocks import TEACHING
 
 HERE = Path("docs") / "teaching"
-EXTRA = "_extra"  # copied into the book as it is: conf.py, html_extra_path
+NAMES = ("index", "timetables", "before", "learners", "server", "notes/index")
 PAGE = re.compile(r"\[([^\]]+)\]\((pages/[^)]+\.html)\)")
 OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./){2}[A-Z]+\.md\)")
 DECKS = re.compile(r"<!-- slides -->.*?(?= \|)")
@@ -24,13 +24,25 @@ def adapted(text: str) -> str:
     return OUTSIDE.sub(r"\1", text)
 
 
-def stage(source: Path) -> None:
-    """Put the kit into the folder that Sphinx reads.
+def contents() -> str:
+    """The kit in the book's list and table of contents."""
+    pages = "\n".join(f"docs/teaching/{name}" for name in NAMES)
+    about = "timetables, notes for each lesson, slides, hand-outs, surveys, a classroom server"
+    listed = f"- [Teaching this course: {about}](docs/teaching/index.md)"
+    return (
+        f"## For teachers\n\n{listed}\n\n```{{toctree}}\n:hidden:\n:caption: For teachers\n\n{pages}\n```\n"
+    )
+
+
+def stage(source: Path, extra: Path) -> None:
+    """Put the kit into the folders that Sphinx reads.
 
     Parameters
     ----------
     source : Path
-        That folder; it holds the staged notebooks already.
+        The pages; it holds the staged notebooks already.
+    extra : Path
+        What is copied into the book as it is; made anew.
     """
     target = source / HERE
     for path in sorted(TEACHING.rglob("*.md")):
@@ -41,6 +53,6 @@ def stage(source: Path) -> None:
     listed = "\n".join(f"{name[:2]} · {name[3:].replace('_', ' ')} <{name}>" for name in names)
     with (target / "notes" / "index.md").open("a", encoding="utf-8") as file:
         file.write(f"\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n")
-    extra = source / EXTRA / HERE
-    shutil.copytree(TEACHING / "pages", extra / "pages")
-    slides.write(extra / "slides")
+    shutil.rmtree(extra, ignore_errors=True)
+    shutil.copytree(TEACHING / "pages", extra / HERE / "pages")
+    slides.write(extra / HERE / "slides")
