@@ -1,9 +1,16 @@
 """The workshop kit: its pages are those of today's lessons, its minutes fit, its figures are right."""
 
 import html
+import json
 import math
 import re
+import socket
 import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -211,6 +218,33 @@ def test_each_learner_has_a_copy_and_settings_of_their_own(tmp_path):
         started
     )
     assert classroom.main(["0"]) == 2
+
+
+@pytest.mark.slow
+def test_a_seat_opens_with_its_word_only_and_all_close(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tools.classroom", "1", "--here", "--port", str(port), "--room"]
+    room = subprocess.Popen([*command, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        word = re.search(r"token=(\w+)", room.stdout.readline())[1]
+        asked = f"http://127.0.0.1:{port}/api/contents/notebooks"
+        for _ in range(240):
+            try:
+                lessons = json.load(opener.open(f"{asked}?token={word}", timeout=30))["content"]
+                break
+            except urllib.error.URLError:
+                time.sleep(0.5)
+        assert "13_lstm_gates.ipynb" in [one["name"] for one in lessons]
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            opener.open(asked, timeout=30)
+    finally:
+        room.terminate()
+    assert room.wait(60) == 0
+    with pytest.raises(urllib.error.URLError):
+        opener.open(asked, timeout=5)
 
 
 # --------------------------------------------------------------------------------- forms and hand-outs

@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.classroom")
     parser.add_argument("learners", type=int)
     parser.add_argument("--port", type=int, default=9001, help="the first learner's; the others follow")
+    parser.add_argument("--room", type=Path, default=ROOM, help="where the copies of the lessons are kept")
     parser.add_argument("--here", action="store_true", help="only this machine can reach them")
     options = parser.parse_args(arguments)
     if not 1 <= options.learners <= 99:
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         for number in range(1, options.learners + 1):
-            folder, port, word = seat(number), options.port + number - 1, secrets.token_hex(4)
+            folder, port, word = seat(number, options.room), options.port + number - 1, secrets.token_hex(4)
             lab = command(folder, port, word, "127.0.0.1" if options.here else "0.0.0.0")
             with open(folder / "server.log", "w") as log:
                 servers.append(
@@ -99,7 +100,10 @@ def main(arguments: list[str]) -> int:
         while all(server.poll() is None for server in servers):
             time.sleep(1)
         ended = next(n for n, server in enumerate(servers, 1) if server.poll() is not None)
-        print(f"The server of seat {ended:02d} has ended: see {seat(ended) / 'server.log'}.", file=sys.stderr)
+        print(
+            f"The server of seat {ended:02d} has ended: see {seat(ended, options.room) / 'server.log'}.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         return 0
