@@ -28,9 +28,9 @@ def learners(gigabytes: float, peak_mb: float) -> int:
 def table() -> str:
     """A row for each part: its largest lesson, the learners that fit, the minutes of its longest lesson."""
     known = read_table()
-    sizes = " | ".join(f"learners on {size} GB" for size in MACHINES)
+    sizes = " | ".join(f"{size} GB" for size in MACHINES)
     lines = [
-        f"| part | peak, GB | {sizes} | minutes, 30 learners, {CORES} cores |",
+        f"| part | peak, GB | {sizes} | minutes on {CORES} cores |",
         "| --- | ---: |" + " ---: |" * len(MACHINES) + " ---: |",
     ]
     for digit, caption in PARTS.items():
