@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "book"))
 import pages as made  # noqa: E402
 
-from tools.front import PARTS  # noqa: E402
 from tools.house import LESSONS, modules, room  # noqa: E402
+from tools.teaching.parts import PARTS  # noqa: E402
 
 SOURCE = ROOT / "build" / "book-source"
 PAGES = {

@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from tools import comparisons as found
-from tools.front import PARTS, heads, hours, tally
+from tools.front import heads, hours, tally
+from tools.teaching.parts import PARTS
 
 ROOT = found.ROOT
 RULE = (

@@ -24,18 +24,10 @@ from tools.comparisons import (
     strongest,
 )
 from tools.form.lesson import MINUTES, README, ROOT, TITLE, find_lessons
+from tools.teaching.parts import PARTS
 
 PICTURE = ROOT / "book" / "_static" / "results.png"
 BLOCK = r"(<!-- {name}: .*? -->\n)(.*?)(<!-- end of {name} -->)"
-PARTS = {
-    "0": "Start",
-    "1": "Foundations",
-    "2": "Sales forecasting",
-    "3": "Purchase prediction",
-    "4": "Recommendation",
-    "5": "Going further",
-    "6": "Your own shop",
-}
 SHOPS = {
     FIRST: "Complete Journey, supermarkets",
     SECOND: "Online Retail, a gift shop",
