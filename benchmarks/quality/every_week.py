@@ -2,8 +2,8 @@
 
 Protocol. Online Retail's first year (to Sunday, 5 December 2010) trains; of it the last four weeks choose the
 learning rate and the epochs of the network and the settings of LightGBM. Then 52 weeks are played: on every
-Sunday from 5 December 2010 to 27 November 2011 each arm forecasts the next seven days of the 20 categories that
-sold most, and knows nothing later. Nothing is chosen on the year that is played; the table of lesson 61 had
+Sunday from 5 December 2010 to 27 November 2011 each arm forecasts the next seven days of the 20 categories
+that sold most, and knows nothing later. Nothing is chosen on the year that is played; lesson 61's table had
 scored its last eight weeks before. Saturdays, bank holidays and 24 December to 3 January are known closed.
 
 Arms: the rule (mean of 8 weeks); the LSTM and LightGBM of the first year, never trained again; trained again
