@@ -10,7 +10,8 @@ Arms: the rule (mean of 8 weeks); the LSTM and LightGBM of the first year, never
 every 12 or every 4 weeks on all days before; and two that compare before they switch. Those train a
 challenger every four weeks, let it forecast beside the model in use for four weeks that neither has learned
 from, and switch where its WAPE is smaller ("if ahead"), or where the paired interval of the ratio (series and
-weeks drawn) is below 1 ("if better"). Two fits of the network; each fit follows its own path of switches.
+weeks drawn) is below 1 ("if better"). Two fits of the network, of one member each; each has its own path of
+switches.
 The yearly season is not an input: in the first year no day has a year before it.
 
 Rows: scores of all 52 weeks and of each quarter; ratios of the paired draws (series, weeks, fits); "WAPE /
@@ -100,7 +101,7 @@ def fits(task: SalesTask, settings: dict[str, dict], quick: bool, log: Log) -> d
     plan += [(LSTM, seed, point) for seed in range(1 if quick else SEEDS) for point in points]
     jobs: dict[str, Callable[[], Any]] = {}
     for name, seed, point in plan:
-        make = {LSTM: SalesLSTM, TREES: LightGBM}[name]
+        make = {LSTM: partial(SalesLSTM, members=1), TREES: LightGBM}[name]
         jobs[f"{name}, seed {seed}, point {point}"] = partial(
             one_fit, task, make(seed, **settings[name]), point
         )
