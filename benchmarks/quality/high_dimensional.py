@@ -5,7 +5,7 @@ One sequence per household; every network is one LSTM of 48 units and answers fo
 answer the log-odds of the smoothed frequency are added, so that an untrained network is the smoothed
 frequency. What differs is what it reads of a week beside five numbers of the household. Vocabularies, idf,
 factors and scales come from the weeks before validation. Chosen on the four weeks, for every input on its
-own: learning rate, then dropout of the inputs, epochs (the fit with the smallest validation loss is seed 0,
+own: learning rate, then dropout of the inputs, and epochs (the fit with the smallest validation loss is seed 0,
 the other seeds have its settings). The sizes (48 units, 64 numbers) were not searched. The test weeks had
 been scored before, by a prototype with other settings and one week more; with these, they are scored once.
 
@@ -55,7 +55,7 @@ EPOCHS, PATIENCE, SEEDS = 12, 2, 3
 OURS, BASE, NOTHING = "30 categories", "smoothed frequency", "household numbers alone"
 TYPES, PRODUCTS, CODES = "all types", "all products", "all codes"
 MANY = f"multi-hot, {TYPES}"  # the arm of the question: it may try more
-MORE = {MANY: (0.3, 0.5, 0.8)}
+MORE = {MANY: (0.3, 0.5, 0.8)}  # at the two best rates
 FIRST = (100, 500)  # multi-hot of so many types
 SECOND = (np.array([6, 8, 12, 16, 26, 52]), (1, 2, 3, 4, 8))  # half-lives and prior weeks, second shop
 PENALTIES = np.logspace(-3, 2, 6)
@@ -134,24 +134,24 @@ def fit(
 def searched(question: Question, arm: Arm, seeds: int, quick: bool) -> dict[str, list[Fit]]:
     """The fits of an arm: rate, then dropout, and epochs are chosen with seed 0 on validation."""
     epochs = 1 if quick else EPOCHS
-    best: tuple[Fit, dict[str, float]] | None = None
+    tried: dict[tuple[float, float], Fit] = {}
 
     def attempt(rate: float, dropout: float) -> None:
-        nonlocal best
-        made = fit(question, arm, 0, rate, dropout, epochs, watch=True)
-        if best is None or min(made["losses"]) < min(best[0]["losses"]):
-            best = made, {"rate": rate, "dropout": dropout}
+        tried[rate, dropout] = fit(question, arm, 0, rate, dropout, epochs, watch=True)
+
+    def by_loss() -> list[tuple[float, float]]:
+        return sorted(tried, key=lambda setting: min(tried[setting]["losses"]))
 
     for rate in list(RATES)[-1 if quick else 0 :]:
         attempt(rate, 0.0)
-    assert best is not None
     if not quick:
-        attempt(RATES[best[1]["rate"]], 0.0)
-    chosen = best[1]["rate"]
+        attempt(RATES[by_loss()[0][0]], 0.0)
     reads = arm.dense is not None or arm.codes is not None
-    for dropout in () if quick or not reads else MORE.get(arm.name, DROPOUTS):
-        attempt(chosen, dropout)
-    first, settings = best
+    for rate, _ in by_loss()[: 2 if arm.name in MORE else 1]:
+        for dropout in () if quick or not reads else MORE.get(arm.name, DROPOUTS):
+            attempt(rate, dropout)
+    chosen = by_loss()[0]
+    first, settings = tried[chosen], dict(zip(("rate", "dropout"), chosen, strict=True))
     cost = {"megabytes": arm.megabytes, "made": arm.seconds, "V": arm.n_inputs}
     fits = [first] + [
         fit(question, arm, seed, settings["rate"], settings["dropout"], first["epochs"], watch=False)
