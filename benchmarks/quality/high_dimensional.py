@@ -5,7 +5,7 @@ One sequence per household; every network is one LSTM of 48 units and answers fo
 answer the log-odds of the smoothed frequency are added, so that an untrained network is the smoothed
 frequency. What differs is what it reads of a week beside five numbers of the household. Vocabularies, idf,
 factors and scales come from the weeks before validation. Chosen on the four weeks, for every input on its
-own: learning rate, then dropout of the inputs, and epochs (the fit with the smallest validation loss is seed 0,
+own: learning rate, then dropout of the inputs, epochs (the fit with the smallest validation loss is seed 0,
 the other seeds have its settings). The sizes (48 units, 64 numbers) were not searched. The test weeks had
 been scored before, by a prototype with other settings and one week more; with these, they are scored once.
 
