@@ -51,7 +51,7 @@ SPLIT = Split.last(test="56D", valid="28D", end="2017-12-24")
 BATCH = 128
 RATES = {3e-3: 1e-3, 1e-2: 3e-2}  # rates that all try -> the one beyond, tried where this one is the better
 DROPOUTS = (0.5,)  # of the inputs, at the rate chosen without it
-EPOCHS, PATIENCE, SEEDS = 12, 2, 3
+EPOCHS, PATIENCE, SEEDS = 24, 2, 3
 OURS, BASE, NOTHING = "30 categories", "smoothed frequency", "household numbers alone"
 TYPES, PRODUCTS, CODES = "all types", "all products", "all codes"
 MANY = f"multi-hot, {TYPES}"  # the arm of the question: it may try more
