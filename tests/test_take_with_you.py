@@ -57,7 +57,7 @@ def test_the_cell_imports_the_reader_that_its_comment_names(path):
     place: dict = {}
     imports = [line for line in cell_of(path).splitlines() if line.startswith(("import", "from"))]
     exec("\n".join(imports), place)
-    assert "read_shop" in place or "ecomlib.read_shop" in cell_of(path)
+    assert "open_shop" in place or "ecomlib.open_shop" in cell_of(path)
 
 
 @pytest.mark.slow
