@@ -144,6 +144,8 @@ class PurchaseLSTM:
             valid, swap = self._examples(task, "valid", last), [keras.callbacks.SwapEMAWeights()]
         options = {"epochs": self.epochs, "callbacks": [*swap, *callbacks], "shuffle": False, "verbose": 0}
         self.history = net.fit(examples, validation_data=valid, **options).history
+        for read in (examples, valid or examples):  # TensorFlow never lets go of a data set that it has read
+            read.x.clear()
         self.build(task).model.set_weights(net.get_weights())
         return self
 
@@ -159,5 +161,7 @@ class PurchaseLSTM:
     def every_week(self, task: PurchaseTask, last: int) -> np.ndarray:
         """Probabilities after every week from 0 to `last`: (n, last + 1, k)."""
         task.check_same(self.categories)
-        p = self.model.predict(Batches(task.inputs(last, self.without)), verbose=0)
+        rows = Batches(task.inputs(last, self.without))
+        p = self.model.predict(rows, verbose=0)
+        rows.x.clear()
         return p.reshape(-1, len(self.categories), last + 1).swapaxes(1, 2)
