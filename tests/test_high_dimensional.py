@@ -160,8 +160,17 @@ def test_the_search_keeps_the_best_epoch_and_every_seed_its_settings(question, c
     monkeypatch.setattr(bench, "fit", fit)
     found = bench.searched(question, weeks_of(question, codes), 3, False)["fits"]
     assert [(one["rate"], one["dropout"], one["epochs"]) for one in found] == [(3e-3, 0.5, 2)] * 3
-    assert [call[1] for call in calls if call[4]] == [3e-3, 1e-2, 1e-3, 3e-3]
+    assert [call[1:3] for call in calls if call[4]] == [
+        (3e-3, 0), (1e-2, 0), (1e-3, 0), (3e-3, 0.5), (3e-3, 0.8)
+    ]  # fmt: skip
     assert calls[-2:] == [(1, 3e-3, 0.5, 2, False), (2, 3e-3, 0.5, 2, False)]
+
+
+def test_a_search_does_not_end_at_an_edge():
+    ladder, tried = (1, 2, 3, 4, 5, 6), []
+    assert bench.best_of(ladder, (3, 4), lambda x: tried.append(x) or abs(x - 5.4)) == 5
+    assert tried == [3, 4, 5, 6]
+    assert bench.best_of(ladder, (3, 4), lambda x: x) == 1
 
 
 # ----------------------------------------------------------------------------------------------------- leaks

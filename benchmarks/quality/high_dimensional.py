@@ -5,9 +5,10 @@ One sequence per household; every network is one LSTM of 48 units and answers fo
 answer the log-odds of the smoothed frequency are added, so that an untrained network is the smoothed
 frequency. What differs is what it reads of a week beside five numbers of the household. Vocabularies, idf,
 factors and scales come from the weeks before validation. Chosen on the four weeks, for every input on its
-own: learning rate, then dropout of the inputs, epochs (the fit with the smallest validation loss is seed 0,
-the other seeds have its settings). The sizes (48 units, 64 numbers) were not searched. The test weeks had
-been scored before, by a prototype with other settings and one week more; with these, they are scored once.
+own: learning rate, then dropout of the inputs (both tried until the neighbours of the best were, too), epochs
+(the fit with the smallest validation loss is seed 0, the other seeds have its settings). The sizes (48 units,
+64 numbers) were not searched. The test weeks had been scored before, by a prototype with other settings and
+one week more; with these, they are scored once.
 
 `where`: "" the test of the running shop; "validation" the same fits on the four weeks; "paired" minus the
 network that reads 30 categories, or the smoothed frequency; "cost" weights, megabytes of the
@@ -18,6 +19,7 @@ input, CPU seconds an epoch, and what was chosen; "children" the small example, 
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import keras
@@ -49,13 +51,14 @@ from ecomlib.split import Split
 
 SPLIT = Split.last(test="56D", valid="28D", end="2017-12-24")
 BATCH = 128
-RATES = {3e-3: 1e-3, 1e-2: 3e-2}  # rates that all try -> the one beyond, tried where this one is the better
-DROPOUTS = (0.5,)  # of the inputs, at the rate chosen without it
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+DROPOUTS = (0.0, 0.5, 0.8, 0.9)  # of the inputs, at the rate chosen without it
 EPOCHS, PATIENCE, SEEDS = 24, 2, 3
 OURS, BASE, NOTHING = "30 categories", "smoothed frequency", "household numbers alone"
 TYPES, PRODUCTS, CODES = "all types", "all products", "all codes"
 MANY = f"multi-hot, {TYPES}"  # the arm of the question: it may try more
 MORE = {MANY: (0.3, 0.5, 0.8)}  # at the two best rates
+APART = f"multi-hot, {PRODUCTS}"  # each of its fits in a process of its own, for its peak memory
 FIRST = (100, 500)  # multi-hot of so many types
 SECOND = (np.array([6, 8, 12, 16, 26, 52]), (1, 2, 3, 4, 8))  # half-lives and prior weeks, second shop
 PENALTIES = np.logspace(-3, 2, 6)
@@ -131,32 +134,50 @@ def fit(
     } | {part: p[:, question.parts[part]].swapaxes(0, 1) for part in ("valid", "test")}
 
 
+def apart(*arguments: Any) -> Fit:
+    """A fit in a process of its own, with its peak memory."""
+    return alone("ecomlib", _fit_only, *arguments)["fit"][0]
+
+
+def _fit_only(*arguments: Any) -> dict[str, list[Fit]]:
+    return {"fit": [fit(*arguments)]}
+
+
+def best_of(ladder: tuple[float, ...], start: tuple[float, ...], loss: Callable[[float], float]) -> float:
+    """Try `start`, then the neighbours of the best so far, until none of them is new."""
+    found = {each: loss(each) for each in start}
+    while True:
+        best = min(found, key=lambda each: found[each])
+        i = ladder.index(best)
+        new = [each for each in ladder[max(i - 1, 0) : i + 2] if each not in found]
+        if not new:
+            return best
+        found |= {each: loss(each) for each in new}
+
+
 def searched(question: Question, arm: Arm, seeds: int, quick: bool) -> dict[str, list[Fit]]:
     """The fits of an arm: rate, then dropout, and epochs are chosen with seed 0 on validation."""
-    epochs = 1 if quick else EPOCHS
+    epochs, train = 1 if quick else EPOCHS, apart if arm.name == APART else fit
     tried: dict[tuple[float, float], Fit] = {}
 
-    def attempt(rate: float, dropout: float) -> None:
-        tried[rate, dropout] = fit(question, arm, 0, rate, dropout, epochs, watch=True)
+    def attempt(rate: float, dropout: float = 0.0) -> float:
+        if (rate, dropout) not in tried:
+            tried[rate, dropout] = train(question, arm, 0, rate, dropout, epochs, True)
+        return min(tried[rate, dropout]["losses"])
 
-    def by_loss() -> list[tuple[float, float]]:
-        return sorted(tried, key=lambda setting: min(tried[setting]["losses"]))
-
-    for rate in list(RATES)[-1 if quick else 0 :]:
-        attempt(rate, 0.0)
-    if not quick:
-        attempt(RATES[by_loss()[0][0]], 0.0)
-    reads = arm.dense is not None or arm.codes is not None
-    for rate, _ in by_loss()[: 2 if arm.name in MORE else 1]:
-        for dropout in () if quick or not reads else MORE.get(arm.name, DROPOUTS):
+    if quick:
+        attempt(1e-2)
+    else:
+        rate = best_of(RATES, (3e-3, 1e-2), attempt)
+        two = sorted({rate for rate, _ in tried}, key=attempt)[:2]
+        if arm.dense is not None or arm.codes is not None:
+            best_of(DROPOUTS, DROPOUTS[:1], lambda dropout: attempt(rate, dropout))
+        for rate, dropout in product(two, MORE.get(arm.name, ())):
             attempt(rate, dropout)
-    chosen = by_loss()[0]
+    chosen = min(tried, key=lambda setting: attempt(*setting))
     first, settings = tried[chosen], dict(zip(("rate", "dropout"), chosen, strict=True))
     cost = {"megabytes": arm.megabytes, "made": arm.seconds, "V": arm.n_inputs}
-    fits = [first] + [
-        fit(question, arm, seed, settings["rate"], settings["dropout"], first["epochs"], watch=False)
-        for seed in range(1, seeds)
-    ]
+    fits = [first] + [train(question, arm, seed, *chosen, first["epochs"], False) for seed in range(1, seeds)]
     return {"fits": [one | settings | cost for one in fits]}
 
 
@@ -189,10 +210,7 @@ def jobs(
                 made[name] = job(partial(_named, compressed, question, name, codes, level, None, method))
         name = f"embedding bag, {what}"
         made[name] = job(partial(_named, sequences, question, name, codes, level, None, SIZE))
-    name = f"multi-hot, {PRODUCTS}"
-    made[name] = lambda: alone(
-        "ecomlib", searched, question, sequences(question, name, codes("product_id")), seeds, quick
-    )
+    made[APART] = job(lambda: sequences(question, APART, codes("product_id")))
     return made
 
 
