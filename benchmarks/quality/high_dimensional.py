@@ -67,6 +67,8 @@ PAIRS = (  # of the small example
     ("penalty, types", "penalty, departments"),
     ("penalty, types", "penalty, categories"),
     ("penalty, types", "no penalty, types"),
+    ("penalty, types", "penalty, products"),
+    ("penalty, products", "no penalty, products"),
     ("SVD, types", "penalty, types"),
 )
 Fit = dict[str, Any]
