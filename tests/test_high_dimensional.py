@@ -264,3 +264,53 @@ def test_shuffled_answers_are_learnt_by_heart_and_forecast_by_chance():
     x = sp.csr_matrix(np.column_stack([y + 0.1 * rng.normal(size=80), rng.normal(size=(80, 3))]))
     p, _ = bench.out_of_fold(x, np.ones(80, bool), y, "penalty", 0)
     assert p[y == 1].min() > p[y == 0].max()
+
+
+# -------------------------------------------------------------------------------------------------- the table
+
+
+@pytest.fixture(scope="module")
+def table():
+    found = pd.read_csv(ROOT / "benchmarks" / "results" / "high_dimensional.csv").fillna({"where": ""})
+    return found.set_index(["where", "model", "metric"])[["value", "low", "high"]]
+
+
+def test_what_the_lesson_says_first_stands_in_the_table(table):
+    none, types, factors = (
+        table.loc[("paired", f"{name} minus {bench.OURS}", "log-loss")]
+        for name in (bench.NOTHING, bench.MANY, "SVD, all types")
+    )
+    assert none["low"] < 0 < none["high"]  # level
+    assert 0 < types["low"] < types["value"] < 0.001 and 0 < factors["low"] < factors["value"] < 0.001
+    for name in (bench.NOTHING, bench.OURS, bench.MANY, "SVD, all types"):
+        assert table.loc[("paired", f"{name} minus {bench.BASE}", "log-loss")]["high"] < -0.001
+
+
+def test_all_products_fit_into_two_gigabytes(table):
+    cost = table.loc["cost"].loc[bench.APART]
+    assert cost.loc["inputs"]["value"] > 50_000 and cost.loc["peak GB"]["high"] < 2
+
+
+def test_no_search_ended_at_an_edge(table):
+    cost = table.loc["cost"]["value"].unstack()
+    assert (cost["epochs"] < bench.EPOCHS).all()
+    assert cost["learning rate"].between(bench.RATES[1], bench.RATES[-2]).all()
+    assert (cost["dropout"] < bench.DROPOUTS[-1]).all()
+
+
+def test_the_baseline_is_the_one_of_lesson_33(table):
+    known = pd.read_csv(ROOT / "benchmarks" / "results" / "purchases.csv").fillna({"where": ""})
+    known = known[(known["where"] == "") & (known["metric"] == "log-loss")].set_index("model")["value"]
+    assert abs(table.loc[("", bench.BASE, "log-loss")]["value"] - known[bench.BASE]) < 1e-5
+
+
+def test_the_small_example_shows_the_curse(table):
+    kids = table.loc["children"]
+    auc = {m: kids.loc[(f"{m}, types", "AUC")]["value"] for m in ("no penalty", "penalty", "SVD")}
+    for level in ("types", "products"):
+        assert kids.loc[(f"no penalty, {level}", "training AUC")]["low"] > 0.999
+    assert auc["no penalty"] < 0.65 < 0.66 < auc["penalty"] < 0.72 and auc["SVD"] > 0.66
+    for other in ("penalty, departments", "penalty, categories", "no penalty, types"):
+        assert kids.loc[(f"penalty, types minus {other}", "AUC")]["low"] > 0
+    for pair in ("penalty, types minus penalty, products", "penalty, products minus no penalty, products"):
+        assert kids.loc[(pair, "AUC")]["low"] < 0 < kids.loc[(pair, "AUC")]["high"]
