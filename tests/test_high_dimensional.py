@@ -275,15 +275,30 @@ def table():
     return found.set_index(["where", "model", "metric"])[["value", "low", "high"]]
 
 
-def test_what_the_lesson_says_first_stands_in_the_table(table):
-    none, types, factors = (
-        table.loc[("paired", f"{name} minus {bench.OURS}", "log-loss")]
-        for name in (bench.NOTHING, bench.MANY, "SVD, all types")
-    )
+def test_what_the_lesson_says_of_the_inputs_stands_in_the_table(table):
+    paired = table.loc["paired"].droplevel("metric")
+    names = list(table.loc["cost"].index.get_level_values("model").unique())
+    assert len(names) == 15
+    for name in names:
+        assert paired.loc[f"{name} minus {bench.BASE}", "high"] < 0  # better than no network
+        if name not in (bench.OURS, bench.NOTHING):
+            assert paired.loc[f"{name} minus {bench.OURS}", "low"] > 0
+    none = paired.loc[f"{bench.NOTHING} minus {bench.OURS}"]
     assert none["low"] < 0 < none["high"]  # level
-    assert 0 < types["low"] < types["value"] < 0.001 and 0 < factors["low"] < factors["value"] < 0.001
-    for name in (bench.NOTHING, bench.OURS, bench.MANY, "SVD, all types"):
-        assert table.loc[("paired", f"{name} minus {bench.BASE}", "log-loss")]["high"] < -0.001
+    assert (
+        paired.loc[[f"{one} minus {bench.OURS}" for one in (bench.MANY, "SVD, all types")], "value"].max()
+        < 0.001
+    )
+    types = table.loc[""]["value"].droplevel("metric").filter(like=f", {bench.TYPES}").sort_values()
+    assert list(types.index[-2:]) == [f"hashing, {bench.TYPES}", f"random projection, {bench.TYPES}"]
+
+
+def test_nothing_is_learnt_on_the_second_shop(table):
+    paired = table.loc["online retail, paired"].droplevel("metric")
+    paired = paired[paired.index.str.endswith(bench.BASE)]
+    assert len(paired) == 4 and (paired["low"] < 0).all() and (paired["high"] > 0).all()
+    rates = table.loc["online retail, cost"]["value"].unstack()["learning rate"]
+    assert (rates == bench.RATES[0]).all()
 
 
 def test_all_products_fit_into_two_gigabytes(table):
