@@ -1,16 +1,20 @@
-"""The mailed rows of `coupons` and what is known of each on the day before its campaign begins."""
+"""The mailed rows of `coupons`, what is known of each before its campaign begins, and the models."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ecomlib.shop import Shop
+from ecomlib.shop.shop import Shop, members
 
 WEEKS, DAY = 26, np.timedelta64(1, "D")
+FAMILIES = ("rhythm", "basket", "coupons", "match", "campaign", "past", "household")
+Arm = tuple[str, ...]
 PAID = ("revenue", "discount", "manufacturer_coupon")
 
 
@@ -26,6 +30,14 @@ class Mailing:
     y: np.ndarray
     families: dict
     words: sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows to train on and rows to ask about."""
+
+    train: np.ndarray
+    asked: np.ndarray
 
 
 def mailing(shop: Shop, first: str) -> Mailing:
@@ -48,8 +60,9 @@ def mailing(shop: Shop, first: str) -> Mailing:
         "match": match,
         "campaign": facts(shop, table),
         "past": past(shop, table),
-        "household": household(shop.customers, table),
     }
+    if shop.customers is not None:
+        families["household"] = household(shop.customers, table)
     return Mailing(table, y, families, words_of(types.cat.categories))
 
 
@@ -90,15 +103,15 @@ def sets(
         offers = sparse.csr_matrix(np.tile(np.log1p(with_coupon), (len(rows), 1)))
         money = past["revenue"].to_numpy()
         inside = past["product_id"].isin(offered).to_numpy()
-        sum_of = lambda weight, i=i, n=len(rows): np.bincount(i, weight, n)  # noqa: E731
+        sum_of = partial(np.bincount, i, minlength=len(rows))
         pairs = past[inside].drop_duplicates(["customer_id", "product_id"])
         distinct = np.bincount(
             pd.Index(rows["customer_id"]).get_indexer(pairs["customer_id"]), minlength=len(rows)
         )
-        spend = sum_of(money) + 1
+        spend = sum_of(weights=money) + 1
         by_hand = [
-            sum_of(money * inside) / spend,
-            sum_of(money * (with_coupon[past["kind"]] > 0)) / spend,
+            sum_of(weights=money * inside) / spend,
+            sum_of(weights=money * (with_coupon[past["kind"]] > 0)) / spend,
             np.log1p(distinct),
             cosine(bought, offers),
             cosine(bought @ words, offers @ words),
@@ -140,7 +153,7 @@ def household(customers: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
     return pd.get_dummies(told.fillna("not told")).to_numpy("f4")
 
 
-# ----------------------------------------------------------------------------------------- from sets to tables
+# ---------------------------------------------------------------------------------------- from sets to tables
 
 
 def words_of(names: Sequence[str]) -> sparse.csr_matrix:
@@ -173,7 +186,7 @@ def scaled(train: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def table_of(
     m: Mailing, train: np.ndarray, asked: np.ndarray, arm: Sequence[str], sets: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One wide table for the rivals: sums of the weeks, 16 factors of each set, and the numbers as they are."""
+    """One wide table for the rivals: sums of the weeks, 16 factors of each set, the numbers as they are."""
     from sklearn.decomposition import TruncatedSVD
 
     rows, columns = np.concatenate([train, asked]), []
@@ -190,3 +203,127 @@ def table_of(
             columns.append(x)
     table = np.concatenate(columns, axis=1)
     return table[: len(train)], table[len(train) :]
+
+
+# -------------------------------------------------------------------------------------------- the models
+
+
+def linear(m: Mailing, part: Part, arm: Arm, sets: str, c: float) -> np.ndarray:
+    """Logistic regression on one table; probabilities of the asked rows."""
+    from sklearn.linear_model import LogisticRegression
+
+    train, asked = scaled(*table_of(m, part.train, part.asked, arm, sets))
+    model = LogisticRegression(C=c, max_iter=2000).fit(train, m.y[part.train])
+    return model.predict_proba(asked)[:, 1]
+
+
+def trees(
+    m: Mailing, part: Part, arm: Arm, sets: str, leaves: int, leaf_rows: int, steps: Iterable[int], seed: int
+) -> list[np.ndarray]:
+    """LightGBM on one table; probabilities of the asked rows after each number of trees in `steps`."""
+    from lightgbm import LGBMClassifier
+
+    train, asked = table_of(m, part.train, part.asked, arm, sets)
+    model = LGBMClassifier(
+        n_estimators=max(steps), learning_rate=0.03, num_leaves=leaves, min_child_samples=leaf_rows,
+        subsample=0.8, subsample_freq=1, colsample_bytree=0.5, random_state=seed, n_jobs=1, verbose=-1,
+    ).fit(train, m.y[part.train])  # fmt: skip
+    return [model.booster_.predict(asked, num_iteration=n) for n in steps]
+
+
+def build(shapes: dict[str, tuple[int, ...]], drop: float) -> Any:
+    """A functional network with an input for each family, wide and deep (Cheng et al., 2016)."""
+    import keras
+    from keras import layers
+
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+    bag = layers.Dense(16, use_bias=False, name="bag")  # one table of vectors for both sets
+    sets = [bag(inputs[name]) for name in ("basket", "coupons") if name in inputs]
+    read = [layers.LSTM(16)(inputs["rhythm"])] if "rhythm" in inputs else []
+    read += sets + ([layers.Multiply()(sets)] if len(sets) == 2 else [])
+    numbers = [inputs[name] for name in FAMILIES[3:] if name in inputs]
+    h = layers.Dropout(drop)(layers.Concatenate()(read + numbers))
+    h = layers.Dropout(drop)(layers.Dense(32, "relu")(h))
+    score = layers.Dense(1)(h)
+    if numbers:
+        wide = layers.Concatenate()(numbers) if len(numbers) > 1 else numbers[0]
+        score = layers.Add()([score, layers.Dense(1, use_bias=False)(wide)])
+    return keras.Model(inputs, layers.Activation("sigmoid")(score))
+
+
+def network(
+    m: Mailing, part: Part, arm: Arm, sets: str, rate: float, drop: float, epochs: int, seed: int,
+    every: bool = False,
+) -> list[np.ndarray]:  # fmt: skip
+    """The network; probabilities of the asked rows at the end, with `every` after each epoch."""
+    import keras
+
+    train, asked = inputs_of(m, part, arm, sets)
+    keras.utils.set_random_seed(seed)
+    model = build({name: x.shape[1:] for name, x in train.items()}, drop)
+    adam = keras.optimizers.Adam(rate, use_ema=True, ema_momentum=0.98)
+    model.compile(adam, "binary_crossentropy")
+    found: list[np.ndarray] = []
+
+    def ask() -> None:
+        found.append(model.predict_on_batch(asked)[:, 0])
+
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ask())
+    calls = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *[note] * every]
+    model.fit(train, m.y[part.train], batch_size=64, epochs=epochs, verbose=0, callbacks=calls)
+    if not every:
+        ask()
+    return found
+
+
+def inputs_of(m: Mailing, part: Part, arm: Arm, sets: str) -> tuple[dict, dict]:
+    """A dictionary of arrays for training and one for the asked rows; numbers scaled by training rows."""
+    train, asked = {}, {}
+    for name in arm:
+        x = m.families[name]
+        if name in ("basket", "coupons"):
+            x = unit(x @ m.words if sets == "words" else x)
+            train[name], asked[name] = (x[rows].toarray().astype("f4") for rows in (part.train, part.asked))
+        elif name == "rhythm":
+            train[name], asked[name] = x[part.train], x[part.asked]
+        else:
+            train[name], asked[name] = scaled(x[part.train], x[part.asked])
+    return train, asked
+
+
+# ------------------------------------------------------------------------------------------- the second shop
+
+
+def arrivals(shop: Shop, periods: int = 14, days: int = 28) -> Shop:
+    """A shop without coupons in the same form: every 28 days its new products are the "campaign".
+
+    Asked is every third customer with an order in the 26 weeks before; the products are those first sold in
+    the 28 days before; who buys one of them in the next 28 days has "redeemed". A name stands for a product.
+    """
+    orders = members(shop.orders)
+    day = orders["timestamp"].dt.normalize()
+    end, new = day.max() + DAY, orders.assign(day=day).groupby("product_id")["day"].min()
+    asked = np.sort(orders["customer_id"].unique())[::3]
+    campaigns, coupons, used = [], [], []
+    for period in range(periods):
+        start = end - (periods - period) * days * DAY
+        now = (day >= start) & (day < start + days * DAY)
+        lately = orders.loc[(day < start) & (day >= start - 7 * WEEKS * DAY), "customer_id"].unique()
+        what = {"campaign_id": period, "kind": "new", "start": start, "end": start + (days - 1) * DAY}
+        campaigns.append(pd.DataFrame({"customer_id": np.intersect1d(asked, lately)}).assign(**what))
+        products = new.index[(new >= start - days * DAY) & (new < start)]
+        coupons.append(
+            pd.DataFrame({"product_id": products, "coupon_id": products}).assign(campaign_id=period)
+        )
+        bought = orders[now & orders["product_id"].isin(products)].drop_duplicates("customer_id")
+        bought = pd.DataFrame({"customer_id": bought["customer_id"], "coupon_id": bought["product_id"],
+                               "date": day[bought.index]})  # fmt: skip
+        used.append(bought.assign(campaign_id=period))
+    tables = {
+        name: pd.concat(parts, ignore_index=True)
+        for name, parts in zip(
+            ("campaigns", "coupons", "redemptions"), (campaigns, coupons, used), strict=True
+        )
+    }
+    products = shop.products.assign(product_type=shop.products["name"])
+    return Shop(orders, products, **tables, name=shop.name, currency=shop.currency)
