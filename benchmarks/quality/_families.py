@@ -70,7 +70,7 @@ def rhythm(orders: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
     """Seven-day blocks back from the first day: (n, 26, 6) of trips, lines, money; the last says "known"."""
     day = orders["timestamp"].dt.normalize()
     first, last = day.min(), max(day.max(), table["start"].max())
-    who = np.unique(orders["customer_id"])
+    who = np.union1d(orders["customer_id"], table["customer_id"])
     n_days = (last - first).days + 1
     cell = np.searchsorted(who, orders["customer_id"]) * n_days + (day - first).dt.days.to_numpy()
     trip = ~orders["order_id"].duplicated().to_numpy()
