@@ -270,7 +270,7 @@ def network(
 
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ask())
     calls = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *[note] * every]
-    model.fit(train, m.y[part.train], batch_size=64, epochs=epochs, verbose=0, callbacks=calls)
+    model.fit(train, m.y[part.train], batch_size=128, epochs=epochs, verbose=0, callbacks=calls)
     if not every:
         ask()
     return found
@@ -297,13 +297,13 @@ def inputs_of(m: Mailing, part: Part, arm: Arm, sets: str) -> tuple[dict, dict]:
 def arrivals(shop: Shop, periods: int = 14, days: int = 28) -> Shop:
     """A shop without coupons in the same form: every 28 days its new products are the "campaign".
 
-    Asked is every third customer with an order in the 26 weeks before; the products are those first sold in
+    Asked is every fifth customer with an order in the 26 weeks before; the products are those first sold in
     the 28 days before; who buys one of them in the next 28 days has "redeemed". A name stands for a product.
     """
     orders = members(shop.orders)
     day = orders["timestamp"].dt.normalize()
     end, new = day.max() + DAY, orders.assign(day=day).groupby("product_id")["day"].min()
-    asked = np.sort(orders["customer_id"].unique())[::3]
+    asked = np.sort(orders["customer_id"].unique())[::5]
     campaigns, coupons, used = [], [], []
     for period in range(periods):
         start = end - (periods - period) * days * DAY

@@ -23,7 +23,7 @@ from ecomlib.probability import log_loss, ranking_draws
 
 FIRST, ROUNDS, TEST = "2017-03-01", ("2017-06-28", "2017-08-08"), "2017-10-04"
 ARRIVALS = ("2011-06-25", "2011-08-20")  # of the second shop: one round, then the test
-SEEDS, EPOCHS, RATES, DROP = 3, 20, (2e-3, 4e-3, 8e-3), 0.5
+SEEDS, EPOCHS, RATES, DROP = 3, 14, (4e-3, 8e-3), 0.5
 C = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 ALL = "all families"
 RIVALS = ("logistic regression", "LightGBM")
