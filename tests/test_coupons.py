@@ -186,3 +186,18 @@ def test_the_lesson_makes_the_families_that_the_benchmark_makes():
     for name, x in made.families.items():
         ours = place["data"][name]
         assert abs(ours - x).max() < 1e-5, name
+
+
+@pytest.mark.slow
+def test_a_network_that_is_kept_starts_anew_from_its_seed(task):
+    made, split = task
+    arm = ("rhythm", "basket", "coupons", "past")
+
+    def last(rate, seed, over="test"):
+        return _families.network(made, split[over], arm, "words", rate, 0.5, 2, seed)[-1]
+
+    first = last(0.01, 0)
+    other = last(0.02, 1, "round 2"), last(0.01, 1)
+    assert np.array_equal(first, last(0.01, 0)) and not np.array_equal(first, other[1])
+    every = _families.network(made, split["test"], arm, "words", 0.01, 0.5, 2, 0, every=True)
+    assert len(every) == 2 and np.array_equal(every[-1], first)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -251,6 +251,30 @@ def build(shapes: dict[str, tuple[int, ...]], drop: float) -> Any:
     return keras.Model(inputs, layers.Activation("sigmoid")(score))
 
 
+@lru_cache(maxsize=2)
+def compiled(shapes: tuple, drop: float) -> Any:
+    """A compiled network, kept: to build and trace one takes as long as ten epochs of training it."""
+    import keras
+
+    model = build(dict(shapes), drop)
+    model.compile(keras.optimizers.Adam(use_ema=True, ema_momentum=0.98), "binary_crossentropy")
+    return model
+
+
+def started(shapes: tuple, drop: float, rate: float, seed: int) -> Any:
+    """The compiled network as it is before training: weights and dropout of a seed, an optimiser at 0."""
+    import keras
+
+    model = compiled(shapes, drop)
+    keras.utils.set_random_seed(seed)
+    for ours, new in zip(model.variables, build(dict(shapes), drop).variables, strict=True):
+        ours.assign(new)
+    for state in model.optimizer.variables:
+        state.assign(keras.ops.zeros_like(state))
+    model.optimizer.learning_rate = rate
+    return model
+
+
 def network(
     m: Mailing, part: Part, arm: Arm, sets: str, rate: float, drop: float, epochs: int, seed: int,
     every: bool = False,
@@ -259,14 +283,11 @@ def network(
     import keras
 
     train, asked = inputs_of(m, part, arm, sets)
-    keras.utils.set_random_seed(seed)
-    model = build({name: x.shape[1:] for name, x in train.items()}, drop)
-    adam = keras.optimizers.Adam(rate, use_ema=True, ema_momentum=0.98)
-    model.compile(adam, "binary_crossentropy")
+    model = started(tuple((name, x.shape[1:]) for name, x in train.items()), drop, rate, seed)
     found: list[np.ndarray] = []
 
     def ask() -> None:
-        found.append(model.predict_on_batch(asked)[:, 0])
+        found.append(np.asarray(model(asked))[:, 0])
 
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ask())
     calls = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *[note] * every]
