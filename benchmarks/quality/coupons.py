@@ -191,6 +191,8 @@ def study(task: Task, found: dict[str, dict], log: Log) -> list[dict]:
         out.append(note(f"{name}: weight of the first", weight))
     weight, named["all three joined"] = mixed(task, chosen["network"], {"fits": named["both rivals joined"]})
     out.append(note("all three joined: weight of the first", weight))
+    for name, fits in named.items():
+        out.append(note(name, mean_loss(task, {"fits": fits})) | {"metric": "validation log-loss"})
     lost = {
         name: model["fits"] for name, model in found.items() if ", without " in name and name not in named
     }
