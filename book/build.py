@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from tools.house import LESSONS, USE_CASES, modules, room  # noqa: E402
+from tools.house import LESSONS, modules, room  # noqa: E402
 
 SOURCE = ROOT / "build" / "book-source"
 PARTS = {
@@ -32,6 +32,7 @@ PAGES = {
     "purchases": "Purchase prediction",
     "recommend": "Recommendation",
     "clicks": "Clicks",
+    "own": "Your own shop",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -108,11 +109,11 @@ def adapt(path: Path) -> str:
 
 
 def package_pages() -> dict[str, str]:
-    """Return a page for the core and for each use case: the docstrings of its rooms."""
+    """Return a page for the core, each use case and `own`: the docstrings of its rooms."""
     rooms: dict[str, list[str]] = {name: [] for name in PAGES}
     for module in modules():
         if module != "ecomlib" and room(module) not in LESSONS and not module.split(".")[-1].startswith("_"):
-            rooms[room(module) if room(module) in USE_CASES else "core"].append(module)
+            rooms[room(module) if room(module) in PAGES else "core"].append(module)
     pages = {}
     for name, caption in PAGES.items():
         blocks = [f"# {caption}: the package\n"]

@@ -15,25 +15,24 @@ __version__ = "1.0.0"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# The hand-written cells multiply small matrices; threads that wait for each other make that many
-# times slower on a busy machine.
+# The hand-written cells multiply small matrices: waiting threads make that many times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Public names are imported on first use, so that `import ecomlib` stays fast.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["clicks", "gates", "purchases", "recommend", "sales", "visits"],
+    submodules=["clicks", "gates", "own", "purchases", "recommend", "sales", "visits"],
     submod_attrs={
         "exercises": ["check"],
+        "own.answer": ["forecast_sales", "predict_purchases", "recommend_products"],
+        "own.clicks_reader": ["open_clicks"],
+        "own.online_retail": ["load_online_retail"],
+        "own.opening": ["check_export", "open_shop"],
+        "own.sales_reader": ["read_sales"],
         "runtime": ["setup"],
         "shop": ["Shop", "ShopError"],
         "shop.cleaning": ["clean"],
         "shop.complete_journey": ["load_complete_journey"],
-        "shop.folder": ["read_shop"],
-        "shop.online_retail": ["load_online_retail"],
-        "shop.opening": ["check_export", "open_shop"],
-        "clicks": ["open_clicks"],
-        "sales.reader": ["read_sales"],
         "split": ["Split"],
     },
 )

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from perturb import assert_identical
 
-from ecomlib import Split, clicks
+from ecomlib import Split, clicks, open_clicks
 from ecomlib.clicks.baselines import running
 from ecomlib.clicks.task import ClickModel, places
 from ecomlib.lessons.invented_clicks import invent_clicks
+from ecomlib.own.clicks_reader import cut_sessions
 from ecomlib.shop.errors import BadValue, MissingColumn, ShopError, TooShort, UnreadableFile, WrongType
 
 WEEKS = Split.last(test="7D", valid="7D")
@@ -130,7 +131,7 @@ class Fixed(ClickModel):
 
 @pytest.mark.parametrize("format", FILES)
 def test_each_layout_is_read(format, written, capsys):
-    events = clicks.open_clicks(written(FILES[format]))
+    events = open_clicks(written(FILES[format]))
     assert events.columns.tolist() == ["session", "timestamp", "item"]
     assert len(events) == 3
     assert events.attrs["left_out"] == {}
@@ -142,35 +143,35 @@ def test_each_layout_is_read(format, written, capsys):
 @pytest.mark.parametrize("word", ["event", "event_type", "event_name"])
 def test_the_kind_of_event_has_three_names(word, written):
     text = f"session_id,timestamp,product_id,{word}\n1,2024-05-01,5,view\n1,2024-05-02,6,purchase\n"
-    assert clicks.open_clicks(written(text))["item"].tolist() == ["5"]
+    assert open_clicks(written(text))["item"].tolist() == ["5"]
 
 
 def test_a_packed_file_other_text_and_a_named_column_are_read(written):
     text = FILES["course"].replace("tea", "thé")
-    expected = clicks.open_clicks(written(text))
+    expected = open_clicks(written(text))
     assert expected["item"].tolist() == ["thé", "cup", "thé"]
     packed = (gzip.compress(text.encode()), text.encode("utf-16"), text.encode("cp1252"))
     named = text.replace("product_id", "what")
     for content, columns in (*((c, None) for c in packed), (named.encode(), {"item": "what"})):
-        found = clicks.open_clicks(written(content), columns)
+        found = open_clicks(written(content), columns)
         assert found.equals(expected)
 
 
 def test_a_click_far_from_the_rest_is_left_out(written):
     rows = [f"{n},2024-05-{1 + n % 28:02d},tea,view\n" for n in range(30)]
     text = "session_id,timestamp,product_id,event\n" + "".join(rows) + "x,2039-01-01,tea,view\n"
-    events = clicks.open_clicks(written(text))
+    events = open_clicks(written(text))
     assert events.attrs["left_out"] == {"dated far from the rest": 1}
     assert len(events) == 30
 
 
 def test_values_are_the_files(written):
-    events = clicks.open_clicks(written(FILES["diginetica"]))
+    events = open_clicks(written(FILES["diginetica"]))
     assert events["item"].tolist() == ["31331", "81766", "32118"]
     assert events["timestamp"].iloc[1] == pd.Timestamp("2016-05-09 00:08:46.309")
-    events = clicks.open_clicks(written(FILES["yoochoose"]))
+    events = open_clicks(written(FILES["yoochoose"]))
     assert events["timestamp"].iloc[0] == pd.Timestamp("2014-04-07 10:51:09.277")
-    events = clicks.open_clicks(written(FILES["retailrocket"]))
+    events = open_clicks(written(FILES["retailrocket"]))
     # The visit of 257597 is cut (47 idle minutes), and addtocart is no view.
     assert events["session"].nunique() == 3
     first = events.loc[events["item"] == "355908", "timestamp"]
@@ -179,35 +180,35 @@ def test_values_are_the_files(written):
 
 def test_ids_stay_as_they_are_written(written):
     text = "session_id,timestamp,product_id\n1,2024-05-01,05\n1,2024-05-01,5\n"
-    assert clicks.open_clicks(written(text))["item"].tolist() == ["05", "5"]
+    assert open_clicks(written(text))["item"].tolist() == ["05", "5"]
 
 
 def test_a_session_ends_after_30_idle_minutes():
     minutes = [0, 30, 60, 91, 91]  # 30 minutes do not cut, 31 do
     events = pd.DataFrame({"visitor": [7, 7, 7, 7, 8], "item": range(5)})
     events["timestamp"] = pd.Timestamp("2024-05-01") + pd.to_timedelta(minutes, unit="min")
-    assert clicks.cut_sessions(events)["session"].tolist() == [1, 1, 1, 2, 3]
+    assert cut_sessions(events)["session"].tolist() == [1, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("empty", ["", "NA", "null", "None"])
 def test_clicks_without_a_product_are_left_out_and_counted(empty, written):
     for format, item in (("course", "cup"), ("diginetica", "81766"), ("retailrocket", "248676")):
-        events = clicks.open_clicks(written(FILES[format].replace(item, empty)))
+        events = open_clicks(written(FILES[format].replace(item, empty)))
         assert len(events) == 2
         assert events.attrs["left_out"] == {"without a product": 1}
         assert not events.isna().any(axis=None)
 
 
 def test_clicks_without_a_session_or_visitor_are_left_out_and_counted(written):
-    events = clicks.open_clicks(written(FILES["course"].replace("b,2024", ",2024")))
+    events = open_clicks(written(FILES["course"].replace("b,2024", ",2024")))
     assert events["session"].tolist() == ["a", "a"]
     assert events.attrs["left_out"] == {"without a session": 1}
     guests = "customer_id,timestamp,product_id\n7,2024-05-01,tea\n,2024-05-01,tea\n,2024-05-01,cup\n"
-    events = clicks.open_clicks(written(guests))
+    events = open_clicks(written(guests))
     assert len(events) == 1
     assert events.attrs["left_out"] == {"without a visitor": 2}
     with pytest.raises(TooShort, match="every click lacks its product or its visitor"):
-        clicks.open_clicks(written(guests.replace("7,", ",")))
+        open_clicks(written(guests.replace("7,", ",")))
 
 
 HEAD = "sessionId;userId;itemId;timeframe;eventdate\n"
@@ -227,18 +228,18 @@ HEAD = "sessionId;userId;itemId;timeframe;eventdate\n"
 )
 def test_bad_files_are_named_in_one_sentence(text, error, words, written):
     with pytest.raises(error, match=words) as caught:
-        clicks.open_clicks(written(text))
+        open_clicks(written(text))
     assert "\n" not in str(caught.value)
 
 
 def test_a_click_without_a_moment_is_left_out(written):
-    events = clicks.open_clicks(written(HEAD + "1;NA;5;5;\n1;NA;5;5;2016-05-09\n"))
+    events = open_clicks(written(HEAD + "1;NA;5;5;\n1;NA;5;5;2016-05-09\n"))
     assert events.attrs["left_out"] == {"without a moment": 1}
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UnreadableFile, match="there is no such file"):
-        clicks.open_clicks(tmp_path / "none.csv")
+        open_clicks(tmp_path / "none.csv")
 
 
 # ----------------------------------------------------------------------------------------------- sessions
@@ -629,7 +630,7 @@ def test_network_beats_popularity_and_goes_on_learning(task):
 
 @pytest.mark.slow
 def test_the_command_trains_and_scores(tmp_path, capsys):
-    from ecomlib.clicks.__main__ import main
+    from ecomlib.own.clicks_command import main
 
     events = invent_clicks(300, 40).rename(columns={"session": "session_id", "item": "product_id"})
     events["product_id"] = events["product_id"].astype("object").where(events.index != 8, "")
@@ -647,7 +648,7 @@ def test_the_command_trains_and_scores(tmp_path, capsys):
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
-    from ecomlib.clicks.__main__ import main
+    from ecomlib.own.clicks_command import main
 
     assert main([str(tmp_path / "none.csv")]) == 1
     assert "there is no such file" in capsys.readouterr().err

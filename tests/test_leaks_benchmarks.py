@@ -68,7 +68,7 @@ def visit_choices(shop) -> dict:
         "past": visits_bench.tune(visits.OwnPast, task, prior_windows=(1, 3, 10), half_life=(2, 6, 13)),
         "line": visits_bench.tune(visits.Logistic, task, c=(0.003, 0.03, 0.3)),
         "trees": visits_bench.tune_trees(task),
-        "losses": visits_bench.fit_remedy(task, 0, epochs=1, units=3),
+        "losses": visits_bench.fit_remedy(task, 0, epochs=1, units=3)[:2],
     }
     p = [m.fit(task).predict(task, task.cutoffs("valid")) for m in (visits.ClassShares(), visits.OwnPast())]
     visits_bench.joined(task, *([{"valid": each, "test": each}] for each in p), said.append)

@@ -29,6 +29,7 @@ YOUNG = {
     "height",
     "hide_input",
     "level",
+    "network_exercise",
     "pauses",
     "quiz_letters",
 }
@@ -333,6 +334,8 @@ FAULTS = [
     ("exercises", setter("exercise", outputs=[new_output("stream", text="correct\n")])),
     ("exercises", replacer('check("12.2"', 'check("12.9"')),
     ("exercises", lambda notebook: tagged(notebook, "exercise").metadata.update(tags=[])),
+    ("network_exercise", setter(5, source="layer = keras.layers.LSTM(8)")),
+    ("network_exercise", setter(5, source="model.fit(task, callbacks=[EpochLog()])")),
     ("wrap_up", setter(4, source="## The data\n\n## Wrap-up quiz")),
     ("wrap_up", setter(5, source='ask("foundations", shop)')),
     ("take_with_you", setter("take-with-you", source="print(N)")),
@@ -420,6 +423,30 @@ def test_the_last_lesson_of_a_part_needs_its_wrap_up_quiz_without_answers(folder
     quiz[2].outputs[0].text = open_ones.replace("3. not yet: a, b or c?", "3. correct: so it is.")
     nbformat.write(notebook, path)
     assert len(find(Lesson(path, folder))) == 1
+
+
+BUILDS = "net = keras.Sequential([keras.layers.LSTM(8)])"
+TRAINED = f"def answer(x, y):\n    {BUILDS}\n    net.fit(x, y)"
+
+
+@pytest.mark.parametrize(
+    ("answer", "asks", "kept"),
+    [
+        (TRAINED, "To beat: the mean of four weeks.", True),
+        (TRAINED, "Train it.", False),  # compared with nothing
+        (BUILDS, "To beat: the mean of four weeks.", False),  # not trained
+        ("model.fit(x, y)", "To beat: the mean of four weeks.", False),  # not built
+    ],
+)
+def test_an_exercise_trains_a_network_if_it_is_built_fitted_and_compared(answer, asks, kept, folder):
+    lesson, solution = make_lesson(), make_solution()
+    setter(5, source="layer = keras.layers.LSTM(8)")(lesson)
+    replacer("### Exercise 2: try", f"### Exercise 2: try\n\n{asks}")(lesson)
+    replacer("answer = 2", answer)(solution)
+    path = folder / "12_gates.ipynb"
+    nbformat.write(lesson, path)
+    nbformat.write(solution, folder / "solutions" / "12_gates.ipynb")
+    assert ("network_exercise" in complaints(path, folder)) != kept
 
 
 SOLUTION_FAULTS = [

@@ -1,5 +1,7 @@
 """The purchase task: shapes, named channels, leaks, baselines, networks, and scores worked by hand."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from perturb import assert_identical, change_after
 from toy_shop import toy_shop
 
+from benchmarks.quality import purchases as benchmark
 from benchmarks.quality.purchases import grown
 from ecomlib import purchases
 from ecomlib.bootstrap import Draws, interval
@@ -665,3 +668,51 @@ def test_the_frequency_is_tuned_on_validation_weeks():
     bought[:20, 18:] = 1  # the test is not: there a short memory is wrong
     best = purchases.tune_frequency(small_task(bought), half_lives=(1, 26), prior_weeks=(1,))
     assert best == (1, 1)
+
+
+def test_a_network_lets_go_of_the_arrays_that_it_has_read(shop):
+    task = purchases.task(shop, SPLIT, n_categories=3)
+    seen = weakref.ref(task.channels.values)
+    net = purchases.PurchaseLSTM(epochs=1, units=2).fit(task, watch=True)
+    net.predict(task, task.cutoffs("test"))
+    del task
+    gc.collect()
+    assert seen() is None  # or a lesson holds 400 MB twice
+
+
+def test_the_margin_of_a_category_is_that_of_its_orders_before_validation(shop, task):
+    baskets = shop.orders.groupby(["customer_id", shop.orders["timestamp"].dt.date]).ngroup()
+    shop = replace(shop, orders=shop.orders.assign(order_id=baskets))  # of several lines
+    start = task.panel.weeks[task.cutoffs("valid")[0] + 1]
+    lines = shop.orders.merge(shop.products, on="product_id")
+    milk = lines[(lines["category"] == "MILK") & (lines["timestamp"] < start)]
+    assert start == pd.Timestamp("2017-07-24") and lines["timestamp"].max() > start
+    wanted = 0.25 * milk.groupby("order_id")["revenue"].sum().mean()
+    assert len(milk) > milk["order_id"].nunique()
+    assert benchmark.margins(shop, task)[task.categories.index("MILK")] == pytest.approx(wanted)
+
+
+def test_coupons_go_to_the_highest_expected_margins_and_only_used_ones_cost_their_face_value():
+    bought = np.zeros((3, 12, 2))
+    bought[0, -1, 0] = bought[1, -2:, 1] = 1  # in the two test weeks
+    task = small_task(bought, known=[0, 0, 99])  # household 2 is not known
+    p = np.array([[[0.5, 0.1], [0.2, 0.3], [0.9, 0.9]], [[0.5, 0.1], [0.4, 0.3], [0.9, 0.9]]])
+    made = benchmark.coupon_draws(task, p, np.array([1.0, 2.0]), n=2)
+    # sent: (0, a) for .5 and (1, b) for .6, in both weeks; used: the second, then both; worth .50 and 1.50
+    assert made["dollars per week"][0] == pytest.approx((1.5 + 0.5 + 1.5) / 2 - 2 * 0.05)
+    assert made["share that buys"][0] == pytest.approx(3 / 4)
+    assert made["share that buys"].shape == (1001,) and made["dollars per week"].min() == pytest.approx(-0.1)
+
+
+def test_the_gain_of_one_list_over_the_other_draws_the_fits():
+    bought = np.zeros((2, 12, 1))
+    bought[0, -2:] = 1
+    study = benchmark.Study(small_task(bought), print)
+    good, bad = (np.tile(np.array(p)[None, :, None], (2, 1, 1)) for p in ([0.9, 0.1], [0.1, 0.9]))
+    study.p = {benchmark.FREQUENCY: [bad], benchmark.OURS: [good, bad]}
+    study.coupons(np.array([1.0]), n=1)  # a used coupon brings .50
+    found = {(r["model"], r["metric"]): r for r in study.table}
+    gain = found[f"{benchmark.OURS} minus {benchmark.FREQUENCY}", "dollars per week"]
+    assert gain["value"] == pytest.approx(0.25) and gain["seeds"] == 2  # of .5 and 0
+    assert gain["low"] == 0 and gain["high"] > 0.5 and gain["where"] == "coupons"
+    assert found[benchmark.FREQUENCY, "share that buys"]["value"] == 0

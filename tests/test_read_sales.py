@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ecomlib import Split, sales
-from ecomlib.sales.reader import read_sales
+from ecomlib.own.sales_reader import read_sales
 from ecomlib.shop.errors import ShopError
 
 WEEKLY = Split.last(test="56D", valid="28D")

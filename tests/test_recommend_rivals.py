@@ -7,6 +7,7 @@ import pytest
 from perturb import assert_identical
 from test_recommend import SPLIT, Given, invent_shop, trips
 
+from benchmarks.quality.recommend import thinned
 from ecomlib import recommend
 from ecomlib.recommend.blend import METRICS, on_one_scale, tune_blend
 from ecomlib.recommend.history import history, sequence_counts, trend
@@ -211,3 +212,11 @@ def test_in_discovery_neither_the_basket_nor_later_weeks_move_a_blend(task, mode
     assert_identical(
         *(blend.fit(t).scores(t, np.array([row])) for t in (task, replace(task, baskets=baskets)))
     )
+
+
+def test_thinned_leaves_every_fourth_validation_trip_and_all_others(task):
+    less = thinned(task, every=4)
+    assert less.rows("valid").tolist() == task.rows("valid")[::4].tolist()
+    assert (less.part[np.setdiff1d(task.rows("valid"), less.rows("valid"))] == HISTORY).all()
+    for part in ("train", "test"):
+        assert less.rows(part).tolist() == task.rows(part).tolist()

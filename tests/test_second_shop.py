@@ -10,11 +10,11 @@ from benchmarks import run
 from benchmarks.quality import second_shop as bench
 from benchmarks.quality.sales import Study
 from ecomlib import load_online_retail, purchases, sales
+from ecomlib.own.online_retail import word_categories
 from ecomlib.panels import Panel
 from ecomlib.runtime import ROOT
 from ecomlib.sales import SalesTask, WeekdayMean
 from ecomlib.shop import Shop
-from ecomlib.shop.online_retail import word_categories
 from ecomlib.split import Split
 from tests.toy_shop import RICH_SPLIT, rich_shop, toy_shop
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from perturb import assert_identical
 
-from ecomlib import clicks, purchases, read_shop, recommend, sales, visits
+from ecomlib import clicks, open_shop, purchases, recommend, sales, visits
 from ecomlib.panels import monday_of
 from ecomlib.runtime import ROOT
 from ecomlib.shop import BadValue, Shop, ShopError
@@ -155,7 +155,7 @@ FURTHER_ROOMS = {
 SHOPS = {
     "20 weeks": lambda: invented_shop(20),
     "104 weeks": lambda: invented_shop(104),
-    "sample shop": lambda: read_shop(ROOT / "data" / "sample_shop"),
+    "sample shop": lambda: open_shop(ROOT / "data" / "sample_shop"),
 }
 
 

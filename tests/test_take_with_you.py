@@ -1,5 +1,7 @@
 """Each lesson's take-with-you cell runs alone, in a fresh kernel, and on another shop than the course's."""
 
+import io
+
 import nbclient
 import nbformat
 import numpy as np
@@ -32,6 +34,47 @@ def cell_of(path) -> str:
     return next(cell.source for cell in cells if "take-with-you" in cell.metadata.get("tags", []))
 
 
+def taken(number: str) -> dict:
+    """Return the names that a lesson's cell to take away defines."""
+    place: dict = {}
+    exec(cell_of(next(path for path in LESSONS if path.stem.startswith(number))), place)
+    return place
+
+
+def weekly_csv(n_days: int) -> io.StringIO:
+    """Write a file of two departments whose every fourth week is twice as large as the others."""
+    days = pd.date_range("2024-01-01", periods=n_days)
+    rows = [f"{d:%Y-%m-%d},{n},{k * (1 + (i // 7 % 4 == 0))}" for i, d in enumerate(days) for n, k in SIZES]
+    return io.StringIO("\n".join(["date,name,amount", *rows]))
+
+
+SIZES = (("tea", 9), ("jam", 4))
+
+
+def test_the_cell_of_lesson_14_takes_a_csv_and_beats_the_mean_of_four_weeks():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network, mean = taken("14")["lstm_on_csv"](weekly_csv(364))
+    assert mean == pytest.approx(0.3) and network < 0.9 * mean
+    with pytest.raises(AssertionError, match="give more weeks"):
+        taken("14")["lstm_on_csv"](weekly_csv(140))
+
+
+def test_the_checks_of_lesson_17_find_a_second_softmax():
+    import keras
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4, 2)), rng.integers(5, size=60)
+    last = [keras.layers.Dense(5, activation="softmax"), keras.layers.Softmax()]
+    model = keras.Sequential([keras.Input((4, 2)), keras.layers.LSTM(8), *last])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    told = taken("17")["diagnose"](model, x, y, epochs=5)
+    assert told["by heart"] > 0.9 and abs(told["start"] - np.log(5)) < 0.3  # 0.9: e / (e + 4)
+    with pytest.raises(ValueError, match="not finite"):
+        taken("17")["diagnose"](model, np.full_like(x, np.nan), y)
+
+
 TAKES_A_SHOP = [path for path in LESSONS if "load_complete_journey()" in cell_of(path)]
 
 
@@ -57,7 +100,7 @@ def test_the_cell_imports_the_reader_that_its_comment_names(path):
     place: dict = {}
     imports = [line for line in cell_of(path).splitlines() if line.startswith(("import", "from"))]
     exec("\n".join(imports), place)
-    assert "read_shop" in place or "ecomlib.read_shop" in cell_of(path)
+    assert "open_shop" in place or "ecomlib.open_shop" in cell_of(path)
 
 
 @pytest.mark.slow

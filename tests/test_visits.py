@@ -1,7 +1,9 @@
 """Visits: targets and features counted by hand, no leak over the cutoff, baselines, network and scores."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -365,9 +367,89 @@ def test_differences_over_all_windows_count_every_row_once(shop, task):
 
 
 @pytest.mark.slow
-def test_a_remedy_gives_a_loss_per_epoch(task):
-    train, valid = benchmark.fit_remedy(task, 0, cosine=True, average=True, epochs=2, units=2)
-    assert train.shape == valid.shape == (2,) and (train < 3).all() and (valid < 3).all()
+@pytest.mark.parametrize("average", [False, True])
+def test_a_remedy_gives_a_loss_per_epoch_and_the_network_of_the_best(task, average):
+    kind = {"cosine": True, "average": average, "units": 2, "last_only": False}
+    train, valid, model = benchmark.fit_remedy(task, 0, rate=0.3, epochs=8, **kind)
+    assert train.shape == valid.shape == (8,) and (train < 9).all()
+    cutoffs = task.cutoffs("valid")
+    p = model.predict(task.x[:, : cutoffs[-1] + 1], verbose=0)[:, cutoffs].swapaxes(0, 1)
+    best = benchmark.early_stop(valid)
+    assert average or valid[best] < valid[-1] - 1e-3  # the last step is not the best
+    assert benchmark.loss(task, p) == pytest.approx(valid[best], rel=1e-4)
+
+
+def test_training_stops_where_early_stopping_gives_up():
+    losses = [3.0, 2.0, 2.5, 2.4, 2.3, 2.2, 2.1, 1.0]
+    for whole, seen in ((True, 8), (False, 7)):
+        stop, model = benchmark.Stopped(whole), SimpleNamespace(stop_training=False)
+        stop.set_model(model)
+        for epoch, value in enumerate(losses, 1):
+            model.get_weights = partial(int, epoch)
+            stop.on_test_end({"loss": value})
+            if model.stop_training:
+                break
+        assert (len(stop.losses), stop.weights) == (seen, 2)
+    assert benchmark.early_stop(np.array(losses)) == 1
+
+
+def remedy_of(task, rate, valid, right):
+    """A remedy's fit with these losses, that gives what happens the probability `right`, by customer."""
+    right = np.broadcast_to(right, 40)[None, :, None]
+    p = np.tile((1 - right) / 4, (5, 1, 5))
+    y = np.maximum(task.target(task.cutoffs("test")), 0)
+    np.put_along_axis(p, y[..., None], np.tile(right, (5, 1, 1)), axis=-1)
+    return {"rate": rate, "train": np.ones(len(valid)), "valid": np.array(valid), "test": p}
+
+
+def test_a_remedy_is_scored_at_the_rate_that_validation_prefers(task):
+    low, mid, high = benchmark.RATES
+    some = np.where(np.arange(40) % 2, 0.2, 0.4)
+    found = {
+        "plain": [remedy_of(task, rate, [2.0, 1.9], some) for rate in (low, mid, high)],
+        "more targets": [
+            remedy_of(task, low, [1.5, 1.6], 0.9),  # best on the test
+            remedy_of(task, mid, [1.4, 1.8], 2 * some),  # best on validation, at its first epoch
+            remedy_of(task, high, [1.6, 1.45], 0.8),
+            remedy_of(task, mid, [1.3, 1.7], some),
+        ],
+    }
+    assert benchmark.best_rate(found["more targets"][:3]) == mid
+    table = {(r["model"], r["metric"], r["part"]): r for r in benchmark.remedy_rows(task, found)}
+    more = {
+        metric: r for (model, metric, part), r in table.items() if (model, part) == ("more targets", "valid")
+    }
+    assert more[f"validation log-loss, rate {high}"]["value"] == 1.45
+    assert more["validation log-loss, last epoch"]["value"] == 1.8
+    stopped = more["validation log-loss, early stopping"]
+    assert (stopped["value"], stopped["low"], stopped["high"]) == pytest.approx((1.35, 1.3, 1.4))
+    assert more["learning rate"]["value"] == mid and more["epoch kept by early stopping"]["value"] == 1
+    tested = table["more targets", "log-loss", "test"]
+    plain = table["plain", "log-loss", "test"]
+    assert tested["seeds"] == 2 and plain["low"] < plain["value"] < plain["high"]
+    paired = table["more targets minus plain", "log-loss", "test"]
+    assert paired["value"] == pytest.approx(tested["value"] - plain["value"]) == pytest.approx(-np.log(2) / 2)
+    assert (paired["low"], paired["high"]) == pytest.approx((-np.log(2), 0))  # of the fits: the rows cancel
+    assert ("plain minus more targets", "log-loss", "test") not in table
+
+
+def test_every_remedy_is_tried_at_every_rate_and_gets_more_seeds_at_the_best(task, monkeypatch):
+    low, mid, high = benchmark.RATES
+    asked = []
+
+    def remedy(task, seed, rate, whole, **kind):
+        asked.append((tuple(kind), seed, rate, whole))
+        best = high if kind else low
+        return remedy_of(task, rate, [1.0 + (rate != best)], 0.5)
+
+    monkeypatch.setattr(benchmark, "remedy", remedy)
+    monkeypatch.setattr(benchmark, "kept", lambda name, jobs, log: {k: job() for k, job in jobs.items()})
+    found = benchmark.remedies(task, False, lambda text: None)
+    assert {name: [each["rate"] for each in fits] for name, fits in found.items()} == {
+        name: [low, mid, high] + [high if kind else low] * 2 for name, kind in benchmark.REMEDIES.items()
+    }
+    assert sum(whole for *_, whole in asked) == len(benchmark.REMEDIES)  # the first try's rate, once each
+    assert all(rate == mid and seed == 0 for _, seed, rate, whole in asked if whole)
 
 
 # ------------------------------------------------------------------------------------------------- scores

@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 USE_CASES = ("sales", "visits", "purchases", "recommend", "clicks")
 LESSONS = ("lessons", "exercises")
+SERVING = ("own",)  # they serve every use case
 
 
 def modules(root: Path = ROOT) -> dict[str, Path]:
@@ -52,9 +53,10 @@ def reach(found: dict[str, set[str]], start: str) -> set[str]:
 def picture(root: Path = ROOT) -> str:
     """The rooms and their arrows as a Mermaid flowchart; an arrow that a longer way implies is left out."""
     found, known = arrows(root), modules(root)
-    core = sorted(set(found) - {*USE_CASES, *LESSONS})
+    core = sorted(set(found) - {*USE_CASES, *LESSONS, *SERVING})
     lines = ["```mermaid", "flowchart TD"]
-    for wing, names in {"use cases": USE_CASES, "for single lessons": LESSONS, "core": core}.items():
+    wings = {"your own shop": SERVING, "use cases": USE_CASES, "for single lessons": LESSONS, "core": core}
+    for wing, names in wings.items():
         lines.append(f'  subgraph {wing.replace(" ", "_")}_["{wing}"]')
         for name in names:
             inner = sorted(m.split(".")[2] for m in known if m.startswith(f"ecomlib.{name}."))

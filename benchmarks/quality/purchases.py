@@ -10,6 +10,9 @@ one fit. Scores of ranking have 50 draws, all others 1,000: no verdict is given 
 Two more windows, weeks 29 to 36 and 37 to 44, each with 4 weeks before it to choose and all weeks before
 those to train. The network's settings were chosen on weeks 41 to 44. There LightGBM has 15 leaves and
 chooses its trees; in the last eight weeks it chooses both.
+
+"coupons": what the coupons of lesson 33 bring in dollars per week, and which share of them reaches a buyer,
+by the lists of the smoothed frequency and of the network.
 """
 
 import itertools
@@ -28,6 +31,7 @@ from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.probability import log_loss
 from ecomlib.purchases.baselines import grow, rows_of
 from ecomlib.purchases.channels import GROUPS
+from ecomlib.shop import Shop
 from ecomlib.split import Split
 
 ENDS = {"45-52": "2017-12-24", "29-36": "2017-09-03", "37-44": "2017-10-29"}  # week 53 lacks Christmas Day
@@ -45,6 +49,7 @@ OURS, BOOSTING, FREQUENCY = (
 JOINED = f"{OURS} joined with {BOOSTING}"
 PLAIN = "without days and trend"
 RANKED = 50  # samples for the scores of ranking
+COUPONS, COST, FACE, MARGIN = 2000, 0.05, 0.50, 0.25  # a week; dollars to send, off the price; of a sale
 Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n, k)
 Scores = dict[str, np.ndarray]
 
@@ -55,6 +60,7 @@ def rows(quick: bool, log: Log) -> list[dict]:
     windows = dict(list(ENDS.items())[: 2 if quick else 3])
     splits = {name: Split.last(test="56D", valid="28D", end=end) for name, end in windows.items()}
     tasks = {name: purchases.task(shop, split) for name, split in splits.items()}
+    margin = margins(shop, tasks["45-52"])
     del shop
     chosen = kept("purchases", searches(tasks, quick), log)
     for name, each in chosen.items():
@@ -63,6 +69,7 @@ def rows(quick: bool, log: Log) -> list[dict]:
     found |= {f"{name}, seed 0": each for name, each in chosen.items() if isinstance(each, dict)}
     study = Study(tasks["45-52"], log)
     study.add_all(found)
+    study.coupons(margin)
     return study.table + rolling(tasks, found) + counter_example(quick, log)
 
 
@@ -233,6 +240,17 @@ class Study:
         for k, where in enumerate(self.task.categories):
             self.part(where, category == k, (FREQUENCY, BOOSTING, OURS))
 
+    def coupons(self, margin: np.ndarray, n: int = COUPONS) -> None:
+        """What the coupons bring by the frequency's list and by the network's; fits are drawn, too."""
+        theirs, ours = (
+            mean_of_fits([coupon_draws(self.task, p, margin, n) for p in self.p[name]], stream)
+            for stream, name in enumerate((FREQUENCY, OURS))
+        )
+        fits = len(self.p[OURS])
+        self.put(FREQUENCY, "coupons", theirs, 1)
+        self.put(OURS, "coupons", ours, fits)
+        self.put(f"{OURS} minus {FREQUENCY}", "coupons", {m: ours[m] - theirs[m] for m in ours}, fits)
+
     def part(self, where: str, rows: np.ndarray, names: tuple[str, ...]) -> None:
         """Log-loss on a part of the rows, and that of the last model taken off the others'."""
         losses = {name: [loss_draws(self.task, p, rows) for p in self.p[name]] for name in names}
@@ -241,6 +259,36 @@ class Study:
             if name != names[-1]:
                 lost = mean_of_fits(fits, 1)["log-loss"] - mean_of_fits(losses[names[-1]])["log-loss"]
                 self.put(f"{name} minus {names[-1]}", where, {"log-loss": lost}, len(losses[names[-1]]))
+
+
+def margins(shop: Shop, task: purchases.PurchaseTask) -> np.ndarray:
+    """What a purchase of each category brings, dollars (k,): the margin of what an order spends on it.
+
+    From the weeks before validation.
+    """
+    start = task.panel.weeks[task.cutoffs("valid")[0] + 1]
+    early = shop.orders[shop.orders["timestamp"] < start]
+    category = shop.products.set_index("product_id")["category"].astype("str")
+    lines = early.groupby(category.reindex(early["product_id"]).to_numpy())
+    return MARGIN * (lines["revenue"].sum() / lines["order_id"].nunique()).reindex(task.categories).to_numpy()
+
+
+def coupon_draws(task: purchases.PurchaseTask, p: np.ndarray, margin: np.ndarray, n: int = COUPONS) -> Scores:
+    """Send n coupons each week where probability times margin is highest; households and weeks are drawn.
+
+    "dollars per week": the margins of those that are used, less their face value and what sending all of them
+    costs. "share that buys": of the coupons sent.
+    """
+    cutoffs = task.cutoffs("test")
+    worth = np.where(task.use(cutoffs)[..., None], p * margin, -1).reshape(len(cutoffs), -1)
+    sent = np.zeros_like(worth)
+    np.put_along_axis(sent, np.argsort(-worth, axis=1)[:, :n], 1, axis=1)
+    buys = sent.reshape(p.shape) * task.target(cutoffs)
+    week, household = np.indices(buys.shape[:2])
+    drawn = Draws.of(household.ravel(), week.ravel())
+    gained = drawn.sums((buys * (margin - FACE)).sum(axis=2).ravel()) / len(cutoffs)
+    share = drawn.sums(buys.sum(axis=2).ravel()) / len(cutoffs) / n
+    return {"dollars per week": gained - COST * n, "share that buys": share}
 
 
 def loss_draws(task: purchases.PurchaseTask, p: np.ndarray, rows: np.ndarray | None = None) -> Scores:

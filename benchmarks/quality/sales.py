@@ -11,8 +11,8 @@ Each learner is fitted twice per seed: on the training days, to forecast the val
 band there; then on training and validation days, to forecast the test. "..., not calibrated" has the band as
 the model gives it. The arms that leave one part out are one network and one fit each, like "LSTM, one
 network", and are not calibrated.
-The committed rows of 28 days and of departments are older than MLP, joined forecasts and Theta's own band,
-which they lack; 28 days has one seed of LightGBM. A new run fits them, but for an MLP at 28 days.
+The committed rows of departments are older than MLP, joined forecasts and Theta's own band, which they lack; a
+new run fits them.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,6 @@ PLACES = [
     {"dataset": "categories", "period": "test", "horizon": 7},
     {"dataset": "categories", "period": "autumn", "horizon": 7},
     {"dataset": "categories", "period": "summer", "horizon": 7},
-    {"dataset": "categories", "period": "test", "horizon": 28},
     {"dataset": "departments", "period": "test", "horizon": 7},
 ]
 # Categories whose goods do not keep for a week: what is ordered daily.
@@ -157,8 +156,7 @@ def study(shop: Shop, place: dict, quick: bool, log: Log) -> "Study":
         own.fit(model.name, [model])
     own.fit("LightGBM", [LightGBM(seed, **LEVELS[place["dataset"]]) for seed in seeds])
     own.fit("LSTM", [SalesLSTM(seed, **options) for seed in seeds])
-    if place["horizon"] == 7:
-        own.fit("MLP", [MLP(seed, **options) for seed in seeds])
+    own.fit("MLP", [MLP(seed, **options) for seed in seeds])
     if place == PLACES[0]:
         lstm = partial(SalesLSTM, 0, members=1, **options)
         for name, arm in ARMS.items():

@@ -1,5 +1,7 @@
 """The first Keras LSTM in full: every baseline, remedies against over-fitting one by one, three windows.
 
+Each remedy has a search of its own: three learning rates, the number of epochs by early stopping, both on the
+validation part; then two more fits at the rate chosen, and all three are scored on the test.
 LightGBM and the weight of the joined forecast are chosen on each window's own validation part, the four weeks
 before it. The network's settings were chosen on weeks 33 to 44: windows 29-36 and 37-44 are not new to them.
 Weeks 45 to 52 were scored before with other settings; with these they are scored once.
@@ -11,9 +13,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import ecomlib  # isort: skip  (before Keras)
+import keras
 import numpy as np
 
-import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import visits
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
@@ -25,23 +28,26 @@ WINDOWS = {"29-36": "2017-09-03", "37-44": "2017-10-29", "45-52": "2017-12-24"} 
 LESSON = "45-52"  # the window of lesson 16; remedies and simple baselines are measured there only
 SEEDS = {"29-36": 3, "37-44": 3, LESSON: 5}
 DAYS_SEEDS = 3  # of the network without the days
-REMEDY_SEEDS = 1  # fits of each remedy
-BATCH, RATE = 64, 4e-3  # of the remedies, as in `VisitsLSTM`
+REMEDY_SEEDS = 3  # fits of each remedy, at its own rate
+BATCH, RATE = 64, 4e-3  # of the lesson's first try, as in `VisitsLSTM`
+RATES = (1.3e-3, RATE, 1.2e-2)
 PATIENCE = 5  # epochs without a new best before early stopping gives up
+PLAIN, MORE = "plain", "more targets"
 REMEDIES: dict[str, dict[str, Any]] = {
-    "plain": {},
+    PLAIN: {},
     "dropout 0.3": {"dropout": 0.3},
     "recurrent dropout 0.3": {"recurrent_dropout": 0.3},
     "weight decay 0.1": {"decay": 0.1},
     "10 units": {"units": 10},
     "cosine decay": {"cosine": True},
     "averaged weights": {"average": True},
-    "more targets": {"last_only": False},
-    "more targets, cosine decay": {"last_only": False, "cosine": True},
-    "more targets, averaged weights": {"last_only": False, "average": True},
+    MORE: {"last_only": False},
+    f"{MORE}, cosine decay": {"last_only": False, "cosine": True},
+    f"{MORE}, averaged weights": {"last_only": False, "average": True},
 }
 JOINED = "LSTM and LightGBM"
 Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n_customers, n_classes)
+Remedy = dict[str, Any]  # "train" and "valid": the loss by epoch; "test": a forecast; "rate": the rate
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
@@ -54,8 +60,7 @@ def rows(quick: bool, log: Log) -> list[dict]:
     found = kept("visits", jobs(tasks, quick), log)
     out: list[dict] = []
     every: dict[str, dict[str, list[np.ndarray]]] = {}
-    for name in REMEDIES:
-        out += remedy_rows(name, [each for job, each in found.items() if job.startswith(f"{name}, seed")])
+    out += remedy_rows(tasks[LESSON], remedies(tasks[LESSON], quick, log))
     for window, task in tasks.items():
         fits = {"LightGBM": found[f"{window}: LightGBM"]}
         for name in ("LSTM", "LSTM without the days"):
@@ -88,9 +93,6 @@ def jobs(tasks: dict[str, visits.VisitsTask], quick: bool) -> dict[str, Callable
         made[f"{LESSON}: LSTM without the days, seed {seed}"] = partial(
             fit, without_days(task), seed=seed, **epochs
         )
-    for seed in range(REMEDY_SEEDS):
-        for name, kind in REMEDIES.items():
-            made[f"{name}, seed {seed}"] = partial(fit_remedy, task, seed, **kind, **epochs)
     return made
 
 
@@ -111,40 +113,99 @@ def forecasts_of(model: Any, task: visits.VisitsTask) -> Forecast:
     return {part: model.predict(task, task.cutoffs(part)) for part in ("valid", "test")}
 
 
+def remedies(task: visits.VisitsTask, quick: bool, log: Log) -> dict[str, list[Remedy]]:
+    """Every remedy's fits: one at each rate, then those of more seeds at the rate that is best on validation.
+
+    The fit with the rate of the first try goes through all epochs, the others stop early.
+    """
+    few = {"epochs": 1} if quick else {}
+
+    def job(name: str, rate: float, seed: int) -> Callable[[], Remedy]:
+        whole = rate == RATE and seed == 0
+        return partial(remedy, task, seed, rate=rate, whole=whole, **REMEDIES[name], **few)
+
+    rates = RATES[1:2] if quick else RATES
+    first = {f"{name}, rate {rate}, seed 0": job(name, rate, 0) for name in REMEDIES for rate in rates}
+    done, out = list(kept("visits", first, log).values()), {}
+    for place, name in enumerate(REMEDIES):
+        tried = done[place * len(rates) : (place + 1) * len(rates)]
+        rate = best_rate(tried)
+        seeds = range(1, 1 if quick else REMEDY_SEEDS)
+        more = {f"{name}, rate {rate}, seed {seed}": job(name, rate, seed) for seed in seeds}
+        out[name] = tried + list(kept("visits", more, log).values())
+        log(f"{name}: rate {rate}")
+    return out
+
+
+def best_rate(fits: list[Remedy]) -> float:
+    """The learning rate with the smallest validation loss at the epoch that early stopping keeps."""
+    return min(fits, key=lambda each: each["valid"][early_stop(each["valid"])])["rate"]
+
+
+def remedy(task: visits.VisitsTask, seed: int, rate: float, **kind: Any) -> Remedy:
+    """Fit a remedy; its losses by epoch, and its forecast of the test part."""
+    train, valid, model = fit_remedy(task, seed, rate, **kind)
+    test = task.cutoffs("test")
+    p = model.predict(task.x[:, : test[-1] + 1], batch_size=512, verbose=0)
+    return {"rate": rate, "train": train, "valid": valid, "test": p[:, test].swapaxes(0, 1)}
+
+
 def fit_remedy(
     task: visits.VisitsTask,
     seed: int,
+    rate: float = RATE,
+    whole: bool = True,
     last_only: bool = True,
     decay: float | None = None,
     cosine: bool = False,
     average: bool = False,
     epochs: int = 24,
     **kind: Any,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, keras.Model]:
     """Train the lesson's first network with one thing changed; `last_only`: one target per customer.
 
-    The loss on training and on validation after every epoch.
+    The loss on training and on validation after every epoch, and the network of the epoch that early stopping
+    keeps; `whole`: go on after it.
     """
-    import keras
-
     keras.utils.set_random_seed(seed)
     (y, weight), valid = task.labels("train"), task.labels("valid")
     if last_only:
         weight = weight * (np.arange(weight.shape[1]) == weight.shape[1] - 1)
     asked, use = weight.any(axis=1), valid[1].any(axis=1)
-    rate: Any = RATE
+    schedule: Any = rate
     if cosine:
-        rate = keras.optimizers.schedules.CosineDecay(RATE, epochs * -(-int(asked.sum()) // BATCH))
+        schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * -(-int(asked.sum()) // BATCH))
     model = visits.visits_network(task.x.shape[-1], task.n_classes, **kind)
     loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
-    model.compile(keras.optimizers.Adam(rate, weight_decay=decay, use_ema=average, ema_momentum=0.98), loss)
+    adam = keras.optimizers.Adam(schedule, weight_decay=decay, use_ema=average, ema_momentum=0.98)
+    model.compile(adam, loss)
+    stop = Stopped(whole)  # first: it looks at the weights while the average stands in for the last step
     history = model.fit(
         task.x[asked, : y.shape[1]], y[asked], sample_weight=weight[asked], batch_size=BATCH, epochs=epochs,
         validation_data=(task.x[use, : valid[0].shape[1]], valid[0][use], valid[1][use]),
-        validation_batch_size=512, verbose=0,
-        callbacks=[keras.callbacks.SwapEMAWeights()] * average,  # the average is scored, not the last step
+        validation_batch_size=512, verbose=0, callbacks=[stop] + [keras.callbacks.SwapEMAWeights()] * average,
     ).history  # fmt: skip
-    return np.array(history["loss"]), np.array(history["val_loss"])
+    model.set_weights(stop.weights)
+    return np.array(history["loss"]), np.array(history["val_loss"]), model
+
+
+class Stopped(keras.callbacks.Callback):
+    """Keep the weights of the epoch that `early_stop` names, and stop the training there unless `whole`.
+
+    `keras.callbacks.EarlyStopping` would keep the last step's weights where an average is scored.
+    """
+
+    def __init__(self, whole: bool):
+        super().__init__()
+        self.whole, self.losses = whole, []
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        """Note the validation loss of the epoch."""
+        self.losses.append((logs or {})["loss"])
+        best, last = early_stop(np.array(self.losses)), len(self.losses) - 1
+        if best == last:
+            self.weights = self.model.get_weights()
+        self.model.stop_training = not self.whole and last - best >= PATIENCE
 
 
 # ------------------------------------------------------------------------------------------ the baselines
@@ -216,19 +277,42 @@ def valid_row(window: str, task: visits.VisitsTask, name: str, fits: list[Foreca
     return row(name, "log-loss", spread, len(fits), weeks=window, part="valid")
 
 
-def remedy_rows(name: str, logs: list[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
-    """A remedy's loss by its mean over the seeds, with the best and the worst of them."""
-    stopped = [early_stop(valid) for _, valid in logs]
-    parts = {
-        "training log-loss, last epoch": [train[-1] for train, _ in logs],
-        "validation log-loss, last epoch": [valid[-1] for _, valid in logs],
-        "validation log-loss, early stopping": [v[k] for (_, v), k in zip(logs, stopped, strict=True)],
-        "epoch kept by early stopping": [k + 1 for k in stopped],
-    }
-    return [
-        row(name, metric, (np.mean(v), min(v), max(v)), len(logs), weeks=LESSON, part="valid")
-        for metric, v in parts.items()
-    ]
+def remedy_rows(task: visits.VisitsTask, found: dict[str, list[Remedy]]) -> list[dict]:
+    """Of every remedy the search and its mean over the seeds, with the best and the worst; then differences.
+
+    The differences are those of the test's log-loss, from the plain network and from more targets, paired:
+    customers, weeks and fits are drawn.
+    """
+    out: list[dict] = []
+    customer, week, y = task.rows("test")
+    drawn, losses = Draws.of(customer, week), {}
+    for stream, (name, fits) in enumerate(found.items()):
+        place = {"weeks": LESSON, "part": "valid"}
+        reached = [each["valid"][early_stop(each["valid"])] for each in fits]
+        for each, value in zip(fits[: len({fit["rate"] for fit in fits})], reached, strict=False):
+            out.append(row(name, f"validation log-loss, rate {each['rate']}", (value,) * 3, 1, **place))
+        whole = next(each for each in fits if each["rate"] == RATE)
+        for part, word in (("train", "training"), ("valid", "validation")):
+            out.append(row(name, f"{word} log-loss, last epoch", (whole[part][-1],) * 3, 1, **place))
+        best = best_rate(fits)
+        chosen = [i for i, each in enumerate(fits) if each["rate"] == best]
+        parts = {
+            "learning rate": [best],
+            "validation log-loss, early stopping": [reached[i] for i in chosen],
+            "epoch kept by early stopping": [early_stop(fits[i]["valid"]) + 1 for i in chosen],
+        }
+        for metric, v in parts.items():
+            out.append(row(name, metric, (np.mean(v), min(v), max(v)), len(v), **place))
+        tested = [{"log-loss": drawn.means(log_loss(task.flat(fits[i]["test"], "test"), y))} for i in chosen]
+        losses[name] = mean_of_fits(tested, stream)["log-loss"], len(tested)
+    place = {"weeks": LESSON, "part": "test"}
+    for name, (values, n) in losses.items():
+        out.append(row(name, "log-loss", interval(values), n, **place))
+        for other in (PLAIN, MORE):
+            if name not in (other, PLAIN):
+                paired = interval(values - losses[other][0])
+                out.append(row(f"{name} minus {other}", "log-loss", paired, n, **place))
+    return out
 
 
 def early_stop(valid: np.ndarray) -> int:

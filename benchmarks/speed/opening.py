@@ -41,7 +41,7 @@ def invent(path, n, seed=0):
 
 def measure(path):
     begun = time.perf_counter()
-    from ecomlib.shop.opening import open_shop
+    from ecomlib.own.opening import open_shop
 
     shop = open_shop(path)
     took, used = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF)

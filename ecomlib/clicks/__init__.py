@@ -13,7 +13,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "baselines": ["Markov", "Popularity", "SessionKNN", "tune_knn"],
         "evaluate": ["advice", "draws", "evaluate"],
         "model": ["Mix", "NextClick"],
-        "reader": ["cut_sessions", "open_clicks"],
         "task": ["task", "until_test"],
     },
 )

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
+from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
 
 
 @checker(
@@ -82,30 +83,63 @@ def wape(answer: Any) -> str | None:
     return None if close(answer(*with_zero), _wape(*with_zero)) else "a day without a sale must not break it."
 
 
+DAYS, LAST, WINDOW = 133, 125, 28  # of the invented shop; the cutoff; what the network of the example reads
+
+
+def growing_sales() -> np.ndarray:
+    """Invent daily sales of 12 departments, in dollars, that grow by one per cent per day; (12, DAYS)."""
+    rng = np.random.default_rng(0)
+    rhythm = np.tile([0.95, 0.9, 0.95, 1.0, 1.05, 1.15, 1.0], DAYS // 7)
+    return rng.gamma(3, 100, (12, 1)) * rhythm * 1.01 ** np.arange(DAYS) * rng.gamma(400, 1 / 400, (12, DAYS))
+
+
+def _trained(sales, cutoff, known=0, epochs=5, back=True):
+    """Train a small LSTM; `known` more days than are allowed make it leak, `back` turns it into dollars."""
+    import keras
+
+    rows = np.lib.stride_tricks.sliding_window_view(sales[:, : cutoff + 1 + known], WINDOW + 1, axis=1)
+    rows = (rows / rows[..., :WINDOW].mean(axis=-1, keepdims=True)).reshape(-1, WINDOW + 1)
+    model = keras.Sequential([keras.Input((WINDOW, 1)), keras.layers.LSTM(8), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.01), "mae")
+    if epochs:
+        model.fit(rows[:, :WINDOW, None], rows[:, WINDOW:], batch_size=64, epochs=epochs, verbose=0)
+    last = sales[:, cutoff + 1 - WINDOW : cutoff + 1]
+    scale = last.mean(axis=1, keepdims=True)
+    forecast = np.asarray(model((last / scale)[..., None]))[:, 0]
+    return model, forecast * (scale[:, 0] if back else 1)
+
+
+def _the_mean(sales, cutoff):
+    return sales[:, cutoff - 55 : cutoff + 1].reshape(-1, 8, 7)[..., 0].mean(axis=1)
+
+
 @checker(
     "00.3",
     wrong=[
-        lambda: {"question": "sales", "step": "day", "ahead": 7, "without a network": "nothing"},
-        lambda: {"question": "How many?", "step": "line", "ahead": 1, "without a network": "a mean " * 8},
+        lambda: lambda sales, cutoff: _trained(sales, cutoff, known=1, epochs=1),
+        lambda: lambda sales, cutoff: _trained(sales, cutoff, epochs=0),
+        lambda: lambda sales, cutoff: _trained(sales, cutoff, back=False, epochs=1),
+        lambda: lambda sales, cutoff: (_trained(sales, cutoff, epochs=1)[0], _the_mean(sales, cutoff)),
+        lambda: lambda sales, cutoff: _trained(sales, cutoff, epochs=0)[1],
     ],
-    right=lambda: {
-        "question": "How many loaves will each store sell tomorrow?",
-        "step": "day",
-        "ahead": 1,
-        "without a network": "take the mean of the last four same weekdays of this store",
-    },
+    right=lambda: _trained,
 )
-def own_question(answer: Any) -> str | None:
-    """Judge a dictionary: a question, its step, how far ahead, what one would do without a network."""
-    keys = {"question", "step", "ahead", "without a network"}
-    if not isinstance(answer, dict) or keys - set(answer):
-        return "give a dictionary with the keys " + ", ".join(f'"{key}"' for key in sorted(keys)) + "."
-    if not str(answer["question"]).strip().endswith("?"):
-        return "a question ends with a question mark."
-    if answer["step"] not in ("day", "week", "trip"):
-        return 'step is one of "day", "week", "trip"; lines of a basket have no order.'
-    if isinstance(answer["ahead"], bool) or not isinstance(answer["ahead"], int) or answer["ahead"] < 1:
-        return "ahead is a whole number of steps, 1 or more."
-    if len(str(answer["without a network"]).split()) < 8:
-        return "say in eight words or more what you would do without a network."
-    return None
+def own_network(answer: Any) -> str | None:
+    """Train on an invented shop that grows, change its future, and compare with the mean of eight weeks."""
+    sales = growing_sales()
+    future = sales.copy()
+    future[:, LAST + 1 :] *= np.random.default_rng(1).uniform(0.2, 3, (len(sales), DAYS - LAST - 1))
+    shaped = f"one forecast per department is asked for, shape ({len(sales)},), not {{}}: take [:, 0]."
+    model, given, problem = run_on((sales, future), answer, LAST, (len(sales),), shaped, "forecasts")
+    if problem := problem or leak_hint(given, "days", "forecasts") or untrained_hint(model):
+        return problem
+    truth = sales[:, LAST + 1]
+    own, base = (float(_wape(truth, made)) for made in (given[0], _the_mean(sales, LAST)))
+    if own < 0.6 * base:
+        return None
+    if given[0].max() < 0.1 * truth.min():
+        return "these are not dollars: multiply each forecast by the mean that its window was divided by."
+    return (
+        f"WAPE {own:.3f}; the mean of eight same weekdays has {base:.3f}, and 0.6 of that is asked for. "
+        "Divide each window, and its target, by its own mean; train for some epochs at a rate like 0.01."
+    )

@@ -122,17 +122,21 @@ class PurchaseLSTM:
         self.learning_rate, self.momentum = learning_rate, momentum
         self.units, self.without = units, tuple(without)
 
+    def build(self, task: PurchaseTask) -> Self:
+        """Make the network that answers, for any number of weeks; returns the model itself."""
+        self.categories = task.categories
+        self.model = purchase_network(len(CHANNELS), len(task.categories), self.units)
+        return self
+
     def fit(
         self, task: PurchaseTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
     ) -> Self:
         """Train on a part's cutoffs; `watch` adds the validation loss of each epoch's averaged weights."""
         keras.utils.set_random_seed(self.seed)
-        self.categories = task.categories
         parts = (part, "valid") if watch else (part,)
         last = max(int(task.cutoffs(each).max()) for each in parts)  # one length for all sequences
         examples = self._examples(task, part, last, self.batch_size, np.random.default_rng(self.seed))
-        sizes = len(CHANNELS), len(self.categories), self.units
-        net = purchase_network(*sizes, n_weeks=last + 1)
+        net = purchase_network(len(CHANNELS), len(task.categories), self.units, n_weeks=last + 1)
         average = {"use_ema": True, "ema_momentum": self.momentum}
         net.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=1.0, **average), week_loss)
         valid, swap = None, []
@@ -140,8 +144,9 @@ class PurchaseLSTM:
             valid, swap = self._examples(task, "valid", last), [keras.callbacks.SwapEMAWeights()]
         options = {"epochs": self.epochs, "callbacks": [*swap, *callbacks], "shuffle": False, "verbose": 0}
         self.history = net.fit(examples, validation_data=valid, **options).history
-        self.model = purchase_network(*sizes)  # the same for any number of weeks
-        self.model.set_weights(net.get_weights())
+        for read in (examples, valid or examples):  # TensorFlow never lets go of a data set that it has read
+            read.x.clear()
+        self.build(task).model.set_weights(net.get_weights())
         return self
 
     def _examples(self, task: PurchaseTask, part: str, last: int, *options: Any) -> Batches:
@@ -156,5 +161,7 @@ class PurchaseLSTM:
     def every_week(self, task: PurchaseTask, last: int) -> np.ndarray:
         """Probabilities after every week from 0 to `last`: (n, last + 1, k)."""
         task.check_same(self.categories)
-        p = self.model.predict(Batches(task.inputs(last, self.without)), verbose=0)
+        rows = Batches(task.inputs(last, self.without))
+        p = self.model.predict(rows, verbose=0)
+        rows.x.clear()
         return p.reshape(-1, len(self.categories), last + 1).swapaxes(1, 2)

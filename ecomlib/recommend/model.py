@@ -69,8 +69,9 @@ class TiedNetwork(keras.Model):
         """
         rng = np.random.default_rng(seed)
         losses: dict[str, list[float]] = {name: [] for name in ("loss", "val_loss")[: 1 + bool(valid)]}
-        step = tf.function(self.train_step, reduce_retracing=True)
-        test = tf.function(partial(self.batch_loss, training=False), reduce_retracing=True)
+        graph = partial(tf.function, reduce_retracing=True, autograph=False)  # no branch depends on a tensor
+        step = graph(self.train_step)
+        test = graph(partial(self.batch_loss, training=False))
         calls = keras.callbacks.CallbackList(callbacks, model=self, epochs=epochs)
         self.stop_training = False
         calls.on_train_begin()

@@ -115,6 +115,14 @@ class SalesLSTM:
         self.seed, self.members, self.epochs = seed, members, epochs
         self.batch_size, self.learning_rate, self.options = batch_size, learning_rate, options
 
+    def build(self, task: SalesTask) -> "SalesLSTM":
+        """Make the members with their first weights; returns the model itself."""
+        keras.utils.set_random_seed(self.seed)
+        members = [sales_network(task, **self.options) for _ in range(self.members)]
+        inputs = members[0].inputs
+        self.model = keras.Model(inputs, [member(inputs) for member in members])
+        return self
+
     def fit(
         self,
         task: SalesTask,
@@ -123,11 +131,8 @@ class SalesLSTM:
         watch: bool = False,
     ) -> "SalesLSTM":
         """Train on a part's cutoffs; `watch` computes the loss on the validation part each epoch."""
-        keras.utils.set_random_seed(self.seed)
+        self.build(task)
         train = task.windows(task.cutoffs(part))
-        members = [sales_network(task, **self.options) for _ in range(self.members)]
-        inputs = members[0].inputs
-        self.model = keras.Model(inputs, [member(inputs) for member in members])
         steps = self.epochs * math.ceil(len(train) / self.batch_size)
         schedule = keras.optimizers.schedules.CosineDecay(
             self.learning_rate / 10, steps, warmup_target=self.learning_rate, warmup_steps=steps // 10

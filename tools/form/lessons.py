@@ -30,6 +30,10 @@ LAST, WRAP_UP = ("17", "23", "33", "43"), "Wrap-up quiz"  # the last lesson of e
 CHECK = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d)["']""")
 ANSWER = re.compile(r"<details>\s*<summary>Answer</summary>(.*?)</details>", re.DOTALL)
 PAUSES = re.compile(r"<details>|^\s*\*\*(Try|Question)\b", re.MULTILINE)
+NETWORK = re.compile(r"\blayers\.(LSTM|GRU|SimpleRNN|Dense)\(|\w*LSTM\(|\bepochs=|\bcallbacks=")
+BUILDS = re.compile(r"\blayers\.(LSTM|GRU|SimpleRNN|Dense)\b|\bgates\.init_weights\(")
+TRAINS = re.compile(r"\.fit\(|\bGradientTape\(|_backward\(")
+BEATS = re.compile(r"\bbeats?\b|\bcompares you\b|\bbetter than\b|\bsaves against\b")
 READS = re.compile(r"\bread_(csv|parquet|excel|json|table)\(")
 
 
@@ -217,6 +221,31 @@ def exercises(lesson: Lesson) -> Iterator[str]:
     for cell in lesson.code:
         if cell not in cells and CHECK.search(cell.source):
             yield f"{lesson.at(cell)} calls check() and is not tagged exercise"
+
+
+def trains_there(solution: Lesson) -> set[str]:
+    """Exercises whose solution, from the heading before it on, builds a network and trains it."""
+    found: set[str] = set()
+    since = ""
+    for cell in solution.cells:
+        since = "" if cell.cell_type == "markdown" else since + cell.source
+        if "solution" in tags_of(cell) and BUILDS.search(since) and TRAINS.search(since):
+            found |= set(CHECK.findall(cell.source))
+    return found
+
+
+@rule("lesson")
+def network_exercise(lesson: Lesson) -> Iterator[str]:
+    """A lesson with a network has an exercise in which one is built, trained, and compared with a rival."""
+    kinds = lesson.tagged("exercise", "take-with-you", "checks")
+    partner = lesson.folder / "solutions" / lesson.path.name
+    if not any(NETWORK.search(cell.source) for cell in lesson.code if cell not in kinds):
+        return
+    trained = trains_there(Lesson(partner, lesson.folder)) if partner.exists() else set()
+    for before, cell in pairwise(lesson.cells):
+        if cell in kinds and trained & set(CHECK.findall(cell.source)) and BEATS.search(before.source):
+            return
+    yield "no exercise builds, trains and compares a network (its text says what to beat)"
 
 
 @rule("lesson")

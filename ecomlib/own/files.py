@@ -106,7 +106,8 @@ def _unpacked(path: Path) -> list[tuple[str, Callable[[], BinaryIO]]]:
             if "xl/workbook.xml" not in names:
                 return [(f"{path.name}/{n}", lambda n=n: _member(path, n)) for n in sorted(names)]  # type: ignore[misc]
     except (OSError, zipfile.BadZipFile) as error:
-        raise UnreadableFile(f"{path.name}: cannot be opened ({error}); save or copy it again.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableFile(f"{path.name}: cannot be opened ({reason}); save or copy it again.") from None
     return [(path.name, lambda: open(path, "rb"))]
 
 

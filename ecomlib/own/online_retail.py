@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from ecomlib.own.opening import open_shop
 from ecomlib.runtime import ROOT
-from ecomlib.shop.opening import open_shop
 from ecomlib.shop.shop import Shop
 
 # Last words that say how a thing looks, not what it is.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecomlib import clicks
+from ecomlib.own.clicks_reader import open_clicks
 from ecomlib.runtime import ROOT
 from ecomlib.shop.errors import ShopError
 from ecomlib.split import Split
@@ -45,7 +46,7 @@ def _train(options: argparse.Namespace) -> int:
         print(f"[{last - begun:4.0f} s, this {last - before:.0f} s] {text}", flush=True)
 
     split = Split.last(test=f"{options.test_days}D", valid=f"{options.valid_days}D")
-    events = clicks.open_clicks(options.files, dict(text.partition("=")[::2] for text in options.columns))
+    events = open_clicks(options.files, dict(text.partition("=")[::2] for text in options.columns))
     left_out = events.attrs["left_out"]
     without = "".join(f", {n:,} {why} left out" for why, n in left_out.items())
     stage(f"read {len(events):,} clicks in {events['session'].nunique():,} sessions{without}")

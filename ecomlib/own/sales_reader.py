@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ecomlib.own.cells import Log, as_numbers, as_text, as_times, decimal_sign
+from ecomlib.own.files import Table, plain, read_tables
 from ecomlib.panels import Panel
-from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, decimal_sign
 from ecomlib.shop.errors import BadValue, MissingColumn, TooShort
-from ecomlib.shop.files import Table, plain, read_tables
 
 WEEK = pd.Timedelta(days=7)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
+from ecomlib.own.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
+from ecomlib.own.files import Table, plain, table_of
 from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
-from ecomlib.shop.files import Table, plain, table_of
 
 # Our column: the plain header that holds it; "|" parts spellings, "?" marks what may be missing.
 FORMATS = {

@@ -4,8 +4,8 @@ import argparse
 import sys
 from typing import Any
 
+from ecomlib.own.opening import SWITCHES, check_export, open_shop
 from ecomlib.shop.errors import ShopError
-from ecomlib.shop.opening import SWITCHES, check_export, open_shop
 
 
 def main(arguments: list[str] | None = None) -> int:

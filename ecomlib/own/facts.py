@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_text
+from ecomlib.own.cells import Log, as_text
 from ecomlib.shop.errors import BadValue, TooShort
 
 NOT_SOLD = "cancell?ed|voided|failed|pending(?: payment)?|trash|(?:checkout-)?draft|expired|unavailable"

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_numbers, as_text, as_times
+from ecomlib.own.cells import Log, as_numbers, as_text, as_times
+from ecomlib.own.exports import Layouts, Reading, recognise
+from ecomlib.own.facts import far_dates
+from ecomlib.own.files import Table, read_tables, table_of
 from ecomlib.shop.errors import TooShort
-from ecomlib.shop.exports import Layouts, Reading, recognise
-from ecomlib.shop.facts import far_dates
-from ecomlib.shop.files import Table, read_tables, table_of
 
 IDLE = pd.Timedelta(minutes=30)
 VIEWS = {"view", "viewitem", "productview", "productviewed", "detail", "click", "pageview"}

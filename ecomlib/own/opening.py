@@ -7,15 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from ecomlib.shop.cells import Log, as_ids, as_text, without_people
+from ecomlib.own.cells import Log, as_ids, as_numbers, as_text, as_times, decimal_sign, without_people
+from ecomlib.own.exports import SALES, join_olist, read_lines, recognise
+from ecomlib.own.facts import SIGNS, Facts, clean_lines
+from ecomlib.own.files import Table, plain, read_tables
 from ecomlib.shop.checks import check_columns, check_table
 from ecomlib.shop.cleaning import clean
 from ecomlib.shop.errors import ID_COLUMNS, TABLES, BadValue, ShopError
-from ecomlib.shop.exports import SALES, join_olist, read_lines, recognise
-from ecomlib.shop.facts import SIGNS, Facts, clean_lines
-from ecomlib.shop.files import Table, plain, read_tables
-from ecomlib.shop.folder import convert
-from ecomlib.shop.shop import Shop
+from ecomlib.shop.shop import Shop, members
 
 SWITCHES = {
     "returns": ("drop", "net"),
@@ -24,6 +23,14 @@ SWITCHES = {
 }
 CONTRACT = ("order_id", "customer_id", "product_id", "timestamp", "quantity", "revenue", "discount")
 OTHERS = "week_start display mailer category department kind start end date"
+TIMES = ("week_start", "start", "end", "date")  # of the tables beside the orders
+NUMBERS = ("manufacturer_coupon", "display", "mailer")
+# Which table lists the values of a column, and which tables should name no others.
+LISTED = {
+    "product_id": ("products", ("promotions", "coupons")),
+    "customer_id": ("customers", ("orders", "campaigns", "redemptions")),
+    "coupon_id": ("coupons", ("redemptions",)),
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def open_shop(
     currency : str, optional
         The one to keep where there are several, such as "USD"; else the sign to show.
     timezone, dayfirst, decimal
-        See `ecomlib.shop.cells`; asked for where the file leaves it open.
+        See `ecomlib.own.cells`; asked for where the file leaves it open.
     **switches
         returns "drop" | "net" (taken off the earlier sale); guests "sales" (they count for sales, not for
         customers) | "drop"; repeats, far_dates, cancelled, not_goods, free (price 0): "drop" | "keep".
@@ -150,7 +157,7 @@ def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> t
     lines = clean_lines(facts, first.format)
     sign = facts.switches["currency"] or currency or "$"
     label = name or Path(paths if isinstance(paths, (str, Path)) else paths[0]).resolve().name.split(".")[0]
-    shop = Shop(**_tables(lines, others, log), name=label, currency=SIGNS.get(sign, sign))
+    shop = Shop(**_tables(lines, others, log, dayfirst, decimal), name=label, currency=SIGNS.get(sign, sign))
     shop, second = clean(shop)
     second = (
         second[second["lines"] > 0].drop(columns="share_of_revenue").assign(left_out=lambda s: s["lines"])
@@ -182,7 +189,9 @@ def _file_row(name: str, frame: pd.DataFrame) -> tuple:
     return (f"read {name}", len(frame), 0, float(frame["revenue"].sum()), f"{span}; {counts}{more}")
 
 
-def _tables(lines: pd.DataFrame, others: dict[str, Table], log: Log) -> dict[str, pd.DataFrame]:
+def _tables(
+    lines: pd.DataFrame, others: dict[str, Table], log: Log, dayfirst: bool | None, decimal: str | None
+) -> dict[str, pd.DataFrame]:
     """The contract's tables: orders, products (made of the lines where there is no file), and the rest."""
     more = [c for c in ("guest", "country") if c in lines]
     tables = {"orders": lines[[*CONTRACT, *more]].copy()}
@@ -191,15 +200,36 @@ def _tables(lines: pd.DataFrame, others: dict[str, Table], log: Log) -> dict[str
     ours = {plain(column): column for column in (*ID_COLUMNS, *OTHERS.split())}
     for role, table in others.items():
         cells = table.whole().rename(columns=lambda header: ours.get(plain(header), header))
+        log.notes += [f"{table.name}: {note}" for note in table.notes]
         check_columns(cells, role)
-        cells = convert(cells, role) if cells.index.name == "line" else cells
+        amounts = [cells[name] for name in NUMBERS if name in cells]
+        sign = decimal or decimal_sign(amounts, table.semicolons, log)
         for name, column in cells.items():
-            if name == "customer_id" or column.dtype == "str" and column.str.contains(r"\S@\S").any():
+            said = column.rename(f"{role}.{name}")  # so that a message says which table
+            if name in TIMES:
+                cells[name] = as_times(said, log, None, dayfirst)
+            elif name in NUMBERS:
+                cells[name] = as_numbers(said, sign, log)
+            elif name == "customer_id" or column.dtype == "str" and column.str.contains(r"\S@\S").any():
                 cells[name] = without_people(column, log)
-        tables[role] = cells.drop_duplicates("product_id") if role == "products" else cells
+            elif name not in ID_COLUMNS and column.dtype == "str":
+                numbers = pd.to_numeric(column, errors="coerce")
+                cells[name] = numbers if numbers.notna().equals(column.notna()) else column
+        tables[role] = cells
     if "products" not in tables:
         tables["products"] = _products(lines, log)
     _same_ids(tables)
+    again = tables["products"]["product_id"].duplicated()
+    if again.any():
+        tables["products"] = tables["products"][~again]
+        log.note(f"products: {again.sum():,} lines repeat a product; the first one is kept")
+    for column, (home, those) in LISTED.items():
+        for role in (role for role in those if home in others and role in tables):
+            rows = tables[role] if "guest" not in tables[role] else members(tables[role])
+            strange = rows.loc[~rows[column].isin(tables[home][column]), column].dropna()
+            if len(strange):
+                some = f"{len(strange):,} lines have a {column} that {home} does not list"
+                log.note(f"{role}: {some} ({strange.iloc[0]})")
     for role in others:
         check_table(tables[role], role)
     return {role: frame.reset_index(drop=True) for role, frame in tables.items()}

@@ -1,0 +1,412 @@
+"""A shop of your own asked three questions: the verdict, what comes after the last day, save and load."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecomlib import open_shop, own, sales
+from ecomlib.own.answer import Answer, _advise, _pair
+from ecomlib.own.profile import closed_weekdays, last_whole_day, profile
+from ecomlib.own.questions import Joined, Purchases, Recommend, Sales
+from ecomlib.runtime import ROOT
+from ecomlib.shop import BadValue, Shop, TooShort, UnreadableFile
+
+WEEKS = {"test": "28D", "valid": "28D", "epochs": 1}
+ASKED = {
+    "sales": (Sales, {"level": None, "n_series": None, "horizon": None, "country": None}),
+    "purchases": (Purchases, {"n_categories": 3}),
+    "new": (Recommend, {"level": "product_id", "question": "discovery", "k": 24, "min_count": 5}),
+    "basket": (Recommend, {"level": "product_id", "question": "whole", "k": 5, "min_count": 5}),
+}
+
+
+@contextmanager
+def eagerly():
+    """A few batches without graphs: tracing takes most of the time."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@cache
+def sample() -> Shop:
+    return open_shop(ROOT / "data" / "sample_shop")
+
+
+def ask(name):
+    kind, plan = ASKED[name]
+    return kind(**plan, **WEEKS)
+
+
+@cache
+def answer(name, model="joined") -> Answer:
+    """An answer by a model of one's choice, without the comparison."""
+    question, shop = ask(name), sample()
+    task = question.task(shop)
+    simple, rivals, network = question.models(task)
+    models = simple | rivals
+    with eagerly():
+        if model in models:
+            chosen = models[model].fit(task)
+        else:
+            rival = next(iter(rivals.values())).fit(task)
+            chosen = question.join(task, network(0).fit(task), rival)
+            if isinstance(chosen, Joined):
+                chosen = replace(chosen, weight=0.5)  # both count
+        notes = question.prepare(task, chosen)
+        question.made.clear()
+        chosen.fit(question.whole(task))
+    table = question.table(shop, question.whole(task), chosen)
+    return Answer(question, table[:0], table[:0], "advice", model, notes, chosen, table)
+
+
+def later(shop: Shop, days: int) -> Shop:
+    """The same shop, exported some days later: its last weeks happen again, with a new customer."""
+    gap = pd.Timedelta(days=days)
+    orders = shop.orders
+    again = orders[orders["timestamp"] > orders["timestamp"].max().normalize() - gap + pd.Timedelta(days=1)]
+    again = again.assign(timestamp=again["timestamp"] + gap, order_id=again["order_id"] + 10**6)
+    again.loc[again["order_id"].isin(again["order_id"].unique()[:3]), "customer_id"] = 999
+    return shop.with_tables(orders=pd.concat([orders, again], ignore_index=True), customers=None)
+
+
+# ------------------------------------------------------------------------------------------- save and load
+
+
+def test_another_process_gives_the_same_numbers(tmp_path):
+    for name in ASKED:
+        answer(name).save(tmp_path / name)
+        assert not [
+            path for path in (tmp_path / name).iterdir() if path.suffix not in (".csv", ".json", ".npz")
+        ]
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from ecomlib import own, open_shop\n"
+        f"shop = open_shop({str(ROOT / 'data' / 'sample_shop')!r})\n"
+        "for folder in Path(sys.argv[1]).iterdir():\n"
+        "    own.load(folder).score(shop).to_pickle(folder / 'again.pkl')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True)
+    for name in ASKED:
+        again = pd.read_pickle(tmp_path / name / "again.pkl")
+        pd.testing.assert_frame_equal(again, answer(name).table, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("sales", "mean of 8 weeks"),
+        ("sales", "LightGBM (correction)"),
+        ("sales", "ETS"),
+        ("purchases", "own frequency"),
+        ("purchases", "logistic regression"),
+        ("new", "popularity of four weeks"),
+        ("new", "ALS + trend"),
+        ("new", "EASE + trend"),
+        ("basket", "own of late"),
+        ("basket", "TIFU-kNN"),
+    ],
+)
+def test_every_model_can_be_saved(name, model, tmp_path):
+    made = answer(name, model)
+    made.save(tmp_path)
+    loaded = own.load(tmp_path)
+    pd.testing.assert_frame_equal(loaded.score(sample()), made.table, check_exact=True)
+    assert loaded.notes == made.notes and loaded.question.plan == made.question.plan
+
+
+def test_a_folder_without_an_answer_and_a_changed_one_are_refused(tmp_path):
+    with pytest.raises(UnreadableFile, match=r"no answer\.json"):
+        own.load(tmp_path)
+    answer("basket", "own of late").save(tmp_path)
+    path = tmp_path / "answer.json"
+    text = path.read_text()
+    path.write_text(text.replace("ecomlib.recommend.baselines", "os"))
+    with pytest.raises(BadValue, match=r"names os\.PersonalFrequency"):
+        own.load(tmp_path)
+    path.write_text(text.replace('"numpy": "', '"numpy": "9'))
+    with pytest.raises(BadValue, match="saved with numpy 9"):
+        own.load(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------- a later export
+
+
+def test_a_later_export_is_answered_for_its_own_last_day():
+    shop = later(sample(), 14)
+    end = shop.orders["timestamp"].max().normalize()
+    table = answer("sales").score(shop)
+    assert table["day"].min() == end + pd.Timedelta(days=1)
+    table = answer("purchases").score(shop)
+    assert (table["week"] == end + pd.Timedelta(days=1)).all()
+    assert 999 in set(table["customer_id"])
+    assert 999 in set(answer("new").score(shop)["customer_id"])
+
+
+def test_a_later_export_changes_no_scale_and_no_vocabulary():
+    question, shop = ask("purchases"), later(sample(), 14)
+    first, longer = question.task(sample()), question.task(shop)
+    rows, n_weeks = np.isin(longer.panel.customers, first.panel.customers), len(first.panel.weeks)
+    now, then = longer.channels.values[rows][:, :, :n_weeks], first.channels.values
+    np.testing.assert_array_equal(now, then)
+    assert len(longer.panel.weeks) == n_weeks + 2 and longer.categories == first.categories
+    first, longer = question.whole(first), question.whole(longer)
+    np.testing.assert_array_equal(longer.cutoffs("train"), first.cutoffs("train"))
+    assert longer.cutoffs("next") == n_weeks + 1 and first.cutoffs("train").max() == n_weeks - 2
+    question = ask("new")
+    first, longer = (question.whole(question.task(each)) for each in (sample(), shop))
+    np.testing.assert_array_equal(longer.counts("train"), first.counts("train"))
+    assert longer.baskets.sum() > first.baskets.sum() == first.counts("train").sum()
+    question = ask("sales")
+    first, longer = (question.whole(question.task(each)) for each in (sample(), shop))
+    np.testing.assert_array_equal(longer.cutoffs("train"), first.cutoffs("train"))
+    assert first.cutoffs("train").max() == len(first.panel.days) - 1 - first.horizon
+
+
+def test_an_export_that_forgets_is_refused():
+    shop = sample()
+    day = shop.orders["timestamp"]
+    young = shop.with_tables(orders=shop.orders[day >= day.min() + pd.Timedelta(days=30)])
+    short = shop.with_tables(orders=shop.orders[day < day.max() - pd.Timedelta(days=30)])
+    for name in ASKED:
+        for other in (young, short):
+            with pytest.raises(BadValue, match="the model knows the days from"):
+                answer(name, next(iter(models_of(name)))).score(other)
+
+
+def models_of(name):
+    question = ask(name)
+    return question.models(question.task(sample()))[0]
+
+
+def test_old_orders_that_were_changed_are_refused():
+    orders = sample().orders
+    first = orders["product_id"].iloc[0]
+    gone = orders["product_id"].eq(first) & (orders.index > 0)
+    shop = sample().with_tables(orders=orders[~gone].reset_index(drop=True))
+    with pytest.raises(BadValue, match=f"were changed since the model was made, and with them '{first}'"):
+        answer("basket", "own frequency").score(shop)
+
+
+# --------------------------------------------------------------------------------------------- the tables
+
+
+def test_the_forecast_lies_after_the_last_day_with_a_band_that_never_crosses():
+    made = answer("sales")
+    days = made.table["day"].unique()
+    assert days[0] == sample().orders["timestamp"].max().normalize() + pd.Timedelta(days=1)
+    assert len(days) == 7
+    low, middle, high = made.table[["low", "middle", "high"]].to_numpy().T
+    assert (low >= 0).all() and (low <= middle).all() and (middle <= high).all() and (high > low).any()
+    assert made.question.plan["band"] is not None and any("band of 80 %" in note for note in made.notes)
+
+
+def test_probabilities_are_probabilities_of_every_customer():
+    table = answer("purchases").table
+    assert table["probability"].between(0, 1).all() and table["probability"].is_monotonic_decreasing
+    assert len(table) == sample().orders["customer_id"].nunique() * 3
+    assert not table.duplicated(["customer_id", "category"]).any()
+
+
+def test_nothing_that_is_owned_is_a_discovery_and_every_item_has_its_reason():
+    table = answer("new").table
+    orders = sample().orders
+    names = dict(zip(orders["product_id"].astype(str), orders["product_id"], strict=True))
+    owned = set(zip(orders["customer_id"], orders["product_id"], strict=True))
+    offered = list(zip(table["customer_id"], table["item"].map(names), strict=True))
+    assert not owned & set(offered)
+    day = orders["timestamp"].dt.normalize()
+    trips = (
+        orders.assign(day=day).groupby(["customer_id", "product_id"])["day"].nunique().unstack(fill_value=0)
+    )
+    logs = np.log1p(trips)
+    length = np.sqrt((logs**2).sum())
+    near = (logs.T @ logs) / (np.outer(length, length) + 10)
+    said = 0
+    for (customer, item), reason in zip(offered, table["reason"], strict=True):
+        if reason.startswith("customers who buy "):
+            close = near.loc[item, trips.columns[trips.loc[customer] > 0]]
+            assert close[names[reason.split()[3]]] >= close.max() * (1 - 1e-6)
+            said += 1
+    assert said > 100
+
+
+def test_the_reason_counts_the_trips_of_the_customer():
+    table = answer("basket", "own frequency").table
+    orders = sample().orders.assign(day=sample().orders["timestamp"].dt.normalize())
+    trips = orders.groupby(["customer_id", "product_id"])["day"].nunique()
+    bought = table[table["reason"].str.startswith("bought on")]
+    said = bought["reason"].str.extract(r"(\d+)")[0].astype(int).to_numpy()
+    keys = list(zip(bought["customer_id"], bought["item"], strict=True))
+    np.testing.assert_array_equal(said, trips.loc[keys].to_numpy())
+    assert len(said) > 100
+
+
+# --------------------------------------------------------------------------------------------- the verdict
+
+
+def paired(**verdicts):
+    pairs = [("LSTM", "rule"), ("joined", "rule"), ("rival", "rule"), ("LSTM", "rival"), ("joined", "rival")]
+    rows = [
+        {"first": a, "second": b, "ratio": 0.9, "low": 0.8, "high": 1.1, "verdict": "level"} for a, b in pairs
+    ]
+    for row in rows[:3]:
+        row["verdict"] = verdicts.get(row["first"], "level")
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "chosen", "sentence"),
+    [
+        ({}, "rule", "the LSTM is not better"),
+        ({"LSTM": "worse", "joined": "level"}, "rule", "joined neither"),
+        ({"LSTM": "better"}, "LSTM", "rival alone is level with it"),
+        ({"LSTM": "better", "joined": "better"}, "joined", "rival alone is level with it"),
+        ({"rival": "better"}, "rival", "the LSTM is not better than rule"),
+    ],
+)
+def test_the_network_is_advised_only_where_the_interval_excludes_the_tie(verdicts, chosen, sentence):
+    name, advice = _advise(ask("sales"), paired(**verdicts), "rule", "rival")
+    assert name == chosen and sentence in advice and advice.startswith(f"Use {chosen}: ")
+
+
+def test_joined_without_the_network_is_not_advised():
+    table = paired(joined="better", rival="better")
+    table.loc[4, ["low", "high"]] = 1.0
+    assert _advise(ask("sales"), table, "rule", "rival")[0] == "rival"
+    table.loc[0, "verdict"] = "better"
+    assert _advise(ask("sales"), table, "rule", "rival")[0] == "LSTM"
+
+
+@pytest.mark.parametrize(
+    ("ask_of", "factor", "verdict"),
+    [
+        ("sales", 0.5, "better"),
+        ("sales", 1.5, "worse"),
+        ("new", 0.5, "worse"),
+        ("new", 1.5, "better"),
+        ("new", 1.0, "level"),
+    ],
+)
+def test_more_recall_and_less_error_is_better(ask_of, factor, verdict):
+    question = ask(ask_of)
+    base = np.random.default_rng(0).uniform(0.9, 1.1, 1001)
+    other = np.random.default_rng(1).uniform(0.9, 1.1, 1001)
+    found = {"a": {question.headline: base * factor}, "b": {question.headline: other}}
+    row = _pair(question, found, "a", "b")
+    assert row["verdict"] == verdict and row["low"] < row["high"]
+
+
+def test_a_choice_never_sees_the_test():
+    orders = sample().orders
+    task, moved = ask("sales").task(sample()), None
+    test_from = task.days[task.test_start]
+    changed = orders.assign(revenue=orders["revenue"].where(orders["timestamp"] < test_from, 77.0))
+    moved = ask("sales").task(sample().with_tables(orders=changed))
+    models = [sales.WeekdayMean(8), sales.WeekdayMean(4), sales.LightGBM(n_estimators=20)]
+    one, two = ([ask("sales").value(each, m.fit(each)) for m in models] for each in (task, moved))
+    assert one == two and not np.array_equal(task.panel.values, moved.panel.values)
+
+
+def test_the_joined_weight_is_the_best_of_eleven():
+    class Fixed:
+        def __init__(self, p):
+            self.p = p
+
+        def predict(self, task, cutoffs):
+            return task.target(cutoffs) * 0.0 + self.p
+
+    question = ask("purchases")
+    task = question.task(sample())
+    rate = float(task.flat(task.target(task.cutoffs("valid")), "valid").mean())
+    odds = [np.log(rate / (1 - rate)) + shift for shift in (0.7, -0.3)]  # 0.3 of the first is the rate itself
+    low, high = (Fixed(1 / (1 + np.exp(-each))) for each in odds)
+    assert question.join(task, low, high).weight == 0.3
+    np.testing.assert_allclose(question.join(task, low, high).predict(task, np.array([9])), rate)
+
+
+# ------------------------------------------------------------------------------------- what cannot be done
+
+
+def test_a_shop_to_which_nobody_returns_gets_no_purchase_model():
+    orders = sample().orders.copy()
+    orders["customer_id"] = orders["order_id"]
+    with pytest.raises(TooShort, match=r"of \d+ customers 0\.0% bought twice: no model"):
+        own.predict_purchases(Shop(orders, sample().products))
+
+
+def test_too_short_a_history_and_no_products_are_one_sentence():
+    day = sample().orders["timestamp"]
+    short = sample().with_tables(orders=sample().orders[day < day.min().normalize() + pd.Timedelta(days=90)])
+    with pytest.raises(TooShort, match="90 days are too few"):
+        own.forecast_sales(short)
+    for question in (own.forecast_sales, own.predict_purchases, own.recommend_products):
+        with pytest.raises(
+            TooShort, match="days leave none for training before a valid=28D and a test=(77|80)D"
+        ):
+            question(short, test="77D" if question is own.predict_purchases else "80D")
+    with pytest.raises(BadValue, match="sales need a products table"):
+        own.forecast_sales(Shop(sample().orders))
+    with pytest.raises(BadValue, match="country='Mars' is not known"):
+        own.forecast_sales(sample(), country="Mars")
+    with pytest.raises(BadValue, match="fits=0"):
+        own.forecast_sales(sample(), fits=0)
+
+
+def test_slow_series_are_forecast_by_the_week():
+    orders = sample().orders
+    few = orders[(orders["timestamp"].dt.day_of_year % 3 == 0)].reset_index(drop=True)
+    question = Sales(**ASKED["sales"][1], test="28D", valid="28D", epochs=1)
+    task = question.task(sample().with_tables(orders=few))
+    assert task.season == 1 and task.horizon == 4 and question.plan["weekly"]
+    assert task.panel.days[0].day_of_week == 0
+    week = few["timestamp"].between(task.panel.days[3], task.panel.days[4], inclusive="left")
+    np.testing.assert_allclose(task.panel.values[:, 3].sum(), few.loc[week, "revenue"].sum(), rtol=1e-5)
+    made = sales.WeekdayMean(8).fit(task)
+    assert any("weekly sums" in note for note in question.prepare(task, made))
+    assert (question.table(sample(), task, made)["day"].diff().dropna().dt.days.isin([7, -21])).all()
+
+
+# --------------------------------------------------------------------------------------------- the profile
+
+
+def test_the_profile_sees_closed_days_a_broken_last_day_and_a_strange_clock():
+    days = pd.date_range("2024-01-01", periods=70)
+    days = days[days.day_of_week < 6]
+    when = pd.Series([day + pd.Timedelta(hours=h) for day in days for h in (9, 12, 18)])
+    assert closed_weekdays(when) == ["Sun"]
+    year = pd.Series(pd.date_range("2024-01-01", periods=210))
+    fair = year[(year.dt.day_of_week < 6) | (year == pd.Timestamp("2024-02-04"))]  # one Sunday of 30
+    assert closed_weekdays(fair) == ["Sun"] and closed_weekdays(year) == []
+    assert last_whole_day(when) == days[-1]
+    assert last_whole_day(when[:-1]) == days[-2]
+    assert last_whole_day(when.dt.normalize()) == days[-1]  # dates without a clock
+    orders = pd.DataFrame({"customer_id": 1, "order_id": range(len(when)), "product_id": "tea"})
+    orders["timestamp"] = when - pd.Timedelta(hours=9)
+    shop = Shop(orders.assign(quantity=1, revenue=2.0, discount=0.0))
+    facts = profile(shop)
+    assert facts["closed on"] == "Sun" and "is the clock UTC?" in facts["sold from midnight to six"]
+    assert facts["open days without a sale"] == "0 of 60" and "100.0% bought twice" in facts["customers"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["forecast_sales", "predict_purchases", "recommend_products"])
+def test_a_question_from_the_export_to_the_files(name, tmp_path, capsys):
+    extra = {"n_categories": 3} if name == "predict_purchases" else {}
+    with eagerly():
+        made = getattr(own, name)(sample(), **WEEKS, fits=2, **extra)
+    assert set(made.scores["model"]) >= {"LSTM", "joined"} and len(made.paired) == 5
+    assert made.chosen in made.advice and made.advice.startswith("Use ")
+    assert "LSTM, fit 2 of 2" in capsys.readouterr().out and not made.question.made
+    made.save(tmp_path)
+    loaded = own.load(tmp_path)
+    pd.testing.assert_frame_equal(loaded.score(sample()), made.table, check_exact=True)
+    assert str(loaded) == str(made)
