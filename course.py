@@ -32,7 +32,7 @@ COMMANDS = {
     "run": ("[NN ...] [--jobs N] [--measure]", "run notebooks again and refresh their outputs"),
     "book": ("", "build the web book in build/book"),
     "bench": ("NAME [--quick]", "measure the models of a use case (up to half an hour or more)"),
-    "shop": ("FILE ... [--check]", "read a shop's export; --check: every finding at once"),
+    "shop": ("FILE ... [--check] [--out FOLDER]", "read a shop's export, check it, or answer for next week"),
     "clicks": ("FILE ...", "which model predicts the next click of a click file?"),
     "download": ("[--for SYSTEM 3.NN]", "fetch every package into wheels/, for machines without a network"),
     "reset": ("NN ...", "a lesson as it came; yours is kept as NN_..._mine.ipynb"),
@@ -158,7 +158,8 @@ def run(arguments):
         print("The course is set up. Open it with: python course.py")
         return 0
     if command in ("shop", "clicks"):  # they run in the course's folder
-        rest = [os.path.abspath(text) if os.path.exists(text) else text for text in rest]
+        named = [*zip(["", *rest], rest)]  # noqa: B905 (an old Python reads this file, too)
+        rest = [os.path.abspath(t) if os.path.exists(t) or before == "--out" else t for before, t in named]
     return open_lab(python, rest) if command == "open" else call(python, *MODULES[command], *rest)
 
 

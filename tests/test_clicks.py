@@ -585,6 +585,12 @@ def test_the_weight_is_chosen_on_validation():
         Mix(Votes(only_in_test), Votes(wrong)).fit(many).weight
         == Mix(Votes(wrong), Votes(wrong)).fit(many).weight
     )
+    both = Mix(Votes(knows), Votes(wrong)).fit(many)
+    both.network.name = "other"
+    cutoffs = many.cutoffs("test")
+    lists = both.lists(many, cutoffs)  # scored once: what each would have given alone
+    for model in (both.network, both.neighbours, both):
+        np.testing.assert_array_equal(lists[model.name], model.predict(many, cutoffs))
     scores, votes = (
         np.array([[0.0, 0.0, -np.inf]]),
         np.array([[1, 3, -np.inf]]),

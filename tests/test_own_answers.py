@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 
 from ecomlib import open_shop, own, sales
-from ecomlib.own.answer import Answer, _advise, _pair
+from ecomlib.own.answer import Answer, _advise, _pair, compare
 from ecomlib.own.profile import closed_weekdays, last_whole_day, profile
-from ecomlib.own.questions import Joined, Purchases, Recommend, Sales
+from ecomlib.own.questions import Joined, Purchases, Recommend
+from ecomlib.own.sales_question import Sales
 from ecomlib.runtime import ROOT
 from ecomlib.shop import BadValue, Shop, TooShort, UnreadableFile
 
 WEEKS = {"test": "28D", "valid": "28D", "epochs": 1}
 ASKED = {
-    "sales": (Sales, {"level": None, "n_series": None, "horizon": None, "country": None}),
+    "sales": (Sales, {"level": None, "n_series": None, "horizon": None, "country": None, "closed_too": []}),
     "purchases": (Purchases, {"n_categories": 3}),
     "new": (Recommend, {"level": "product_id", "question": "discovery", "k": 24, "min_count": 5}),
     "basket": (Recommend, {"level": "product_id", "question": "whole", "k": 5, "min_count": 5}),
@@ -61,10 +62,12 @@ def answer(name, model="joined") -> Answer:
             chosen = question.join(task, network(0).fit(task), rival)
             if isinstance(chosen, Joined):
                 chosen = replace(chosen, weight=0.5)  # both count
-        notes = question.prepare(task, chosen)
+        first = next(iter(simple.values())).fit(task)
+        question.plan["models"] = [model, next(iter(simple))]
+        notes = question.prepare(task, chosen, chosen if model in simple else first)
         question.made.clear()
-        chosen.fit(question.whole(task))
-    table = question.table(shop, question.whole(task), chosen)
+        chosen.fit(question.known(task))
+    table = question.table(shop, question.known(task), chosen)
     return Answer(question, table[:0], table[:0], "advice", model, notes, chosen, table)
 
 
@@ -120,7 +123,8 @@ def test_every_model_can_be_saved(name, model, tmp_path):
     made.save(tmp_path)
     loaded = own.load(tmp_path)
     pd.testing.assert_frame_equal(loaded.score(sample()), made.table, check_exact=True)
-    assert loaded.notes == made.notes and loaded.question.plan == made.question.plan
+    plans = [{k: v for k, v in each.question.plan.items() if k != "rule"} for each in (loaded, made)]
+    assert loaded.notes == made.notes and plans[0] == plans[1]
 
 
 def test_a_folder_without_an_answer_and_a_changed_one_are_refused(tmp_path):
@@ -158,15 +162,15 @@ def test_a_later_export_changes_no_scale_and_no_vocabulary():
     now, then = longer.channels.values[rows][:, :, :n_weeks], first.channels.values
     np.testing.assert_array_equal(now, then)
     assert len(longer.panel.weeks) == n_weeks + 2 and longer.categories == first.categories
-    first, longer = question.whole(first), question.whole(longer)
+    first, longer = question.known(first), question.known(longer)
     np.testing.assert_array_equal(longer.cutoffs("train"), first.cutoffs("train"))
     assert longer.cutoffs("next") == n_weeks + 1 and first.cutoffs("train").max() == n_weeks - 2
     question = ask("new")
-    first, longer = (question.whole(question.task(each)) for each in (sample(), shop))
+    first, longer = (question.known(question.task(each)) for each in (sample(), shop))
     np.testing.assert_array_equal(longer.counts("train"), first.counts("train"))
     assert longer.baskets.sum() > first.baskets.sum() == first.counts("train").sum()
     question = ask("sales")
-    first, longer = (question.whole(question.task(each)) for each in (sample(), shop))
+    first, longer = (question.known(question.task(each)) for each in (sample(), shop))
     np.testing.assert_array_equal(longer.cutoffs("train"), first.cutoffs("train"))
     assert first.cutoffs("train").max() == len(first.panel.days) - 1 - first.horizon
 
@@ -316,6 +320,28 @@ def test_a_choice_never_sees_the_test():
     assert one == two and not np.array_equal(task.panel.values, moved.panel.values)
 
 
+def test_all_learn_from_validation_before_the_test_is_scored():
+    class Seen(sales.WeekdayMean):
+        """Keeps where the training part of each of its fits ended."""
+
+        seen: tuple = ()
+
+        def fit(self, task, part="train"):
+            self.seen = (*self.seen, task.valid_start)
+            return super().fit(task, part)
+
+    question = ask("sales")
+    task = question.task(sample())
+    question.models = lambda task: ({"rule": Seen(8)}, {"rival": Seen(4)}, lambda seed: Seen(2))
+    scores, paired, models = compare(question, task, fits=2)
+    assert list(models) == ["rule", "rival", "LSTM", "joined"] and set(scores["model"]) == set(models)
+    both = (task.valid_start, task.test_start)
+    assert [each.seen for fits in list(models.values())[:3] for each in fits] == [both, both, both, both[1:]]
+    assert [each.models for each in models["joined"]] == [[fit, models["rival"][0]] for fit in models["LSTM"]]
+    known = [question.known(task, until).cutoffs("train").max() for until in ("test_from", "end")]
+    assert known == [task.test_start - 1 - task.horizon, task.test_end - 1 - task.horizon]
+
+
 def test_the_joined_weight_is_the_best_of_eleven():
     class Fixed:
         def __init__(self, p):
@@ -346,19 +372,30 @@ def test_a_shop_to_which_nobody_returns_gets_no_purchase_model():
 def test_too_short_a_history_and_no_products_are_one_sentence():
     day = sample().orders["timestamp"]
     short = sample().with_tables(orders=sample().orders[day < day.min().normalize() + pd.Timedelta(days=90)])
-    with pytest.raises(TooShort, match="90 days are too few"):
-        own.forecast_sales(short)
+    few = sample().with_tables(orders=sample().orders[day < day.min().normalize() + pd.Timedelta(days=45)])
+    with pytest.raises(TooShort, match="45 days are too few"):
+        own.forecast_sales(few)
     for question in (own.forecast_sales, own.predict_purchases, own.recommend_products):
-        with pytest.raises(
-            TooShort, match="days leave none for training before a valid=28D and a test=(77|80)D"
-        ):
-            question(short, test="77D" if question is own.predict_purchases else "80D")
-    with pytest.raises(BadValue, match="sales need a products table"):
-        own.forecast_sales(Shop(sample().orders))
+        long = "77D" if question is own.predict_purchases else "80D"
+        with pytest.raises(TooShort, match=f"leave none for training before a valid=28D and a test={long}"):
+            question(short, test=long, valid="28D")
     with pytest.raises(BadValue, match="country='Mars' is not known"):
         own.forecast_sales(sample(), country="Mars")
     with pytest.raises(BadValue, match="fits=0"):
         own.forecast_sales(sample(), fits=0)
+
+
+@pytest.mark.parametrize(
+    ("weeks", "test", "valid"), [(9, "14D", "7D"), (30, "49D", "21D"), (60, "56D", "28D")]
+)
+def test_a_short_history_has_a_short_test(weeks, test, valid):
+    first = pd.Timestamp("2024-01-01")
+    question = Sales(**ASKED["sales"][1], test=None, valid=None, epochs=None)
+    question.parts(first, first + pd.Timedelta(days=7 * weeks - 1))
+    assert (question.plan["test"], question.plan["valid"]) == (test, valid)
+    question = Sales(**ASKED["sales"][1], test="70D", valid=None, epochs=None)
+    question.parts(first, first + pd.Timedelta(days=7 * weeks - 1))
+    assert (question.plan["test"], question.plan["valid"]) == ("70D", valid)
 
 
 def test_slow_series_are_forecast_by_the_week():
@@ -371,8 +408,181 @@ def test_slow_series_are_forecast_by_the_week():
     week = few["timestamp"].between(task.panel.days[3], task.panel.days[4], inclusive="left")
     np.testing.assert_allclose(task.panel.values[:, 3].sum(), few.loc[week, "revenue"].sum(), rtol=1e-5)
     made = sales.WeekdayMean(8).fit(task)
-    assert any("weekly sums" in note for note in question.prepare(task, made))
+    assert any("weekly sums" in note for note in question.prepare(task, made, made))
     assert (question.table(sample(), task, made)["day"].diff().dropna().dt.days.isin([7, -21])).all()
+
+
+def test_a_shop_without_products_or_categories_is_asked_what_it_can_answer():
+    bare = Shop(sample().orders)
+    task = ask("sales").task(bare)
+    assert set(task.panel.names) <= set(bare.orders["product_id"].astype(str)) and task.n_series > 10
+    question = Purchases(n_categories=30, **WEEKS)
+    task = question.task(bare)
+    week = task.panel["baskets"] > 0
+    np.testing.assert_array_equal(task.bought[:, :, 0], week)  # who buys at all
+    rule = next(iter(question.models(task)[0].values())).fit(task)
+    question.plan["models"] = ["rule", "rule"]
+    assert "no categories: asked is who buys at all" in question.prepare(task, rule, rule)
+
+
+def test_too_many_customers_for_the_memory_get_fewer_categories_or_a_sentence(monkeypatch):
+    from ecomlib.own import questions
+
+    size = ask("purchases").task(sample()).panel.known.size
+    monkeypatch.setattr(questions, "MOST_CELLS", 6 * size)
+    assert len(Purchases(n_categories=20, **WEEKS).task(sample()).categories) == 6
+    monkeypatch.setattr(questions, "MOST_CELLS", 4 * size)
+    with pytest.raises(BadValue, match=r"\d+ customers in \d+ weeks do not fit into memory"):
+        Purchases(n_categories=20, **WEEKS).task(sample())
+
+
+def test_texts_and_new_values_of_the_customers_are_no_inputs():
+    ids = sample().orders["customer_id"].unique()
+    mail = pd.DataFrame({"customer_id": ids, "email": [f"{i}@example.org" for i in ids], "says": "long text"})
+    shop = sample().with_tables(customers=mail)
+    for name in ASKED:
+        made, same = ask(name).task(shop), ask(name).task(sample())
+        for field in ("known", "baskets", "context"):
+            if hasattr(made, field):
+                assert (abs(getattr(made, field) - getattr(same, field))).sum() == 0
+    assert ask("purchases").task(shop).inputs(9)["weeks"].shape[-1] == 26
+    more = later(sample(), 14)
+    products = more.products.assign(category="a new category", department="a new department")
+    products = products.assign(product_id=[f"new {i}" for i in range(len(products))]).head(1)
+    orders = more.orders.assign(product_id=more.orders["product_id"].astype(object))
+    orders.loc[orders.index[-3:], "product_id"] = "new 0"
+    products = pd.concat([more.products.astype({"product_id": object}), products])
+    more = more.with_tables(orders=orders, products=products)
+    for name in ASKED:  # a saved model meets a product, a category and a department that it does not know
+        assert len(answer(name).score(more))
+    with pytest.raises(BadValue, match="'display' is known to the model or to this export only"):
+        answer("sales").score(Shop(more.orders, more.products))
+
+
+# ------------------------------------------------------------------------- levels, holidays, a yearly season
+
+
+def test_the_level_is_the_finest_whose_series_sell_on_nearly_every_day(monkeypatch):
+    from ecomlib.own import sales_question
+
+    assert ask("sales").task(sample()) and answer("sales").question.plan["level"] == "department"
+    monkeypatch.setattr(sales_question, "MANY", 4)
+    question = ask("sales")
+    question.task(sample())
+    assert question.plan["level"] == "department"  # days without a sale of a category
+    monkeypatch.setattr(sales_question, "FULL", 0.9)
+    question = ask("sales")
+    question.task(sample())
+    assert question.plan["level"] == "category" and question.plan["n_series"] == 60
+
+
+def test_holidays_on_which_the_shop_sells_are_open_ones():
+    orders = sample().orders
+    easter = orders["timestamp"].dt.normalize() == "2024-04-01"
+    shop = sample().with_tables(orders=orders[~easter].reset_index(drop=True))
+    question = Sales(**ASKED["sales"][1] | {"country": "DE"}, **WEEKS)
+    task = question.task(shop)
+    sold = question.plan["sold_on"]
+    assert "Easter Monday" not in sold and "Labor Day" in sold
+    names = ["quiet holiday", "open holiday"]
+    known = pd.DataFrame(task.known[0], task.days, task.known_names)[names]
+    assert known.loc["2024-04-01"].tolist() == [1, 0] and known.loc["2024-05-01"].tolist() == [0, 1]
+    made = sales.WeekdayMean(8).fit(task)
+    notes = question.prepare(task, made, made)
+    assert any(
+        note.startswith("holidays on which the shop sells: ") and "Labor Day" in note for note in notes
+    )
+    assert not any("no holidays are known" in note for note in notes)
+    assert any("no holidays are known" in note for note in answer("sales").notes)
+    assert any("days without stock are not seen" in note for note in answer("sales").notes)
+
+
+def test_days_on_which_the_shop_never_opens_are_forecast_as_0():
+    question = Sales(**ASKED["sales"][1] | {"closed_too": [(7, 30)]}, **WEEKS)
+    task = question.task(sample())
+    made = sales.WeekdayMean(8).fit(task)
+    question.prepare(task, made, made)
+    day = (
+        question.table(sample(), question.known(task), made).set_index("day").loc[pd.Timestamp("2024-07-30")]
+    )
+    assert (day[["low", "middle", "high"]] == 0).all(axis=None)
+
+
+def test_two_years_have_a_yearly_season():
+    orders = sample().orders
+    gap = pd.Timedelta(days=7 * 30)
+    years = [
+        orders.assign(timestamp=orders["timestamp"] - i * gap, order_id=orders["order_id"] + i * 10**6)
+        for i in range(4)
+    ]
+    shop = sample().with_tables(orders=pd.concat(years, ignore_index=True))
+    question = ask("sales")
+    assert question.task(shop).known_names[-2:] == ["last year", "last year, all series"]
+    assert "last year" not in answer("sales").question.task(sample()).known_names
+    made = sales.WeekdayMean(8).fit(question.task(shop))
+    assert "last year's sales are read, too" in question.prepare(question.task(shop), made, made)
+
+
+@pytest.mark.parametrize("model", ["LightGBM (correction)", "ETS", "mean of 4 weeks"])
+def test_no_band_crosses_or_falls_below_zero(model):
+    made = answer("sales", model)
+    question = made.question
+    task = question.known(question.task(sample()))
+    question.plan["band"] = np.full((2, task.n_series, 1), 30.0).tolist()  # far too wide
+    low, middle, high = question.table(sample(), task, made.model)[["low", "middle", "high"]].to_numpy().T
+    assert (low >= 0).all() and (low <= middle).all() and (middle <= high).all()
+
+
+# ----------------------------------------------------------------------------------- new customers, new items
+
+
+def test_customers_below_the_measured_history_get_the_rule():
+    question = ask("purchases")
+    task = question.task(sample())
+    question.plan["models"] = ["joined", "own frequency"]
+    rule = next(iter(question.models(task)[0].values())).fit(task)
+
+    class Other:
+        """The rule for all who are known for over four weeks, nonsense for the others."""
+
+        def predict(self, task, cutoffs):
+            new = task.panel.known[:, cutoffs].T <= 4
+            return np.where(new[..., None], 0.999, rule.predict(task, cutoffs) * 0.999)
+
+    known, worse = np.array([1, 2, 4, 8, 20]), np.array([1.0, 1.0, 1.0, -9.0, -9.0])
+    assert question.with_rule(known, worse, 1, rule, "weeks known")[0].startswith(
+        "customers with weeks known up to 4"
+    )
+    assert question.by_rule(known).tolist() == [True, True, True, False, False]
+    assert question.with_rule(known, -worse, 1, rule, "weeks known")  # 8 and 20 weeks alone decide nothing
+    assert question.with_rule(known, -np.abs(worse), 1, rule, "") == [] and not question.by_rule(known).any()
+    question.with_rule(known, worse, 1, rule, "weeks known")
+    whole = question.known(task)
+    table = question.table(sample(), whole, Other())
+    of = dict(zip(task.panel.customers, task.panel.known[:, -1], strict=True))
+    by_rule = table["customer_id"].map(of) <= 4
+    assert (table["model"] == np.where(by_rule, "own frequency", "joined")).all()
+    assert (table["probability"] < 0.999).all() and "joined" in set(table["model"])
+
+
+def test_what_the_model_has_not_seen_is_counted(capsys):
+    table = answer("purchases", "own frequency").score(later(sample(), 14))
+    said = table.attrs["notes"]
+    assert len(said) == 1 and said[0].startswith("since 2024-07-29 there are new customers: 1, in ")
+    assert said[0] in capsys.readouterr().out
+    assert answer("purchases", "own frequency").score(sample()).attrs["notes"] == []
+
+
+def test_the_measured_limit_is_named_where_the_shop_is_smaller(monkeypatch):
+    from ecomlib.own import answer as module
+
+    rows = [("sales", 50, 1.1), ("sales", 500, 0.9), ("sales", 1000, 0.8), ("purchases", 10, 0.9)]
+    table = pd.DataFrame(rows, columns=["use", "n_customers", "high"])
+    table = table.assign(model="joined / rule", value=0.7, low=0.6, weeks=52)
+    monkeypatch.setattr(module, "read_benchmark", lambda name: table)
+    question = ask("sales")
+    assert "from 500 of them in 52 weeks on (0.700 [0.600, 0.900]" in module.too_small(question, 60)
+    assert module.too_small(question, 500) == "" == module.too_small(ask("new"), 5)
 
 
 # --------------------------------------------------------------------------------------------- the profile

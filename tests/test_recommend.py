@@ -466,6 +466,9 @@ def test_keep_largest_keeps_the_largest_of_each_row():
     from ecomlib.recommend.baselines import cosine_neighbours, keep_largest
 
     assert keep_largest(table, 2).toarray().tolist() == [[3, 0, 2], [0, 5, 0]]
+    ties = sparse.csr_matrix(np.array([[1.0, 2, 1, 2, 1, 3], [0, 1, 1, 0, 1, 1]]))
+    kept = keep_largest(ties, 4)  # the first ones of equal ones
+    assert kept.indices[:4].tolist() == [0, 1, 3, 5] and kept.indices[4:].tolist() == [1, 2, 4, 5]
     near = cosine_neighbours(sparse.csr_matrix(np.array([[1.0, 1, 0], [0, 1, 1]])), k=2, shrink=0.0).toarray()
     np.testing.assert_allclose(near, [[0, 0.5**0.5, 0], [0.5**0.5, 0, 0.5**0.5], [0, 0.5**0.5, 0]])
 

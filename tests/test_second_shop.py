@@ -101,7 +101,7 @@ def test_last_years_lift_is_three_weeks_over_the_eight_before_them(season):
     week = 10
     values[0, season * week : season * (week + 3)] = 200  # three whole weeks of the first series
     task.panel.values[:] = values
-    own, every = np.moveaxis(bench.with_last_year(task).known[..., -2:], -1, 0)
+    own, every = np.moveaxis(task.with_last_year().known[..., -2:], -1, 0)
     middle = season * (week + 1) + season // 2 + 52 * season
     # The eight weeks end a week before the same day: three days of them (no week) lie in the better weeks.
     before = 100 * (1 + (season // 2 + 1 if season == 7 else 1) / (8 * season))
@@ -109,7 +109,7 @@ def test_last_years_lift_is_three_weeks_over_the_eight_before_them(season):
     assert own[1, middle] == 0
     assert every[0, middle] == pytest.approx(np.log(301 / (before + 101)), rel=0.02)
     assert not own[:, : 61 * season - 2].any()  # 52 weeks, and the nine before them, are not known yet
-    made = bench.MeanAndLastYear(0.5).predict(bench.with_last_year(task), np.array([middle - 1]))
+    made = bench.MeanAndLastYear(0.5).predict(task.with_last_year(), np.array([middle - 1]))
     plain = WeekdayMean(8).predict(task, np.array([middle - 1]))
     assert made[0, 0, 0] == pytest.approx(plain[0, 0, 0] * np.sqrt(201 / (before + 1)), rel=1e-5)
 
@@ -121,7 +121,7 @@ def test_last_years_lift_reads_nothing_after_the_cutoff(season):
         other = long_task(season)
         other.panel.values[:, cutoff + 1 :] = 7
         ahead = slice(0, cutoff + 1 + task.horizon)
-        one, two = (bench.with_last_year(each).known[:, ahead] for each in (task, other))
+        one, two = (each.with_last_year().known[:, ahead] for each in (task, other))
         assert np.array_equal(one, two)
 
 

@@ -39,6 +39,7 @@ from ecomlib.bootstrap import interval, mean_of_fits
 from ecomlib.panels import Panel
 from ecomlib.recommend import TIFUKNN, NextItems, Popularity, TwoStage
 from ecomlib.sales import LightGBM, Ridge, SalesTask, WeekdayMean
+from ecomlib.sales.known_ahead import LAST_YEAR_NAMES
 from ecomlib.shop import Shop
 from ecomlib.shop.shop import members
 from ecomlib.split import Split
@@ -50,8 +51,6 @@ SEEDS = 2  # fits of each network
 SOME = {"silence": 3, "purchases": 5}  # every third, every fifth customer
 LSTM, JOINED, YEAR = "LSTM", "LSTM, joined", ", last year"
 CHRISTMAS = [(12, day) for day in range(24, 32)] + [(1, day) for day in range(1, 4)]
-LIFT = ("last year", "last year, all series")  # names of two known covariates
-MOST = 1.5  # of a covariate's absolute value: a factor of 4.5
 SCORES = {  # metric -> whether its ratio of two models means something
     "sales": {"WAPE": True, "pinball": True, "MASE": True, "coverage": False, "bias": False},
     "silence": {"log-loss": True, "Brier": True, "accuracy": True, "AUC inactive": True},
@@ -114,7 +113,7 @@ def sales_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:
     for step in ("weekly", "daily"):
         task = sales_task(shop, step)
         fits: Fits = {}
-        for name, each in {"": task, YEAR: with_last_year(task)}.items():
+        for name, each in {"": task, YEAR: task.with_last_year()}.items():
             study = sales_study(each, step, name, quick, log)
             shown = [model for model in study.forecasts if not model.endswith("not calibrated")]
             fits |= {model + name: [sales.draws(task, p) for p in study.forecasts[model]] for model in shown}
@@ -142,37 +141,10 @@ def sales_task(shop: Shop, step: str, split: Split = SPLIT, **sizes: Any) -> Sal
     return sales.task(weeks, split, lookback=8, horizon=1, holidays=(quiet, []))
 
 
-def with_last_year(task: SalesTask) -> SalesTask:
-    """The task with two known covariates: how last year's three weeks around each day compared.
-
-    The logarithm of the mean of these three weeks, of the series and of all series, over the mean of the
-    eight weeks that ended a week before the same weekday 52 weeks ago; 0 where last year is not known.
-    """
-    season, n = task.season, len(task.panel.days)
-    same = np.arange(n + task.horizon) - 52 * season
-    known = same - 9 * season + 1 >= 0
-    half = 3 * season // 2
-
-    def lift(sold: np.ndarray) -> np.ndarray:
-        total = np.pad(sold.astype(float).cumsum(axis=1), ((0, 0), (1, 0)))
-
-        def mean(first: int, last: int) -> np.ndarray:
-            ends = (np.clip(same + each, 0, n) for each in (last + 1, first))
-            return np.subtract(*(total[:, end] for end in ends)) / (last - first + 1)
-
-        change = np.log((mean(-half, half) + 1) / (mean(1 - 9 * season, -season) + 1))
-        return np.where(known, np.clip(change, -MOST, MOST), 0)
-
-    own, all_series = lift(task.panel.values), lift(task.panel.values.sum(axis=0, keepdims=True))
-    more = np.stack([own, np.broadcast_to(all_series, own.shape)], axis=-1).astype(np.float32)
-    names = [*task.known_names, *LIFT]
-    return replace(task, known=np.concatenate([task.known, more], axis=-1), known_names=names)
-
-
 class MeanAndLastYear(WeekdayMean):
     """The mean of eight weeks, times what last year's sales did then, to a power."""
 
-    def __init__(self, power: float = 1.0, lift: str = LIFT[0]):
+    def __init__(self, power: float = 1.0, lift: str = LAST_YEAR_NAMES[0]):
         super().__init__(8)
         self.power, self.lift = power, lift
 
@@ -199,7 +171,7 @@ def sales_study(task: SalesTask, step: str, year: str, quick: bool, log: Log) ->
         LSTM: (SalesLSTM, rates),
     }
     if year:
-        mixed = [{"power": power, "lift": lift} for power in (0.25, 0.5, 0.75, 1) for lift in LIFT]
+        mixed = [{"power": power, "lift": lift} for power in (0.25, 0.5, 0.75, 1) for lift in LAST_YEAR_NAMES]
         grids = {"mean of 8 weeks": (lambda seed, **setting: MeanAndLastYear(**setting), mixed)} | grids
         del grids["MLP"]
     jobs: dict[str, Callable[[], Any]] = {

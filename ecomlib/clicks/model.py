@@ -12,10 +12,13 @@ import tensorflow as tf
 from ecomlib.clicks.baselines import SessionKNN
 from ecomlib.clicks.batches import LENGTHS, ClickBatches, grid
 from ecomlib.clicks.task import ClickModel, until_test
+from ecomlib.recommend.batches import chunks
 from ecomlib.recommend.model import Callbacks, Epoch, Tensors, TiedNetwork
+from ecomlib.recommend.ranking import rank
 from ecomlib.recommend.task import SequenceTask
 
 RATES = (0.1, 0.05)  # Adagrad's, of the embedding and of the biases
+BLOCK = 256  # clicks that are scored at once, each for tens of thousands of items
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -177,10 +180,24 @@ class Mix(ClickModel):
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         return mixed(self.weight, self.network.scores(task, rows), self.neighbours.scores(task, rows))
 
+    def lists(self, task: SequenceTask, cutoffs: np.ndarray, k: int = 20) -> dict[str, np.ndarray]:
+        """What `predict` of the neighbours, of the network and of both gives, scored once; by name."""
+        found: dict[str, list[np.ndarray]] = {each.name: [] for each in (self.neighbours, self.network, self)}
+        for some in chunks(np.asarray(cutoffs) + 1, BLOCK):
+            votes, scores = (each.scores(task, some) for each in (self.neighbours, self.network))
+            both = mixed(self.weight, scores, votes)
+            both[np.arange(len(some)), task.baskets.indices[some - 1]] = -np.inf  # as in `scores`
+            for name, each in zip(found, (votes, scores, both), strict=True):
+                found[name].append(rank(task, some, each, k, name))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
 
 def mixed(weight: float, scores: np.ndarray, votes: np.ndarray) -> np.ndarray:
     """Mix the softmax of a network's scores and the shares of neighbours' votes; (n_rows, n_items)."""
-    share = np.exp(scores - scores.max(axis=1, keepdims=True))
+    share = scores - scores.max(axis=1, keepdims=True)
+    np.exp(share, out=share)
     share *= weight / share.sum(axis=1, keepdims=True)
     votes = np.maximum(votes, 0)
-    return share + (1 - weight) * votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
+    votes *= (1 - weight) / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
+    share += votes
+    return share

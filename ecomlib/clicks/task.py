@@ -90,7 +90,7 @@ class ClickModel(Recommender):
 
     def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         """Score every item for the click at each row, a cutoff + 1, which need not exist yet."""
-        scores = np.array(super().scores(task, rows), np.float32)
+        scores = np.asarray(super().scores(task, rows), np.float32)  # its own: `_score` makes a new array
         scores[np.arange(len(scores)), task.baskets.indices[np.asarray(rows) - 1]] = -np.inf
         return scores
 

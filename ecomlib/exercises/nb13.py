@@ -7,7 +7,7 @@ import numpy as np
 from ecomlib import gates
 from ecomlib.exercises import checker, close
 from ecomlib.exercises.nb10 import log_loss
-from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
+from ecomlib.exercises.networks import leak_hint, no_lstm_hint, run_on, untrained_hint
 
 
 def _blocks(x_t, h, C, W, b, order="figo", stacked=None, bias=True):
@@ -130,18 +130,13 @@ def _own_share(came, cutoff):
 )
 def whose_turn(answer: Any) -> str | None:
     """Train on households with a rhythm each, change the future, and compare with their shares."""
-    import keras
-
     came = rhythmic_shop()
     future = came.copy()
     future[:, LAST + 1 :] = 1 - future[:, LAST + 1 :]
     shaped = f"one probability per household, shape ({len(came)},), not {{}}."
     model, given, problem = run_on((came, future), answer, LAST, (len(came),), shaped, kinds=(tuple, list))
-    if problem:
-        return problem
-    if not any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
-        return "the model has no LSTM layer: without a state it does not know when the last visit was."
-    if problem := leak_hint(given) or untrained_hint(model):
+    no_state = "the model has no LSTM layer: without a state it does not know when the last visit was."
+    if problem := problem or no_lstm_hint(model, no_state) or leak_hint(given) or untrained_hint(model):
         return problem
     truth = came[:, LAST + 1]
     own, base = log_loss(given[0], truth), log_loss(_own_share(came, LAST), truth)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
-from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
+from ecomlib.exercises.networks import leak_hint, no_lstm_hint, run_on, untrained_hint
 from ecomlib.gates import count_parameters
 
 CHANNELS, CLASSES = 13, 5  # as in the notebook
@@ -113,8 +113,6 @@ def _shares(trips, cutoff):
 )
 def own_network(answer: Any) -> str | None:
     """Train on an invented shop, change its future, and compare with the class shares."""
-    import keras
-
     trips = paired_weeks()
     future = trips.copy()
     future[:, LAST + 1 :] = 1 - future[:, LAST + 1 :]
@@ -124,9 +122,7 @@ def own_network(answer: Any) -> str | None:
         return problem
     if not all(close(p.sum(axis=1), np.ones(len(trips)), 1e-3) for p in given):
         return shaped
-    if not any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
-        return "there is no LSTM layer in the model."
-    if problem := untrained_hint(model) or leak_hint(given):
+    if problem := no_lstm_hint(model) or untrained_hint(model) or leak_hint(given):
         return problem
     happened = trips[:, LAST + 1 : LAST + 1 + AHEAD].sum(axis=1).astype(int)
     own, base = (

@@ -52,6 +52,13 @@ def leak_hint(given: list[np.ndarray], steps: str = "weeks", made: str = "answer
     return f"the {steps} after the cutoff changed, and so did your {made}: use columns up to cutoff only."
 
 
+def no_lstm_hint(model: Any, hint: str = "there is no LSTM layer in the model.") -> str | None:
+    """Say so where a Keras model has no LSTM layer."""
+    import keras
+
+    return None if any(isinstance(layer, keras.layers.LSTM) for layer in model.layers) else hint
+
+
 def untrained_hint(model: Any) -> str | None:
     """Say so where a Keras model has made no update."""
     optimizer = getattr(model, "optimizer", None)

@@ -1,10 +1,12 @@
 """Three functions for a shop of your own: what is good enough for it, and the answer after its last day.
 
-Every choice is made on validation; the test weeks are scored once, by models that learned from the training
-part only. The network, its joined forecast or another rival is advised only where the paired 95 % interval
-(units, weeks and fits drawn) excludes the tie with the simple one.
+Every choice is made on validation, by models that learned from the training part. Then all learn from both
+parts, and the test weeks are scored once. The network, its joined forecast or another rival is advised only
+where the paired 95 % interval (units, weeks and fits drawn) excludes the tie with the simple one.
 """
 
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,15 @@ import pandas as pd
 
 from ecomlib.bootstrap import interval
 from ecomlib.own.profile import profile
-from ecomlib.own.questions import Models, Purchases, Recommend, Sales
+from ecomlib.own.questions import Models, Purchases, Recommend
+from ecomlib.own.sales_question import Sales
 from ecomlib.own.saved import read, save, wake
-from ecomlib.results import Scores, score_fits, score_table
+from ecomlib.results import Scores, read_benchmark, score_fits, score_table
 from ecomlib.shop import BadValue, Shop
+from ecomlib.shop.shop import members
 
 N_DRAWS = 1000
-JOINED = "joined"
+LSTM, JOINED = "LSTM", "joined"
 
 
 @dataclass
@@ -57,14 +61,20 @@ class Answer:
     def score(self, shop: Shop) -> pd.DataFrame:
         """The table for a later export that begins on the same day; nothing is trained.
 
+        What the model has not seen, such as new customers, is printed, and kept in `table.attrs["notes"]`.
+
         Raises
         ------
         BadValue
             Where the export does not hold the days that the model knows, or changes their names.
         """
-        task = self.question.whole(self.question.task(shop))
+        task = self.question.known(self.question.task(shop))
         wake(self.model, task)
-        return self.question.table(shop, task, self.model)
+        table = self.question.table(shop, task, self.model)
+        table.attrs["notes"] = self.question.unknown(shop)
+        for note in table.attrs["notes"]:
+            print(note)
+        return table
 
     def save(self, folder: str | Path) -> None:
         """Write the answer and its model into a folder; see `ecomlib.own.load`."""
@@ -87,8 +97,9 @@ def forecast_sales(
     n_series: int | None = None,
     horizon: int | None = None,
     country: str | None = None,
-    test: str = "56D",
-    valid: str = "28D",
+    closed: Iterable = (),
+    test: str | None = None,
+    valid: str | None = None,
     fits: int = 2,
     epochs: int | None = None,
 ) -> Answer:
@@ -100,13 +111,16 @@ def forecast_sales(
     ----------
     shop : Shop
     level : column of `shop.products`, optional
-        Default: the department, or the category where there is one department only.
+        Default: the category where 20 or more sell on nearly every day; else the department or the category,
+        whichever first has two, else the product.
     n_series, horizon : int, optional
         How many series (see `sales.task`); days, or weeks of a slow shop, ahead: default 7 days or 4 weeks.
     country : str, optional
         Whose public holidays are known ahead, such as "DE".
-    test, valid : duration
-        The last part of the data, and the part before it.
+    closed : items, each a weekday, a (month, day), a date
+        Days besides on which the shop never opens, such as (12, 25).
+    test, valid : duration, optional
+        The last part of the data, and the part before it: eight and four weeks, less in a short history.
     fits : int
         Networks that are trained for the test; the first one's settings make the answer.
     epochs : int, optional
@@ -117,15 +131,16 @@ def forecast_sales(
     ShopError
         One line: what cannot be done with these data and why.
     """
-    plan = {"level": level, "n_series": n_series, "horizon": horizon, "country": country}
-    return _answer(Sales(**plan, test=test, valid=valid, epochs=epochs), shop, fits)
+    plan = {"level": level, "n_series": n_series, "horizon": horizon}
+    more: dict[str, Any] = {"country": country, "closed_too": list(closed)}
+    return _answer(Sales(**plan, **more, test=test, valid=valid, epochs=epochs), shop, fits)
 
 
 def predict_purchases(
     shop: Shop,
     n_categories: int = 30,
-    test: str = "56D",
-    valid: str = "28D",
+    test: str | None = None,
+    valid: str | None = None,
     fits: int = 2,
     epochs: int | None = None,
 ) -> Answer:
@@ -142,8 +157,8 @@ def recommend_products(
     question: str = "discovery",
     k: int = 10,
     min_count: int = 5,
-    test: str = "56D",
-    valid: str = "28D",
+    test: str | None = None,
+    valid: str | None = None,
     fits: int = 2,
     epochs: int | None = None,
 ) -> Answer:
@@ -158,32 +173,83 @@ def recommend_products(
 
 
 def _answer(question: Any, shop: Shop, fits: int) -> Answer:
-    """Choose on validation, score the test once, advise, fit the advised model on everything, answer."""
+    """Compare, advise, fit the advised model on everything, answer for what comes after the last day."""
+    task = question.task(shop)
+    scores, paired, models = compare(question, task, fits)
+    rule, rival = (name for name in models if name not in (LSTM, JOINED))
+    chosen, advice = _advise(question, paired, rule, rival)
+    if chosen not in (LSTM, JOINED):
+        advice += too_small(question, members(shop.orders)["customer_id"].nunique())
+    notes = [f"{name}: {fact}" for name, fact in profile(shop).items()]
+    notes += getattr(shop.report, "notes", [])
+    model, first = models[chosen][0], models[rule][0]
+    question.plan["models"] = [chosen, rule]
+    notes += question.prepare(task, model, first)
+    question.made.clear()
+    whole = question.known(task)
+    _fit(question, whole, f"{chosen}, on all days", model)
+    if model is not first:
+        first.fit(whole)
+    return Answer(question, scores, paired, advice, chosen, notes, model, question.table(shop, whole, model))
+
+
+def compare(question: Any, task: Any, fits: int) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, list[Any]]]:
+    """Choose on validation, then score the test once.
+
+    Returns
+    -------
+    scores, paired : DataFrame
+        As in `Answer`.
+    models : dict
+        Name -> its fits on all weeks before the test: the rule, the rival, the LSTM, joined.
+    """
     if fits < 1:
         raise BadValue(f"fits={fits}: at least one network has to be trained.")
-    task = question.task(shop)
     simple, rivals, network = question.models(task)
     rule, first = _best(question, task, simple)
     rival, second = _best(question, task, rivals)
-    networks = [_fit(question, task, f"LSTM, fit {i + 1} of {fits}", network(i)) for i in range(fits)]
-    joined = [question.join(task, each, second) for each in networks]
-    models = {rule: [first], rival: [second], "LSTM": networks, JOINED: joined}
+    one = _fit(question, task, "LSTM, to choose by", network(0))
+    joined = question.join(task, one, second)
+    for each in (first, second, one, joined):
+        question.forecast(task, each, "valid")  # kept: the band is made from it
+    # Everything is chosen. Before the test is scored, all learn from the validation weeks, too.
+    known = question.known(task, "test_from")
+    names = [f"LSTM, fit {i + 1} of {fits}" for i in range(fits)]
+    networks = [_fit(question, known, name, one if i == 0 else network(i)) for i, name in enumerate(names)]
+    both = [joined, *(_with_network(joined, each) for each in networks[1:])]
+    models = {rule: [first.fit(known)], rival: [second.fit(known)], LSTM: networks, JOINED: both}
     forecasts = {name: [question.forecast(task, model, "test") for model in m] for name, m in models.items()}
     with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to a recall of 0 excludes no tie
         found = score_fits(lambda each: question.draws(task, each, "test", N_DRAWS), forecasts)
         scores = score_table(found, question.headline, question.smaller_is_better)
-        pairs = [("LSTM", rule), (JOINED, rule), (rival, rule), ("LSTM", rival), (JOINED, rival)]
+        pairs = [(LSTM, rule), (JOINED, rule), (rival, rule), (LSTM, rival), (JOINED, rival)]
         paired = pd.DataFrame([_pair(question, found, *pair) for pair in pairs])
-    chosen, advice = _advise(question, paired, rule, rival)
-    notes = [f"{name}: {fact}" for name, fact in profile(shop).items()]
-    notes += [f"level: {question.plan['level']}"] * ("level" in question.plan)
-    notes += getattr(shop.report, "notes", [])
-    model = models[chosen][0]
-    notes += question.prepare(task, model)
-    question.made.clear()
-    whole = question.whole(task)
-    _fit(question, whole, f"{chosen}, on all days", model)
-    return Answer(question, scores, paired, advice, chosen, notes, model, question.table(shop, whole, model))
+    return scores, paired, models
+
+
+def too_small(question: Any, n_customers: int) -> str:
+    """What was measured on the course's shop, cut to fewer customers, where that says more than here."""
+    try:
+        table = read_benchmark("own_limits")
+    except FileNotFoundError:  # outside the course
+        return ""
+    table = table[(table["use"] == question.title) & (table["model"] == "joined / rule")]
+    better = table["high"] < 1 if question.smaller_is_better else table["low"] > 1
+    row = table[better].nsmallest(1, "n_customers").squeeze(axis=0)
+    if not better.any() or n_customers >= row["n_customers"]:
+        return ""
+    spread = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    return (
+        f" In the course's shop, cut to fewer customers, joined was better from {row['n_customers']:,.0f} of "
+        f"them in {row['weeks']:.0f} weeks on ({spread}, own_limits.csv); here are {n_customers:,}."
+    )
+
+
+def _with_network(joined: Any, network: Any) -> Any:
+    """The same joined model with another fit of the network."""
+    other = copy(joined)
+    other.models = [network, *joined.models[1:]]
+    return other
 
 
 def _fit(question: Any, task: Any, name: str, model: Any) -> Any:
@@ -216,10 +282,10 @@ def _advise(question: Any, paired: pd.DataFrame, rule: str, rival: str) -> tuple
         return f"{question.headline} {row.ratio:.3f} [{row.low:.3f}, {row.high:.3f}] times that of {second}"
 
     alone = rows[JOINED, rival].low == rows[JOINED, rival].high  # joined without the network is the rival
-    tried = ("LSTM", rival) if alone else (JOINED, "LSTM", rival)
+    tried = (LSTM, rival) if alone else (JOINED, LSTM, rival)
     better = [name for name in tried if rows[name, rule].verdict == "better"]
     if not better:
-        no = f"the LSTM is not better ({says('LSTM', rule)}), joined neither, nor {rival}"
+        no = f"the LSTM is not better ({says(LSTM, rule)}), joined neither, nor {rival}"
         return rule, f"Use {rule}: {no}."
     chosen = better[0]
     more = f"the LSTM is not better than {rule}, nor is it joined"

@@ -62,9 +62,10 @@ def _train(options: argparse.Namespace) -> int:
     mix.fit(task, callbacks=[_clock(options.minutes)])
     stage(f"trained the LSTM, mixed {mix.weight:g} LSTM and {1 - mix.weight:g} session-kNN")
     known = clicks.until_test(task)
-    models = (clicks.Popularity().fit(known), clicks.Markov(1.0).fit(known), knn, mix.network, mix)
     cutoffs = task.cutoffs("test")
-    table = clicks.evaluate(task, {model.name: model.predict(task, cutoffs) for model in models})
+    simple = (clicks.Popularity().fit(known), clicks.Markov(1.0).fit(known))
+    lists = {model.name: model.predict(task, cutoffs, block=256) for model in simple}
+    table = clicks.evaluate(task, lists | mix.lists(task, cutoffs))
     stage("scored the test sessions, every item a candidate; intervals are over sessions:")
     wide = table.assign(text=table.apply(lambda r: f"{r.value:.4f} [{r.low:.4f}, {r.high:.4f}]", axis=1))
     wide = wide.pivot(index="model", columns="metric", values="text").reindex(table["model"].unique())

@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from holidays import country_holidays, list_supported_countries
 
-from ecomlib import purchases, recommend, sales
-from ecomlib.own.profile import closed_weekdays, last_whole_day
-from ecomlib.panels import Panel, daily_panel, weekly_panel
+from ecomlib import purchases, recommend
+from ecomlib.panels import weekly_panel
+from ecomlib.probability import log_loss
 from ecomlib.recommend.baselines import cosine_neighbours
 from ecomlib.recommend.history import history, sequence_counts
 from ecomlib.recommend.task import TRAIN
@@ -23,8 +22,11 @@ from ecomlib.shop.shop import members
 from ecomlib.split import DAY, Split
 
 Models = dict[str, Any]  # name -> model, from simple to complex
-SLOW = 0.5  # of the open days without a sale: such series are forecast by the week
 BUY_AGAIN = 0.05  # of the customers: with fewer, no model of repeated purchases
+MOST_CELLS = 2_600_000  # customers x weeks x categories: with more the answer takes too long, and over 2.5 GB
+FEWEST = 5  # categories: with fewer, some of the customers have to go
+HISTORY = (1, 2, 4, 8, 13)  # weeks known, or trips: from which of them on is a model better than the rule?
+TRIPS = 400_000  # a network sees in all, where that is enough for 4 epochs: more would take too long
 MOST_ITEMS = 5000  # for EASE, whose matrix has this number squared
 
 
@@ -57,7 +59,7 @@ class Joined:
 class Question:
     """What the three questions share; `plan` holds settings, and after the first task its dates and names.
 
-    Each has `task(shop)`; `whole(task)`, whose training part is all that the first export knew;
+    Each has `task(shop)`; `known(task, until)`, whose training part ends on a day of the plan;
     `models(task)`, simple baselines, other rivals, and the network of a seed; `draws`; and `table(shop, task,
     model)`, the answer for what comes after the last day.
     """
@@ -88,7 +90,7 @@ class Question:
             Where a new export does not reach over all days of the first one.
         """
         if "end" not in self.plan:
-            dates = Split.last(self.plan["test"], self.plan["valid"]).dates(last)
+            dates = self.parts(first, last).dates(last)
             if dates.valid <= first:
                 raise TooShort(
                     f"{self.title}: {(last - first).days + 1} days leave none for training before a "
@@ -103,6 +105,13 @@ class Question:
                 f"{self.plan['first']} to {(known['end'] - DAY).date()}: export from the first of them on."
             )
         return Split(last + DAY - known["test_from"], known["test_from"] - known["valid_from"])
+
+    def parts(self, first: pd.Timestamp, last: pd.Timestamp) -> Split:
+        """The last eight and four weeks; of less than 32 weeks a quarter and an eighth."""
+        n_weeks = ((last - first).days + 1) // 7
+        for name, most, share in (("test", 8, 4), ("valid", 4, 8)):
+            self.plan[name] = self.plan[name] or f"{7 * max(1, min(most, n_weeks // share))}D"
+        return Split.last(self.plan["test"], self.plan["valid"])
 
     def check_names(self, names: list[str]) -> None:
         """Keep the names of series, categories or items; refuse an export whose old orders give others."""
@@ -126,110 +135,53 @@ class Question:
         tries = [replace(both, weight=i / 10) for i in range(11)]
         return min(tries, key=lambda each: self.value(task, each))
 
-    def prepare(self, task: Any, model: Any) -> list[str]:
+    def prepare(self, task: Any, model: Any, rule: Any) -> list[str]:
         """Keep what the table needs of the validation part; notes on it."""
-        return []
+        raise NotImplementedError
 
+    def with_rule(self, known: np.ndarray, worse: np.ndarray, model: Any, rule: Any, unit: str) -> list[str]:
+        """Keep the rule for customers whose history is too short for the model; a note that says so.
 
-class Sales(Question):
-    """What every series will sell on each of the next days, or weeks where most days have no sale."""
+        `known` is the history of each row of validation, `worse` what the model loses against the rule.
+        """
+        short = [h for h in HISTORY if (known <= h).any() and worse[known <= h].mean() > 0]
+        self.plan["below"] = max(short, default=0)
+        self.plan["rule"] = rule if short and model is not rule else None
+        if self.plan["rule"] is None:
+            return []
+        return [f"customers with {unit} up to {self.plan['below']} get the rule: it is better there"]
 
-    title, headline = "sales", "WAPE"
-    draws = staticmethod(sales.draws)
+    def by_rule(self, known: np.ndarray) -> np.ndarray:
+        """For which customers the rule answers; bool, shape of `known`."""
+        return (known <= self.plan["below"]) & (self.plan["rule"] is not None)
 
-    def task(self, shop: Shop) -> sales.SalesTask:
-        """Daily series of a level of the products, or weekly ones, up to the last whole day."""
-        plan, when = self.plan, shop.orders["timestamp"]
-        last = last_whole_day(when)
-        shop = shop.with_tables(orders=shop.orders[when < last + DAY])
-        plan["level"] = plan["level"] or self._level(shop)
-        level, n_series = plan["level"], plan["n_series"]
-        closed = plan.setdefault("closed", closed_weekdays(when))
-        name = shop.products.set_index("product_id")[level].astype(str)  # type: ignore[union-attr]
-        key = pd.Series(name.reindex(shop.orders["product_id"]).to_numpy())
-        daily = daily_panel(when[when < last + DAY], key, shop.orders["revenue"])
-        if "weekly" not in plan:
-            largest = daily.values[np.argsort(-daily.values.sum(axis=1))[: n_series or 12]]
-            empty = (largest == 0).mean() - len(closed) / 7
-            plan["weekly"] = bool(empty > SLOW * (1 - len(closed) / 7))
-            plan["horizon"] = plan["horizon"] or (4 if plan["weekly"] else 7)
-        if plan["weekly"]:
-            weeks = _weeks(daily)
-            split = self.split(weeks.days[0], weeks.days[-1] + 6 * DAY)
-            task = sales.task(weeks, split, n_series=n_series or 12, lookback=8, horizon=plan["horizon"])
-        else:
-            split = self.split(daily.days[0], last)
-            sizes = {"n_series": n_series, "horizon": plan["horizon"], "closed": tuple(closed)}
-            if plan["country"] not in (None, *list_supported_countries()):
-                raise BadValue(
-                    f"country={plan['country']!r} is not known; say it with two letters, as in 'DE'."
+    def unknown(self, shop: Shop) -> list[str]:
+        """What a later export holds that the model has not seen: sentences."""
+        new = shop.orders["timestamp"] >= pd.Timestamp(self.plan["end"])
+        if not new.any():
+            return []
+        level, item = self.plan.get("level", "category"), shop.orders["product_id"]
+        if level != "product_id" and shop.products is not None:
+            item = item.map(shop.products.set_index("product_id")[level].astype(str))
+        keys = {} if self.title == "sales" else {"customers": shop.orders["customer_id"]}
+        keys[{"product_id": "products", "category": "categories"}.get(level, level)] = item
+        notes: list[str] = []
+        for name, key in keys.items():
+            other = ~key[new].isin(key[~new])
+            if other.any():
+                notes.append(
+                    f"since {self.plan['end']} there are new {name}: {key[new][other].nunique():,}, in "
+                    f"{other.mean():.1%} of the lines; the model has not seen them"
                 )
-            calendar = country_holidays(plan["country"]) if plan["country"] else None
-            task = sales.task(shop, split, level, holidays=calendar, **sizes)
-        self.check_names(task.panel.names)
-        return task
-
-    @staticmethod
-    def _level(shop: Shop) -> str:
-        if shop.products is None:
-            raise BadValue("sales need a products table with a department or category; give one to the shop.")
-        sizes = {name: shop.products[name].nunique() for name in ("department", "category")}
-        return "category" if sizes["department"] < 2 <= sizes["category"] else "department"
-
-    def whole(self, task: sales.SalesTask) -> sales.SalesTask:
-        """The task whose training part is all that the first export knew."""
-        end = int(task.panel.days.searchsorted(pd.Timestamp(self.plan["end"])))
-        return replace(task, valid_start=end, test_start=end, test_end=end)
-
-    def models(self, task: sales.SalesTask) -> tuple[Models, Models, Callable[[int], Any]]:
-        """Means of weeks; LightGBM and ETS; the mean of three LSTMs."""
-        simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in (8, 4)}
-        rivals = {"LightGBM": sales.LightGBM(), "LightGBM (correction)": sales.LightGBM(correct=True)}
-        epochs = self.plan["epochs"] or 10
-        return simple, rivals | {"ETS": sales.ETS()}, lambda seed: sales.SalesLSTM(seed, epochs=epochs)
-
-    def prepare(self, task: sales.SalesTask, model: Any) -> list[str]:
-        """Keep the band's factors of validation, for thirds of the series by size; say what they do."""
-        valid = task.cutoffs("valid")
-        thirds = np.arange(task.n_series) * 3 // task.n_series  # series stand by size
-        forecast, scored = (self.forecast(task, model, part) for part in ("valid", "test"))
-        step = "weeks" if self.plan["weekly"] else "days"
-        notes = ["most days have no sale: the forecast is of weekly sums"] * self.plan["weekly"]
-        bias = sales.draws(task, scored, n=1)["bias"][0]
-        notes += ["no holidays are known: say country='DE', for example"] * (self.plan["country"] is None)
-        notes += [f"the forecast's sum was {bias:+.1%} off in the test", "days without stock are not known"]
-        self.plan["band"] = None
-        try:
-            factors = sales.calibrate_band(task.actual(valid), forecast, task.is_open(valid), thirds)
-        except BadValue as error:
-            return [*notes, f"no band: {error}"]
-        self.plan["band"] = factors.tolist()
-        band = sales.conformal_band(scored, factors)
-        held = sales.draws(task, band, n=1)["coverage"][0]
-        return [*notes, f"the band of 80 % held {held:.0%} of the test's {step}"]
-
-    def table(self, shop: Shop, task: sales.SalesTask, model: Any) -> pd.DataFrame:
-        """Columns series, day (or a week's first), low, middle, high; a refused band is empty."""
-        forecast = model.predict(task, task.cutoffs("next"))[0]
-        if self.plan["band"] is None:
-            forecast[..., [0, 2]] = np.nan
-        else:
-            forecast = np.sort(sales.conformal_band(forecast, np.array(self.plan["band"])), axis=-1)
-        days = np.tile(task.days[-task.horizon :], task.n_series)
-        table = pd.DataFrame({"series": np.repeat(task.panel.names, task.horizon), "day": days})
-        table[["low", "middle", "high"]] = forecast.reshape(-1, 3)
-        return table
+        return notes
 
 
-def _weeks(panel: Panel) -> Panel:
-    """Sums of whole weeks from Monday to Sunday."""
-    first = -panel.days[0].day_of_week % 7
-    n_weeks = (len(panel.days) - first) // 7
-    if n_weeks < 1:
-        raise TooShort(f"sales: {len(panel.days)} days hold no whole week; give a longer history.")
-    inside = slice(first, first + 7 * n_weeks)
-    sums = panel.values[:, inside].reshape(len(panel.names), n_weeks, 7).sum(axis=2)
-    return Panel(sums, panel.names, panel.days[inside][::7])
+def with_products(shop: Shop) -> Shop:
+    """The shop with a products table, where it has none."""
+    if shop.products is not None:
+        return shop
+    products = pd.DataFrame({"product_id": shop.orders["product_id"].unique()})
+    return shop.with_tables(products=products.assign(category="ALL", department="ALL"))
 
 
 class Purchases(Question):
@@ -239,24 +191,35 @@ class Purchases(Question):
 
     def task(self, shop: Shop) -> purchases.PurchaseTask:
         """Weeks of all customers and of the categories bought most; at most `n_categories` of them."""
-        orders = members(shop.orders)
-        weeks = weekly_panel(shop.orders).weeks
-        split = self.split(weeks[0], weeks[-1] + 6 * DAY)
-        train = orders[orders["timestamp"] < pd.Timestamp(self.plan["valid_from"])]
+        plan, orders = self.plan, members(shop.orders)
+        panel = weekly_panel(shop.orders)
+        split = self.split(panel.weeks[0], panel.weeks[-1] + 6 * DAY)
+        train = orders[orders["timestamp"] < pd.Timestamp(plan["valid_from"])]
         each = train.groupby("customer_id")["order_id"].nunique()
         if len(each) and (again := (each > 1).mean()) < BUY_AGAIN:
             raise TooShort(f"purchases: of {len(each):,} customers {again:.1%} bought twice: no model.")
-        if "names" not in self.plan and shop.products is not None:
-            held = shop.products.set_index("product_id")["category"].astype(str)
-            sold = held.reindex(train.loc[train["timestamp"] >= weeks[0], "product_id"])
-            self.plan["n_categories"] = min(self.plan["n_categories"], sold[sold != "UNKNOWN"].nunique())
-        task = purchases.task(shop, split, self.plan["n_categories"])
+        shop = with_products(shop)
+        products: pd.DataFrame = shop.products  # type: ignore[assignment]
+        if plan.setdefault("whole", len(set(products["category"].astype(str)) - {"UNKNOWN"}) < 2):
+            products = products.assign(category="anything")
+        shop = shop.with_tables(products=products)
+        if "names" not in plan:
+            category = products["category"].astype(str).set_axis(products["product_id"])
+            sold = category.reindex(train.loc[train["timestamp"] >= panel.weeks[0], "product_id"])
+            wanted = min(plan["n_categories"], sold[sold != "UNKNOWN"].nunique())
+            plan["n_categories"] = min(wanted, MOST_CELLS // panel.known.size)
+            if plan["n_categories"] < min(wanted, FEWEST):
+                raise BadValue(
+                    f"purchases: {len(panel.customers):,} customers in {len(panel.weeks)} weeks do not fit "
+                    "into memory; give a part of the customers, or a later first day."
+                )
+        task = purchases.task(shop, split, plan["n_categories"])
         self.check_names(task.categories)
         return task
 
-    def whole(self, task: purchases.PurchaseTask) -> purchases.PurchaseTask:
-        """The task whose training part is all that the first export knew."""
-        end = int(task.panel.weeks.searchsorted(pd.Timestamp(self.plan["end"])))
+    def known(self, task: purchases.PurchaseTask, until: str = "end") -> purchases.PurchaseTask:
+        """The task whose training part ends where the plan says: "test_from", or all of the first export."""
+        end = int(task.panel.weeks.searchsorted(pd.Timestamp(self.plan[until])))
         return replace(
             task, parts={"train": np.arange(end - 1), "next": np.array([len(task.panel.weeks) - 1])}
         )
@@ -264,7 +227,7 @@ class Purchases(Question):
     def models(self, task: purchases.PurchaseTask) -> tuple[Models, Models, Callable[[int], Any]]:
         """Own frequency with the settings chosen on validation; two learners; the shared LSTM."""
         best = purchases.tune_frequency(task, (6, 12, 26), (1, 3, 9))
-        rivals = {"logistic regression": purchases.Logistic(), "LightGBM": purchases.LightGBM()}
+        rivals = {"logistic regression": purchases.Logistic(), "LightGBM": purchases.LightGBM(fits=1)}
         epochs = self.plan["epochs"] or 4
         simple = {"own frequency": purchases.WeightedFrequency(*best)}
         return simple, rivals, lambda seed: purchases.PurchaseLSTM(seed, epochs=epochs)
@@ -277,13 +240,36 @@ class Purchases(Question):
         found = purchases.draws(task, forecast, part, n, n_ranked=0)
         return {metric: values for metric, values in found.items() if len(values) == 1 + n}
 
+    def prepare(self, task: purchases.PurchaseTask, model: Any, rule: Any) -> list[str]:
+        """Who gets the rule, by validation; whether the probabilities are what they say, in the test."""
+        cutoffs = task.cutoffs("valid")
+        y, use = task.target(cutoffs), task.use(cutoffs)
+        both = (self.forecast(task, each, "valid") for each in (model, rule))
+        ours, theirs = (log_loss(p.ravel(), y.ravel()).reshape(y.shape).mean(axis=2)[use] for p in both)
+        notes = ["no categories: asked is who buys at all"] * self.plan["whole"]
+        notes += self.with_rule(
+            task.panel.known[:, cutoffs].T[use], ours - theirs, model, rule, "weeks known"
+        )
+        p, y = (
+            task.flat(each, "test")
+            for each in (self.forecast(task, model, "test"), task.target(task.cutoffs("test")))
+        )
+        tenths = np.array_split(np.argsort(p, kind="stable"), 10)
+        self.plan["reliability"] = [[float(p[rows].mean()), float(y[rows].mean())] for rows in tenths]
+        return notes
+
     def table(self, shop: Shop, task: purchases.PurchaseTask, model: Any) -> pd.DataFrame:
-        """Columns customer_id, category, week (its Monday), probability; the likeliest first."""
-        k = len(task.categories)
+        """Columns customer_id, category, week (its Monday), probability, model; the likeliest first."""
+        k, cutoffs = len(task.categories), task.cutoffs("next")
         table = pd.DataFrame({"customer_id": np.repeat(task.panel.customers, k)})
         table["category"] = np.tile(task.categories, len(task.panel.customers))
         table["week"] = task.panel.weeks[-1] + 7 * DAY
-        table["probability"] = np.ravel(model.predict(task, task.cutoffs("next"))[0])
+        p = np.array(model.predict(task, cutoffs)[0])
+        rule = self.by_rule(task.panel.known[:, -1])
+        if rule.any():
+            p[rule] = self.plan["rule"].predict(task, cutoffs)[0][rule]
+        table["probability"] = p.ravel()
+        table["model"] = np.repeat(np.where(rule, *reversed(self.plan["models"])), k)
         return table.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -303,15 +289,16 @@ class Recommend(Question):
         self.check_names(task.items["item"].astype(str).tolist())
         return task
 
-    def whole(self, task: recommend.SequenceTask) -> recommend.SequenceTask:
-        """The task whose training part is all that the first export knew."""
+    def known(self, task: recommend.SequenceTask, until: str = "end") -> recommend.SequenceTask:
+        """The task whose training part ends where the plan says: "test_from", or all of the first export."""
         monday = pd.Timestamp(self.plan["first"])
-        last = (pd.Timestamp(self.plan["end"]) - (monday - monday.day_of_week * DAY)).days
+        last = (pd.Timestamp(self.plan[until]) - (monday - monday.day_of_week * DAY)).days
         return replace(task, part=np.where(task.day < last, TRAIN, 0).astype(np.int8))
 
     def models(self, task: recommend.SequenceTask) -> tuple[Models, Models, Callable[[int], Any]]:
         """What sells, or what the customer bought most; factors or neighbours; the LSTM over trips."""
         r, epochs = recommend, self.plan["epochs"]
+        often = TRIPS // max(len(task.cutoffs("train")), 1)
         if task.question == "discovery":
             simple: Models = {"popularity": r.Popularity(), "popularity of four weeks": r.Popularity(28)}
             rivals: Models = {
@@ -321,21 +308,35 @@ class Recommend(Question):
             if task.n_items <= MOST_ITEMS:
                 rivals["EASE + trend"] = r.Blend([r.EASE(), r.Trend(7)], [1, 2.5])
             usual = {"units": 64, "dropout": 0.4, "profile": True, "trend_days": (3, 7, 14, 28)}
-            usual |= {"learning_rate": 3e-3, "epochs": epochs or 12}
+            usual |= {"learning_rate": 3e-3, "epochs": epochs or int(np.clip(often, 4, 12))}
         else:
             simple = {"own frequency": r.PersonalFrequency(), "own of late": r.PersonalFrequency(120)}
             rivals = {"item-kNN": r.ItemKNN(half_life=120), "TIFU-kNN": r.TIFUKNN()}
-            usual = {"own": True, "trend_days": (7,), "epochs": epochs or 8}
+            usual = {"own": True, "trend_days": (7,), "epochs": epochs or int(np.clip(often, 4, 8))}
+        usual["n_sampled"] = 1024 * (task.n_items > MOST_ITEMS // 2)
         return simple, rivals, lambda seed: r.NextItems(seed=seed, **usual)
 
     def join(self, task: recommend.SequenceTask, network: Any, rival: Any) -> recommend.Blend:
         """A blend of both, its weights chosen on validation."""
         return recommend.tune_blend(task, recommend.Blend([network, rival], [1, 0.1]))
 
+    def prepare(self, task: recommend.SequenceTask, model: Any, rule: Any) -> list[str]:
+        """Who gets the rule: customers of so few trips that it found more in validation."""
+        cutoffs = task.cutoffs("valid")
+        found = [recommend.Ranking.of(task, self.forecast(task, m, "valid"), cutoffs) for m in (rule, model)]
+        theirs, ours = (each.per_row()["recall@10"].to_numpy() for each in found)
+        trips = found[0].rows - task.start[found[0].rows]
+        notes = [f"{task.n_items:,} items, each a {self.plan['level']}"]
+        return notes + self.with_rule(trips, theirs - ours, model, rule, "trips")
+
     def table(self, shop: Shop, task: recommend.SequenceTask, model: Any) -> pd.DataFrame:
-        """Columns customer_id, rank, item, reason; for discovery nothing that the customer has bought."""
+        """Columns customer_id, rank, item, reason, model; for discovery nothing that was bought before."""
         today, cutoffs = recommend.with_today(task)
         lists = model.predict(today, cutoffs, k=self.plan["k"])
+        rule = self.by_rule(cutoffs - today.start[cutoffs] + 1)
+        if rule.any():
+            lists[rule] = self.plan["rule"].predict(today, cutoffs[rule], k=self.plan["k"])
+        model_of = np.where(rule, *reversed(self.plan["models"]))
         seen = history(today, cutoffs + 1)
         counts = sequence_counts(task)
         counts.data = np.log1p(counts.data)
@@ -353,8 +354,8 @@ class Recommend(Question):
                     reason = f"bought on {times[item]:.0f} trips before"
                 elif len(cosine) and cosine.max() > 0:
                     reason = f"customers who buy {label[seen.indices[own][cosine.argmax()]]} buy it, too"
-                rows.append((name, rank, label[item], reason))
-        return pd.DataFrame(rows, columns=["customer_id", "rank", "item", "reason"])
+                rows.append((name, rank, label[item], reason, model_of[i]))
+        return pd.DataFrame(rows, columns=["customer_id", "rank", "item", "reason", "model"])
 
     def _labels(self, shop: Shop, task: recommend.SequenceTask) -> list[str]:
         """What an item is called: a product by its name, where the shop has one."""

@@ -1,7 +1,7 @@
 """What a network has to beat: base rate, own frequency, and two learners on features made by hand."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -77,38 +77,49 @@ def features(
 
     Rows stand as in `PurchaseTask.rows`, for the customers of `use` (bool, (n_cutoffs, n); default: all).
     """
-    bought, (n, w, k), channels = task.bought, task.bought.shape, task.channels
-    known = task.panel.known.astype(np.float32)[..., None]
+    n, w, k = task.bought.shape
     use = np.ones((len(cutoffs), n), bool) if use is None else use
+    columns, names = [], []
+    for name, values in _features(task):  # one by one: all of them at once would take gigabytes
+        names.append(name)
+        rows = np.broadcast_to(values, (n, w, k))[:, cutoffs][use.T]
+        columns.append(rows.astype(np.float32).ravel())
+    out = np.empty((len(columns[0]), len(columns)), np.float32)
+    for i in reversed(range(len(columns))):
+        out[:, i] = columns.pop()
+    return out, names
+
+
+def _features(task: PurchaseTask) -> Iterator[tuple[str, np.ndarray]]:
+    """Each column of `features` as an array that broadcasts to (n, w, k)."""
+    bought, w, channels = task.bought, task.bought.shape[1], task.channels
+    known = task.panel.known.astype(np.float32)[..., None]
     since, trip = steps_since(bought > 0), steps_since(channels["shopped"][:, :, :1] > 0)
     recency, times = np.where(since >= 0, since, known), bought.cumsum(axis=1)
     rate, week = times / np.maximum(known, 1), np.arange(w)[None, :, None]
-    table = {
-        "recency": recency,
-        "times": times,
-        "frequency": rate,
-        "recency x frequency": recency * rate,
-        "household recency": np.where(trip >= 0, trip, week + 1),
-        "known": known,
-        "week": week,
-        "base rate": BaseRate().fit(task).rate,
-        "category": np.arange(k),
-    } | {name: channels[name] for name in ("spend", "baskets", "lines")}
+    yield "recency", recency
+    yield "times", times
+    yield "frequency", rate
+    yield "recency x frequency", recency * rate
+    yield "household recency", np.where(trip >= 0, trip, week + 1)
+    yield "known", known
+    yield "week", week
+    yield "base rate", BaseRate().fit(task).rate
+    yield "category", np.arange(bought.shape[2])
+    for name in ("spend", "baskets", "lines"):
+        yield name, channels[name]
     for h in HALF_LIVES:
         weeks = np.maximum(faded_sum((known > 0).astype(float), h), 1)
         for name in ("bought", "lines", "discount", "purchase days"):
-            table[f"weighted {h:.0f}: {name}"] = (faded_sum(channels[name], h) / weeks).astype(np.float32)
+            yield f"weighted {h:.0f}: {name}", faded_sum(channels[name], h) / weeks
         for name in ("shopped", "spend", *(WEEKDAYS if h == RHYTHM else ())):  # the same in every category
-            table[f"weighted {h:.0f}: {name}"] = faded_sum(channels[name][:, :, :1], h) / weeks
-    table["redeemed so far"] = channels["coupons redeemed"].cumsum(axis=1)
+            yield f"weighted {h:.0f}: {name}", faded_sum(channels[name][:, :, :1], h) / weeks
+    yield "redeemed so far", channels["coupons redeemed"].cumsum(axis=1)
     for group in ("marketing", "promotion", "trip days", "category days", "trend"):
-        table |= {name: channels[name] for name in GROUPS[group]}
-    # Lag 0 is the cutoff's own week.
-    table |= {f"bought, lag {i}": np.pad(bought, ((0, 0), (i, 0), (0, 0)))[:, :w] for i in range(LAGS)}
-    out = np.empty((int(use.sum()) * k, len(table)), np.float32)
-    for column, values in enumerate(table.values()):
-        out[:, column] = np.broadcast_to(values, (n, w, k))[:, cutoffs][use.T].ravel()
-    return out, list(table)
+        for name in GROUPS[group]:
+            yield name, channels[name]
+    for i in range(LAGS):  # lag 0 is the cutoff's own week
+        yield f"bought, lag {i}", np.pad(bought, ((0, 0), (i, 0), (0, 0)))[:, :w]
 
 
 def rows_of(task: PurchaseTask, part: str) -> tuple[np.ndarray, np.ndarray]:

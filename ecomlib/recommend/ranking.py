@@ -40,10 +40,7 @@ class Recommender:
         lists = [np.empty((0, min(k, task.n_items)), int)]
         for at in range(0, len(cutoffs), block):
             rows = np.asarray(cutoffs)[at : at + block] + 1
-            scores = self.scores(task, rows)
-            if np.isnan(scores).any():
-                raise BadValue(f"{self.name}: some scores are NaN; train it with a smaller learning rate.")
-            lists.append(rank(task, rows, scores, k))
+            lists.append(rank(task, rows, self.scores(task, rows), k, self.name))
         return np.concatenate(lists)
 
     def _learn(self, task: SequenceTask, part: str) -> None:
@@ -53,13 +50,18 @@ class Recommender:
         raise NotImplementedError
 
 
-def rank(task: SequenceTask, rows: np.ndarray, scores: np.ndarray, k: int = 20) -> np.ndarray:
-    """Lists of the k best items by scores, (n_rows, n_items); see `Recommender.predict`."""
+def rank(
+    task: SequenceTask, rows: np.ndarray, scores: np.ndarray, k: int = 20, name: str = "a model"
+) -> np.ndarray:
+    """Lists of the k best items by the scores of a model, (n_rows, n_items); see `Recommender.predict`."""
+    if np.isnan(scores.max(axis=1)).any():
+        raise BadValue(f"{name}: some scores are NaN; train it with a smaller learning rate.")
     order = np.random.default_rng(0).permutation(task.n_items)
-    scores = np.array(scores, np.float32)
+    scores = np.take(scores, order, axis=1).astype(np.float32, copy=False)
     if task.question == "discovery":
-        scores[history(task, rows).nonzero()] = -np.inf
-    return order[top_k(scores[:, order], k)]
+        row, column = history(task, rows).nonzero()
+        scores[row, np.argsort(order)[column]] = -np.inf
+    return order[top_k(scores, k)]
 
 
 def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:
@@ -73,7 +75,10 @@ def top_k(scores: np.ndarray, k: int, block: int = 128) -> np.ndarray:
     if n_blocks <= 2 * k:
         found = np.argpartition(-scores, min(k, n_columns - 1), axis=1)[:, :k]
     else:
-        peak = np.maximum.reduceat(scores, np.arange(0, n_columns, block), axis=1)
+        whole = n_columns // block * block
+        peak = scores[:, :whole].reshape(n_rows, -1, block).max(axis=2)
+        if whole < n_columns:
+            peak = np.column_stack([peak, scores[:, whole:].max(axis=1)])
         best = np.argpartition(-peak, k - 1, axis=1)[:, :k]
         column = (best[:, :, None] * block + np.arange(block)).reshape(n_rows, -1)
         value = np.take_along_axis(scores, np.minimum(column, n_columns - 1), axis=1)

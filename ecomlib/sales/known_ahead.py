@@ -22,6 +22,8 @@ HOLIDAY_NAMES = [
 ]
 DAY_FORMS = "a weekday such as 'Sun', a (month, day), a date or a calendar"
 PROMOTION_NAMES = ["display", "mailer", "expected lift"]
+LAST_YEAR_NAMES = ["last year", "last year, all series"]
+MOST_LIFT = 1.5  # of the absolute value of last year's logarithms: a factor of 4.5
 
 
 def holidays_between(calendar: Any, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
@@ -187,3 +189,39 @@ def _expected(
     rows = np.arange(len(state))
     rate = (sold[state, rows] + prior_weeks * average * lift[state]) / (weeks[state, rows] + prior_weeks)
     return np.clip(total(rate) / np.maximum(total(average), 1e-9), 0.2, 5.0)
+
+
+def last_year_features(values: np.ndarray, season: int, horizon: int) -> np.ndarray:
+    """How last year's three weeks around each day compared with the weeks before: a yearly season.
+
+    The logarithm of the mean of these three weeks, of the series and of all series, over the mean of the
+    eight weeks that ended a week before the same weekday 52 weeks ago; 0 where last year is not known.
+
+    Parameters
+    ----------
+    values : array (n_series, n_steps)
+        Sales.
+    season, horizon : int
+        Steps of a week, 7 or 1; steps that are looked ahead.
+
+    Returns
+    -------
+    float32 array (n_series, n_steps + horizon, 2)
+    """
+    n = values.shape[1]
+    same = np.arange(n + horizon) - 52 * season
+    known = same - 9 * season + 1 >= 0
+    half = 3 * season // 2
+
+    def lift(sold: np.ndarray) -> np.ndarray:
+        total = np.pad(sold.astype(float).cumsum(axis=1), ((0, 0), (1, 0)))
+
+        def mean(first: int, last: int) -> np.ndarray:
+            ends = (np.clip(same + each, 0, n) for each in (last + 1, first))
+            return np.subtract(*(total[:, end] for end in ends)) / (last - first + 1)
+
+        change = np.log((mean(-half, half) + 1) / (mean(1 - 9 * season, -season) + 1))
+        return np.where(known, np.clip(change, -MOST_LIFT, MOST_LIFT), 0)
+
+    own, all_series = lift(values), lift(values.sum(axis=0, keepdims=True))
+    return np.stack([own, np.broadcast_to(all_series, own.shape)], axis=-1).astype(np.float32)

@@ -14,10 +14,12 @@ import pandas as pd
 from ecomlib.panels import Panel, daily_panel
 from ecomlib.sales.known_ahead import (
     HOLIDAY_NAMES,
+    LAST_YEAR_NAMES,
     PROMOTION_NAMES,
     WEEKDAYS,
     calendar_features,
     holidays_between,
+    last_year_features,
     open_days,
     promotion_features,
 )
@@ -204,6 +206,12 @@ class SalesTask:
         drop = {name for word in words for name in groups[word]}
         keep = [i for i, name in enumerate(self.known_names) if name not in drop]
         return replace(self, known=self.known[:, :, keep], known_names=[self.known_names[i] for i in keep])
+
+    def with_last_year(self) -> "SalesTask":
+        """Return the task with two more known covariates: see `known_ahead.last_year_features`."""
+        more = last_year_features(self.panel.values, self.season, self.horizon)
+        known = np.concatenate([self.known, more], axis=-1)
+        return replace(self, known=known, known_names=[*self.known_names, *LAST_YEAR_NAMES])
 
     @property
     def near_holiday(self) -> np.ndarray:

@@ -1,0 +1,57 @@
+"""How long does one update of each network of lesson 51 take? CPU milliseconds on one thread, 64 sequences.
+
+Against steps, at about 7,400 weights each; then against units, at 91 steps. The value is the median of seven
+updates, low and high are the fastest and the slowest. Ratios carry over to other machines, milliseconds do
+not.
+"""
+
+import time
+
+import numpy as np
+
+from benchmarks.quality import _networks as networks
+from benchmarks.run import Log, row
+
+LENGTHS, UNITS = (28, 91, 182, 364), (16, 32, 64, 128)
+AT = 91  # steps at which the units are varied
+
+
+def rows(quick: bool, log: Log) -> list[dict]:
+    """Quick: the shortest sequences, the smallest layer."""
+    one_thread()
+    out = []
+    for kind, size in networks.SIZES.items():
+        for steps in LENGTHS[:1] if quick else LENGTHS:
+            spread = update_ms(kind, size, steps)
+            out.append(row(kind, "CPU ms an update", spread, 1, steps=steps, units=size))
+        log(f"{kind}: {spread[0]:.0f} ms at {steps} steps")
+    for kind in networks.CELLS:
+        for units in UNITS[:1] if quick else UNITS:
+            spread = update_ms(kind, units, AT)
+            out.append(row(f"{kind}, equal units", "CPU ms an update", spread, 1, steps=AT, units=units))
+    return out
+
+
+def one_thread() -> None:
+    """Ask TensorFlow for one thread, unless it runs already."""
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        pass
+
+
+def update_ms(kind: str, size: int, steps: int, n: int = 7, batch: int = 64) -> tuple[float, float, float]:
+    """Median, smallest and largest CPU time of n updates, after three to warm up."""
+    rng = np.random.default_rng(0)
+    model = networks.network(kind, 13, size, 5, reach=steps)
+    x = rng.normal(size=(batch, steps, 13)).astype(np.float32)
+    y = rng.integers(5, size=(batch, steps))
+    spent = []
+    for _ in range(n + 3):
+        start = time.process_time()
+        model.train_on_batch(x, y)
+        spent.append(1000 * (time.process_time() - start))
+    return float(np.median(spent[3:])), min(spent[3:]), max(spent[3:])
