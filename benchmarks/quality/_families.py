@@ -287,7 +287,7 @@ def network(
     found: list[np.ndarray] = []
 
     def ask() -> None:
-        found.append(np.asarray(model(asked))[:, 0])
+        found.append(model.predict_on_batch(asked)[:, 0])
 
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ask())
     calls = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *[note] * every]

@@ -23,7 +23,9 @@ from ecomlib.probability import log_loss, ranking_draws
 
 FIRST, ROUNDS, TEST = "2017-03-01", ("2017-06-28", "2017-08-08"), "2017-10-04"
 ARRIVALS = ("2011-06-25", "2011-08-20")  # of the second shop: one round, then the test
-SEEDS, EPOCHS, RATES, DROP = 3, 14, (4e-3, 8e-3), 0.5
+SEEDS, DROP = 3, 0.5
+RATES = {1e-3: 50, 2e-3: 36, 4e-3: 24}  # learning rate -> most epochs: a small one needs more
+ARRIVAL_RATES = {1e-3: 40, 2e-3: 26, 4e-3: 16}  # the second shop has more rows, so more updates an epoch
 C = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 ALL = "all families"
 RIVALS = ("logistic regression", "LightGBM")
@@ -66,7 +68,9 @@ def pooled(task: Task, p: Iterable[np.ndarray]) -> float:
     return float(log_loss(np.concatenate(list(p)), np.concatenate(y)).mean())
 
 
-def search(task: Task, kind: str, arm: Arm, quick: bool, sets: str | None = None) -> tuple[float, dict]:
+def search(
+    task: Task, kind: str, arm: Arm, quick: bool, sets: str | None = None, rates: dict = RATES
+) -> tuple[float, dict]:
     """The smallest validation log-loss of a model with these families, and its settings."""
     m, split = task
     rounds = [part for name, part in split.items() if name != "test"]
@@ -77,8 +81,8 @@ def search(task: Task, kind: str, arm: Arm, quick: bool, sets: str | None = None
             settings = {"sets": which, "c": c}
             found.append((pooled(task, [linear(m, part, arm, **settings) for part in rounds]), settings))
     elif kind == "LightGBM":
-        steps = range(10, 31 if quick else 301, 10)
-        for which, leaves, rows in itertools.product(kinds, (4, 8), (20, 60)):
+        steps = range(10, 31 if quick else 401, 10)
+        for which, leaves, rows in itertools.product(kinds, (4, 8, 16), (10, 20, 60, 120)):
             settings = {"sets": which, "leaves": leaves, "leaf_rows": rows}
             p = [trees(m, part, arm, **settings, steps=steps, seed=0) for part in rounds]
             found += [
@@ -86,9 +90,8 @@ def search(task: Task, kind: str, arm: Arm, quick: bool, sets: str | None = None
                 for n, each in zip(steps, zip(*p, strict=True), strict=True)
             ]
     else:
-        for rate in RATES[:1] if quick else RATES:
+        for rate, epochs in ({2e-3: 1} if quick else rates).items():
             settings = {"sets": sets or "words", "rate": rate, "drop": DROP}
-            epochs = 1 if quick else EPOCHS
             p = [network(m, part, arm, **settings, epochs=epochs, seed=0, every=True) for part in rounds]
             found += [
                 (pooled(task, each), settings | {"epochs": n})
@@ -126,10 +129,10 @@ def jobs(task: Task, quick: bool) -> dict[str, Callable[[], Any]]:
     return {name: partial(searched, task, *how, quick=quick) for name, how in wanted.items()}
 
 
-def searched(task: Task, kind: str, arm: Arm, which: str | None, quick: bool, seeds: int = SEEDS) -> dict:
+def searched(task: Task, kind: str, arm: Arm, which: str | None, quick: bool, rates: dict = RATES) -> dict:
     """One model with some families: its validation loss, its settings, and its fits."""
-    loss, settings = search(task, kind, arm, quick, which)
-    n = 1 if quick or kind == "logistic regression" else seeds
+    loss, settings = search(task, kind, arm, quick, which, rates)
+    n = 1 if quick or kind == "logistic regression" else SEEDS
     fits = [fit(task, kind, arm, settings, seed, task[1]) for seed in range(n)]
     return {"valid": loss, "settings": settings, "fits": fits}
 
@@ -181,6 +184,9 @@ def study(task: Task, found: dict[str, dict], log: Log) -> list[dict]:
         chosen[kind] = found[best]
         named |= {kind: found[f"{kind}, {ALL}"]["fits"], f"{kind}, chosen families": found[best]["fits"]}
         out.append(note(f"{kind}, chosen families: {best.split(', ')[1]}", loss[best]))
+        settings = found[f"{kind}, {ALL}"]["settings"]
+        out += [note(f"{kind}: {k}", float(np.ravel(v)[0])) for k, v in settings.items() if k != "sets"]
+        out.append(note(f"{kind}: {settings['sets']}", 1.0))
     plain = "logistic regression without the coupon set"
     named[plain] = found["logistic regression, without coupons"]["fits"]
     named["network, ids"] = found["network, ids"]["fits"]
@@ -299,7 +305,9 @@ def arrival_jobs(task: Task, quick: bool) -> dict[str, Callable[[], Any]]:
             ("no set", rest, None),
         )
     }
-    return {name: partial(searched, task, *how, quick=quick) for name, how in wanted.items()}
+    return {
+        name: partial(searched, task, *how, quick=quick, rates=ARRIVAL_RATES) for name, how in wanted.items()
+    }
 
 
 def second_shop(task: Task, found: dict[str, dict], log: Log) -> list[dict]:
