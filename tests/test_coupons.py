@@ -114,7 +114,7 @@ def test_settings_and_weights_are_chosen_without_the_test(task, kind, monkeypatc
     y = made.y.copy()
     y[split["test"].asked] = 1 - y[split["test"].asked]
     other = _families.Mailing(made.table, y, made.families, made.words)
-    chosen = [coupons.search((m, split), kind, arm, True) for m in (made, other)]
+    chosen = [coupons.search((m, split), kind, arm, True)[:2] for m in (made, other)]
     assert chosen[0] == chosen[1]
     fits = [coupons.searched((m, split), kind, arm, None, True) for m in (made, other)]
     flat = {"fits": coupons.base_models((made, split))["base rate"]}
@@ -186,6 +186,16 @@ def test_the_lesson_makes_the_families_that_the_benchmark_makes():
     for name, x in made.families.items():
         ours = place["data"][name]
         assert abs(ours - x).max() < 1e-5, name
+
+
+@pytest.mark.slow
+def test_the_search_hands_on_the_fits_of_its_first_seed(task):
+    made, split = task
+    fewer = tuple(f for f in made.families if f not in ("basket", "coupons", "rhythm"))
+    for kind in coupons.KINDS:
+        found = coupons.searched(task, kind, fewer, None, True)
+        again = coupons.fit(task, kind, fewer, found["settings"], 0, split)
+        assert all(np.array_equal(again[name], p) for name, p in found["fits"][0].items()), kind
 
 
 @pytest.mark.slow
