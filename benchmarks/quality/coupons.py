@@ -118,8 +118,8 @@ def rows(quick: bool, log: Log) -> list[dict]:
     m = _families.mailing(shop, FIRST)
     task = m, parts(m.table, shop.orders["timestamp"].max().normalize())
     other = arrivals_task()
-    found = kept("coupons", jobs(task, quick) | arrival_jobs(other, quick), log)
-    return study(task, found, log) + second_shop(other, found, log)
+    found, new = (kept("coupons", some, log) for some in (jobs(task, quick), arrival_jobs(other, quick)))
+    return study(task, found, log) + second_shop(other, new, log)
 
 
 def jobs(task: Task, quick: bool) -> dict[str, Callable[[], Any]]:
@@ -318,7 +318,7 @@ def second_shop(task: Task, found: dict[str, dict], log: Log) -> list[dict]:
     draws = Draws.of(asked["customer_id"].to_numpy(), asked["campaign_id"].to_numpy())
     place = {"shop": "Online Retail", "part": "test", "drawn": "customers, periods, seeds"}
     scored_ = {}
-    for stream, (job, model) in enumerate((k, v) for k, v in found.items() if k.startswith("new products")):
+    for stream, (job, model) in enumerate(found.items()):
         name = job.removeprefix("new products: ")
         log(f"{job}: validation {mean_loss(task, model):.4f}, {model['settings']}")
         each = [
