@@ -10,6 +10,7 @@ from toy_shop import rich_shop
 
 from benchmarks.quality import _families, coupons
 from ecomlib.bootstrap import Draws
+from ecomlib.results import read_benchmark
 from ecomlib.runtime import ROOT
 
 START = pd.Timestamp("2024-01-01")
@@ -211,3 +212,57 @@ def test_a_network_that_is_kept_starts_anew_from_its_seed(task):
     assert np.array_equal(first, last(0.01, 0)) and not np.array_equal(first, other[1])
     every = _families.network(made, split["test"], arm, "words", 0.01, 0.5, 2, 0, every=True)
     assert len(every) == 2 and np.array_equal(every[-1], first)
+
+
+SAID = [  # what lesson 54 says: shop, model, rival, score, word
+    ("Complete Journey", "network", "logistic regression", "log-loss", "level"),
+    ("Complete Journey", "network", "LightGBM", "log-loss", "level"),
+    (
+        "Complete Journey",
+        "network, chosen families",
+        "logistic regression, chosen families",
+        "log-loss",
+        "level",
+    ),
+    ("Complete Journey", "network, chosen families", "LightGBM, chosen families", "log-loss", "level"),
+    ("Complete Journey", "network, chosen families", "both rivals joined", "log-loss", "level"),
+    ("Complete Journey", "network and LightGBM", "LightGBM", "log-loss", "level"),
+    ("Complete Journey", "network and LightGBM", "both rivals joined", "log-loss", "level"),
+    ("Complete Journey", "all three joined", "both rivals joined", "log-loss", "level"),
+    ("Complete Journey", "network", "logistic regression without the coupon set", "log-loss", "level"),
+    ("Complete Journey", "network, ids", "network", "log-loss", "worse"),
+    ("Complete Journey", "network, ids", "network", "AUC", "worse"),
+    ("Online Retail", "network, words", "network, ids", "log-loss", "better"),
+    ("Online Retail", "network, words", "network, ids", "AUC", "better"),
+    ("Online Retail", "network, words", "network, no set", "log-loss", "worse"),
+    ("Online Retail", "network, words", "network, no set", "AUC", "level"),
+    ("Online Retail", "logistic regression, words", "logistic regression, ids", "log-loss", "level"),
+    ("Online Retail", "logistic regression, words", "logistic regression, ids", "AUC", "level"),
+]
+NEEDED = {  # families without which a model is worse
+    "network": {"rhythm"},
+    "LightGBM": set(),
+    "logistic regression": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def table():
+    test = read_benchmark("coupons").query("part == 'test' and drawn != 'households, seeds'")
+    return test.set_index(["shop", "model", "metric"])[["value", "low", "high"]]
+
+
+@pytest.mark.parametrize(("shop", "model", "rival", "metric", "word"), SAID)
+def test_the_lesson_says_what_the_table_says(table, shop, model, rival, metric, word):
+    value, low, high = table.loc[(shop, f"{model} minus {rival}", metric)]
+    good = (value < 0) == (metric == "log-loss")
+    assert word == ("level" if low <= 0 <= high else "better" if good else "worse")
+
+
+@pytest.mark.parametrize("kind", NEEDED)
+def test_the_families_that_a_model_needs(table, kind):
+    low = {
+        f: table.loc[("Complete Journey", f"{kind}, without {f} minus {kind}", "log-loss"), "low"]
+        for f in _families.FAMILIES
+    }
+    assert {f for f, edge in low.items() if edge > 0} == NEEDED[kind]
