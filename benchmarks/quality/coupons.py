@@ -25,7 +25,7 @@ FIRST, ROUNDS, TEST = "2017-03-01", ("2017-06-28", "2017-08-08"), "2017-10-04"
 ARRIVALS = ("2011-06-25", "2011-08-20")  # of the second shop: one round, then the test
 SEEDS, DROP = 3, 0.5
 RATES = {1e-3: 50, 2e-3: 36, 4e-3: 24}  # learning rate -> most epochs: a small one needs more
-# With 75 and 55 epochs the search without coupons ends at .3062 (here .3073), without basket at .3061 (.3090).
+# With 75 and 55 epochs it without coupons ends at .3062 (here .3073), without basket at .3061 (.3090)
 ARRIVAL_RATES = {1e-3: 40, 2e-3: 26, 4e-3: 16}  # the second shop has more rows, so more updates an epoch
 C = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 ALL = "all families"
