@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
-from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
-from ecomlib.probability import log_loss
+from ecomlib.exercises.networks import leak_hint, loss_hint, range_hint, run_on, untrained_hint
 
 CUSTOMERS, WEEKS, CODES, UNITS, LINES = 10_000, 52, 5_000, 32, 20
 WEIGHTS = 4 * UNITS * (CODES + UNITS + 1)
@@ -150,20 +149,21 @@ def network_hint(answer: Callable[[np.ndarray, int], Any]) -> str | None:
     other[:, KNOWN + 1 :] = np.roll(1 - other[:, KNOWN + 1 :], 1, axis=0)
     shaped = f"one probability per customer, shape ({len(bought)},), not {{}}."
     model, given, problem = run_on((bought, other), answer, KNOWN, (len(bought),), shaped)
-    if problem := problem or leak_hint(given, made="answers") or untrained_hint(model):
+    if (
+        problem := problem
+        or leak_hint(given, made="answers")
+        or untrained_hint(model)
+        or range_hint(given[0])
+    ):
         return problem
-    if given[0].min() < 0 or given[0].max() > 1:
-        return "a probability lies between 0 and 1: end the network in a sigmoid."
     if (size := model.count_params()) > MOST_WEIGHTS:
         return f"{size:,} weights, more than {MOST_WEIGHTS:,}: make few numbers of the 300 first."
     y = bought[:, KNOWN + 1, 0]
-    own, base = log_loss(given[0], y).mean(), log_loss(frequency(bought, KNOWN), y).mean()
-    if own < 0.8 * base:
-        return None
-    return (
-        f"log-loss {own:.3f}; the smoothed frequency has {base:.3f}. Fit the factors on the weeks up to the "
-        f"cutoff, shift the target by one week, and train until the loss stops falling."
+    advice = (
+        "Fit the factors on the weeks up to the cutoff, shift the target by one week, and train until the "
+        "loss stops falling."
     )
+    return loss_hint(given[0], y, frequency(bought, KNOWN), "the smoothed frequency", 0.8, advice)
 
 
 @checker(

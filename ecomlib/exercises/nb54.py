@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.exercises import checker, close
-from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
-from ecomlib.probability import log_loss
+from ecomlib.exercises.networks import leak_hint, loss_hint, range_hint, run_on, untrained_hint
 
 LAST_DAY = pd.Timestamp("2024-12-31")
 
@@ -223,15 +222,16 @@ def own_network(answer: Any) -> str | None:
     other[:, KNOWN + 2 :, PRODUCTS:] = 1 - other[:, KNOWN + 2 :, PRODUCTS:]
     shaped = f"one probability per household, shape ({HOUSEHOLDS},), not {{}}."
     model, given, problem = run_on((shop, other), answer, KNOWN, (HOUSEHOLDS,), shaped)
-    if problem := problem or leak_hint(given, "purchases", "answers") or untrained_hint(model):
+    if (
+        problem := problem
+        or leak_hint(given, "purchases", "answers")
+        or untrained_hint(model)
+        or range_hint(given[0])
+    ):
         return problem
-    if given[0].min() < 0 or given[0].max() > 1:
-        return "a probability lies between 0 and 1: end the network in a sigmoid."
     y = redeemed(shop)[:, KNOWN + 1]
-    own, base = log_loss(given[0], y).mean(), log_loss(frequency(shop, KNOWN), y).mean()
-    if own < 0.85 * base:
-        return None
-    return (
-        f"log-loss {own:.3f}; the household's own share has {base:.3f}. Does the network see which of the "
-        f"household's products have a coupon this week? Multiply basket and coupons."
+    advice = (
+        "Does the network see which of the household's products have a coupon this week? Multiply basket "
+        "and coupons."
     )
+    return loss_hint(given[0], y, frequency(shop, KNOWN), "the household's own share", 0.85, advice)
