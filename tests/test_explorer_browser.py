@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 from test_widgets import HOUSEHOLDS, cases, compare
 
 from ecomlib.lessons import gate_explorer
@@ -43,7 +44,7 @@ def move_sliders(page, explorer):
     assert explorer.locator('[data-name="c"]').is_visible()
     assert not explorer.locator('[data-name="f2"]').is_visible()  # the weights are folded at first
     explorer.locator("summary").click()
-    assert not explorer.locator('[data-name="c"]').is_visible()  # the weights take its place
+    expect(explorer.locator('[data-name="c"]')).to_be_hidden()  # the weights take its place
     before = shown("f"), last()
     slider = explorer.locator('[data-name="f2"]')  # the forget gate's bias, moved by the keyboard
     slider.focus()
@@ -53,6 +54,7 @@ def move_sliders(page, explorer):
     assert shown("f2") == pytest.approx(1.5)
 
     explorer.locator("summary").click()
+    expect(explorer.locator('[data-name="c"]')).to_be_visible()
     spoken = explorer.locator('[data-name="x"]')
     h = shown("h-new")
     spoken.fill("3")
