@@ -43,3 +43,8 @@ def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
     """Mean loss after each epoch, (epochs of the longest fit,): a fit that has ended stays as it is."""
     longest = max(map(len, curves))
     return np.mean([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves], axis=0)
+
+
+def in_words(setting: dict[str, Any]) -> str:
+    """A setting as a table tells it: "rate 0.012, epochs 24"."""
+    return ", ".join(f"{name} {value}" for name, value in setting.items())
