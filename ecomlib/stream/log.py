@@ -220,9 +220,9 @@ class Consumer:
                 well = True
             except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
                 full = isinstance(error, redis.ResponseError)
-                if full and not isinstance(error, (redis.exceptions.OutOfMemoryError, redis.ReadOnlyError)):
-                    if not str(error).startswith(FULL):
-                        raise
+                kinds = (redis.exceptions.OutOfMemoryError, redis.ReadOnlyError)
+                if full and not isinstance(error, kinds) and not str(error).startswith(FULL):
+                    raise
                 if well:
                     cause = "cannot write: its disk or memory is full" if full else "does not answer"
                     say(f"The log's server {cause}. Nothing is lost; the consumer tries again.")
