@@ -104,7 +104,7 @@ LAST = 27  # the last trip that is known
 
 
 def gaps_of_households(seed: int = 0) -> np.ndarray:
-    """Invent 200 households of 34 trips: days before each trip, two short gaps, then a long one, and so on."""
+    """Invent 200 households: the days before each of 34 trips, two short gaps and a long one by turns."""
     rng = np.random.default_rng(seed)
     long = (np.arange(34) + rng.integers(3, size=(200, 1))) % 3 == 0
     long = long ^ (rng.random(long.shape) < 0.02)
