@@ -131,6 +131,7 @@ def test_drift_is_measured_against_the_training_weeks():
         ({"time": "soon"}, "time"),
         ({"spend": "nan"}, "spend"),
         ({"order": ""}, "order"),
+        ({"order": str(2**70)}, "order"),
         ({"lines": "-1"}, "lines"),
     ],
 )

@@ -120,6 +120,9 @@ def read_trip(fields: dict[bytes, bytes]) -> Trip:
             values[name] = kind(text)
         except ValueError:
             raise BadValue(f"{name} is {text!r}, which is no number.") from None
-    if not (np.isfinite(values["spend"]) and values["lines"] >= 0 and 0 <= values["time"] < 2**40):
+    fits = (
+        all(0 <= values[name] < 2**63 for name in ("customer", "order", "lines")) and values["time"] < 2**40
+    )
+    if not (fits and np.isfinite(values["spend"]) and values["time"] >= 0):
         raise BadValue(f"spend, lines or time cannot be true: {values}.")
     return Trip(**values)
