@@ -370,6 +370,22 @@ def test_only_orders_are_required(tmp_path):
     assert "no column holds a category: all products are one, 'ALL'" in shop.report.notes
 
 
+def test_what_an_order_line_says_of_its_product_is_kept(tmp_path):
+    """One file in the course's layout: its categories were once said not to be there."""
+    shop = sample()
+    told = ["product_id", "category", "department"]
+    lines = shop.orders.merge(shop.products[told], on="product_id")
+    lines["product_type"] = "type of " + lines["category"].astype(str)
+    lines.to_csv(tmp_path / "orders.csv", index=False)
+    again = open_shop(tmp_path / "orders.csv")
+    products = again.products.merge(shop.products[told], on="product_id", suffixes=("", " before"))
+    assert len(products) == shop.orders["product_id"].nunique()
+    for column in told[1:]:
+        assert (products[column] == products[f"{column} before"]).all()
+    assert (products["product_type"] == "type of " + products["category"].astype(str)).all()
+    assert not any("no column holds" in note for note in again.report.notes)
+
+
 def test_ids_with_leading_zeros_stay_text(tmp_path):
     shutil.copy(SAMPLE / "orders.csv", tmp_path)
     edit("orders.csv", "\n23,", "\n023,", count=-1)(tmp_path)

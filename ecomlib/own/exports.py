@@ -17,7 +17,8 @@ from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
 
 NUMBERS = ["quantity", "price", "revenue", "discount", "gross", "line_discount"]
 NUMBERS += ["subtotal", "refund", "order_refund"]
-TEXTS = ["name", "category", "department", "country", "currency", "status", "cancelled", "kind", "time"]
+TEXTS = ["name", "category", "department", "product_type", "country", "currency", "status", "cancelled"]
+TEXTS += ["kind", "time"]
 Columns = Mapping[str, list[str]]  # our column, with "?" where it may be missing -> plain headers
 ORDER_FACTS = ("customer_id", "timestamp", "currency", "status", "cancelled", "subtotal", "order_refund")
 

@@ -235,13 +235,13 @@ def _tables(lines: pd.DataFrame, others: dict[str, Table], reader: Reader) -> di
 
 
 def _products(lines: pd.DataFrame, reader: Reader) -> pd.DataFrame:
-    """One row a product: the name and category that its lines have first."""
+    """One row per product: the name, category, department and type that its lines have first."""
     products = lines[["product_id"]].drop_duplicates()
-    for column in ("name", "category", "department"):
+    for column in ("name", "category", "department", "product_type"):
         if column in lines:
             known = lines.loc[lines[column].notna(), ["product_id", column]].drop_duplicates("product_id")
             products = products.merge(known, how="left", on="product_id")
-        elif column != "name":
+        elif column in ("category", "department"):
             reader.note(f"no column holds a {column}: all products are one, 'ALL'")
             products[column] = "ALL"
     return products.reset_index(drop=True)
