@@ -27,7 +27,7 @@ from tools.form.lesson import (
 TAGS = {"setup", "parameters", "exercise", "solution", "take-with-you", "checks", "hide-input", "wrap-up"}
 TAGS_WITH_REASON = {"nbval-ignore-output", "nbval-skip"}
 CODE_LINES, WIDTH, ALT = 20, 79, 60
-PNG_KB, FILE_KB = 300, 1500
+PNG_KB, FILE_KB = 700, 1500
 
 FOLDERS = "home|root|Users|tmp|work|usr|opt|var|mnt|etc|content|data|private"
 ABSOLUTE = re.compile(rf"(?<![\w./:<])/(?:{FOLDERS})/|\b[A-Za-z]:\\\w|\b[A-Z]:/\w|(?<![\w./])~/\w|file://")
