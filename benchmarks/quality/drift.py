@@ -23,8 +23,8 @@ from ecomlib.stream.trips import DAY, inputs, network, trips
 LEARN, CHOOSE, PLAY = 10, range(12, 18), range(18, 52)  # weeks; week 0 is the one Sunday before 2 January
 EVERY, RETRAIN = 3, (18, 35)
 UNITS, BATCH, RECENT = 32, 128, 60  # RECENT: trips of a customer that an update reads
-RATES, EPOCHS = (5e-3, 1e-2, 2e-2), (10, 20, 40)
-STEPS = (1e-3, 3e-3, 1e-2)  # rates of the later updates
+RATES, EPOCHS = (2e-3, 5e-3, 1e-2, 2e-2), (10, 20, 40)
+STEPS = (3e-4, 1e-3, 3e-3, 1e-2)  # rates of the later updates
 NETS = {"LSTM": False, "LSTM, counter": True}
 PARTS = {"all": PLAY, "18-28": range(18, 29), "29-39": range(29, 40), "40-51": range(40, 52)}
 PAIRS = [
@@ -268,7 +268,7 @@ def played(year: Year, quick: bool, log: Log) -> tuple[dict[str, list[np.ndarray
     x = {net: inputs(year.table, counter) for net, counter in NETS.items()}
     valid = year.rows(CHOOSE)
     score = lambda odds: float(loss(odds[valid], year.y[valid]).mean())  # noqa: E731
-    halves = {(half, weight): (half, weight) for half in (3, 5, 10, 20, 40) for weight in (1, 3)}
+    halves = {(half, weight): (half, weight) for half in (3, 5, 10, 20, 40) for weight in (0.3, 1, 3)}
     found = kept("drift", {f"search {net}": lambda n=net: search_first(year, x[n]) for net in NETS}, log)
     own = kept("drift", {"faded": lambda: {key: score(faded(year, *key)) for key in halves}}, log)["faded"]
     tree = {counter: tree_inputs(year, counter) for counter in (False, True)}
