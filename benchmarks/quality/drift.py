@@ -5,6 +5,10 @@ answers are known at the start of week 12. Settings are chosen on weeks 12 to 17
 51 are played once. (The prototype of this lesson had looked at them.) A label is known seven days after its
 trip: at the start of week w an arm may learn from weeks up to w - 2. Updates come every third week, those
 of LightGBM, too, the shift of one number every week; a network is trained anew before weeks 18 and 35.
+
+"recent weeks" are the weights of "LSTM frozen" with a state no older than those of the training: it reads the
+trips of the last weeks only, the first of them as a first trip. How many weeks is chosen, too. (The first run
+had neither this arm nor a learning rate that falls: the order of its batches moved the mean forecast.)
 """
 
 from collections.abc import Callable
@@ -23,12 +27,19 @@ from ecomlib.stream.trips import DAY, inputs, network, trips
 LEARN, CHOOSE, PLAY = 10, range(12, 18), range(18, 52)  # weeks; week 0 is the one Sunday before 2 January
 EVERY, RETRAIN = 3, (18, 35)
 UNITS, BATCH, RECENT = 32, 128, 60  # RECENT: trips of a customer that an update reads
-RATES, EPOCHS = (2e-3, 5e-3, 1e-2, 2e-2), (10, 20, 40)
+RATES, EPOCHS = (5e-3, 1e-2, 2e-2), (10, 20, 40)
+LOOK_BACK = (2, 3, 4, 6, 8, 10)  # weeks
 STEPS = (3e-4, 1e-3, 3e-3, 1e-2)  # rates of the later updates
 NETS = {"LSTM": False, "LSTM, counter": True}
 PARTS = {"all": PLAY, "18-28": range(18, 29), "29-39": range(29, 40), "40-51": range(40, 52)}
 PAIRS = [
     ("LSTM, counter frozen", "LSTM frozen"),
+    ("LSTM frozen", "LSTM recent weeks"),
+    ("LSTM recent weeks", "own frequency"),
+    ("LSTM recent weeks", "LightGBM frozen"),
+    ("LSTM recent weeks", "LightGBM updated"),
+    ("LSTM fine-tuned", "own frequency"),
+    ("LightGBM updated", "own frequency"),
     ("LSTM, counter frozen", "own frequency"),
     ("LSTM frozen", "own frequency"),
     ("LSTM, counter shifted", "LSTM, counter frozen"),
@@ -55,6 +66,7 @@ class Year:
         self.of = np.argsort(self.customer, kind="stable")  # rows by customer, each in the order of time
         self.count = np.bincount(self.customer)
         self.start = np.concatenate([[0], np.cumsum(self.count)[:-1]])
+        self.at = np.argsort(self.of)  # of each row, its position in `of`
 
     def rows(self, weeks: range) -> np.ndarray:
         """Positions of the trips of some weeks whose answer is known by the end of the data."""
@@ -77,10 +89,16 @@ class Year:
 def train(
     model: Any, year: Year, x: np.ndarray, weeks: tuple[int, int], recent: int, updates: int, seed: int
 ):
-    """Make updates from the trips of labelled weeks (first, last); one batch an update, in random order."""
+    """Make updates from the trips of labelled weeks (first, last); one batch an update, in random order.
+
+    The rate falls to nothing along half a cosine: a batch holds customers of a like number of trips, and the
+    last few would decide the mean forecast.
+    """
     batches, rng = year.batches(weeks[1], recent), np.random.default_rng(seed)
     queue: list[int] = []
-    for _ in range(updates):
+    rate = float(model.optimizer.learning_rate)
+    for done in range(updates):
+        model.optimizer.learning_rate = rate * (1 + np.cos(np.pi * done / updates)) / 2
         queue = queue or list(rng.permutation(len(batches)))
         at = batches[queue.pop()]
         use = (at >= 0) & (year.week[at] >= weeks[0]) & (year.y[at] >= 0)
@@ -88,7 +106,7 @@ def train(
             model.train_on_batch(
                 x[at] * (at >= 0)[..., None], np.maximum(year.y[at], 0)[..., None], use * 1.0
             )
-    return len(batches)
+    model.optimizer.learning_rate = rate
 
 
 @cache
@@ -129,13 +147,11 @@ def loss(odds: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logaddexp(0, np.where(y > 0, -odds, odds))
 
 
-def first_fit(year: Year, x: np.ndarray, rate: float, seed: int) -> dict[int, Any]:
-    """The weights after each number of EPOCHS."""
-    model, found, n = new(x.shape[-1], rate, seed), {}, len(year.batches(LEARN))
-    for before, epochs in zip((0, *EPOCHS), EPOCHS, strict=False):
-        train(model, year, x, (0, LEARN), 10**6, n * (epochs - before), 1000 * seed + epochs)
-        found[epochs] = model.get_weights()
-    return found
+def fit(year: Year, x: np.ndarray, rate: float, epochs: int, seed: int) -> list:
+    """The weights of a network that learned from the first weeks."""
+    model = new(x.shape[-1], rate, seed)
+    train(model, year, x, (0, LEARN), 10**6, epochs * len(year.batches(LEARN)), 1000 * seed + epochs)
+    return model.get_weights()
 
 
 def search_first(year: Year, x: np.ndarray) -> dict:
@@ -143,10 +159,29 @@ def search_first(year: Year, x: np.ndarray) -> dict:
     rows, found = year.rows(CHOOSE), {}
     for rate in RATES:
         model = new(x.shape[-1], rate, 0)
-        for epochs, weights in first_fit(year, x, rate, 0).items():
+        for epochs in EPOCHS:
+            weights = fit(year, x, rate, epochs, 0)
             model.set_weights(weights)
             found[rate, epochs] = loss(forecast(model, year, x, CHOOSE[-1])[rows], year.y[rows]).mean()
     return found
+
+
+def recent(year: Year, x: np.ndarray, weights: list, weeks: int, rows: np.ndarray) -> np.ndarray:
+    """Log-odds with a state that reads the trips of the last weeks only: (n,), 0 where not asked."""
+    *lstm, head, shift = weights
+    made, time = np.zeros(len(x), np.float32), year.table["time"].to_numpy()
+    count = np.zeros(len(x), int)
+    for own in np.split(year.of, year.start[1:]):
+        count[own] = np.arange(1, len(own) + 1) - np.searchsorted(time[own], time[own] - 7 * weeks * DAY)
+    rows = rows[np.argsort(count[rows], kind="stable")]
+    for some in np.array_split(rows, -(-len(rows) // 1000)):
+        n, grid = count[some][:, None], np.arange(count[some].max())
+        at = np.minimum(year.at[some][:, None] + 1 - n + grid, len(year.of) - 1)
+        given = x[np.where(grid < n, year.of[at], -1)]
+        given[:, 0, :2] = 0, 1  # no trip before it
+        last = lstm_forward(given, lstm)[0][np.arange(len(some)), n[:, 0] - 1]
+        made[some] = (last @ head + shift)[:, 0]
+    return made
 
 
 def fine_tuned(year: Year, x: np.ndarray, weights: list, rate: float, seed: int, weeks: range) -> np.ndarray:
@@ -279,7 +314,7 @@ def played(year: Year, quick: bool, log: Log) -> tuple[dict[str, list[np.ndarray
     chosen |= {"own frequency": smallest(own), "LightGBM": smallest(trees)}
     arms = {"own frequency": [faded(year, *chosen["own frequency"])]}
     fits = {
-        f"fit {net}/{seed}": lambda n=net, s=seed: first_fit(year, x[n], chosen[n][0], s)[chosen[n][1]]
+        f"fit {net}/{seed}": partial(fit, year, x[net], *chosen[net], seed)
         for net in NETS
         for seed in range(seeds)
     }
@@ -305,6 +340,11 @@ def played(year: Year, quick: bool, log: Log) -> tuple[dict[str, list[np.ndarray
         chosen[f"{net} shifted"] = smallest(back)
         arms[f"{net} frozen"] = frozen
         arms[f"{net} shifted"] = [shifted(year, f, smallest(back), PLAY) for f in frozen]
+    first = [weights[f"fit LSTM/{seed}"] for seed in range(seeds)]
+    ages = {age: score(recent(year, x["LSTM"], first[0], age, valid)) for age in LOOK_BACK}
+    chosen["LSTM recent weeks"] = smallest(ages)
+    asked = year.rows(PLAY)
+    arms["LSTM recent weeks"] = [recent(year, x["LSTM"], w, smallest(ages), asked) for w in first]
     for job in jobs:
         arms.setdefault(job.rsplit("/", 1)[0], []).append(made[job])
     return arms, chosen
