@@ -17,6 +17,7 @@ import pytest
 import redis
 from toy_shop import toy_shop
 
+from benchmarks.quality.drift import Year, recent
 from ecomlib.gates import init_weights, lstm_forward, sigmoid
 from ecomlib.shop import BadValue
 from ecomlib.stream import command
@@ -166,6 +167,31 @@ def test_a_cell_is_the_keras_network():
     for t in range(6):
         p, state = cell.step(x[:, t], state)
         assert p == pytest.approx(np.asarray(model(x))[:, t, 0], abs=1e-6)
+
+
+def test_a_state_that_is_no_older_than_some_weeks(table):
+    year, x, w = Year(table), inputs(table), weights()
+    rows = np.arange(0, len(table), 3)
+    made = recent(year, x, w, 2, rows)
+    for at in rows[-3:]:
+        own = table[(table["customer"] == table["customer"][at]) & (table.index <= at)]
+        own = own.index[own["time"] >= table["time"][at] - 14 * DAY]
+        given = x[own].copy()
+        given[0, :2] = 0, 1  # the first one is read as a first trip
+        h = lstm_forward(given[None], w[:3])[0][0, -1]
+        assert made[at] == pytest.approx((h @ w[3] + w[4])[0], abs=1e-6)
+    everything = recent(year, x, w, 99, rows)[rows]
+    whole = in_batch(table, w)
+    last = np.array([at in table.groupby("customer").tail(1).index for at in rows])
+    wanted = [whole[c][1] for c in table["customer"][rows[last]]]
+    assert sigmoid(everything[last]) == pytest.approx(np.array(wanted), abs=1e-6)
+
+
+def test_a_consumer_starts_without_tensorflow():
+    code = "import sys, ecomlib.stream.log; print({'tensorflow', 'keras', 'lightgbm'} & {*sys.modules})"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert found.stdout.strip() == "set()"  # a killed consumer must be back in a second
 
 
 def test_duplicates_and_late_trips_change_nothing(table, rows):
