@@ -67,6 +67,7 @@ def test_an_unknown_lesson_is_one_sentence(capsys):
         assert "There is no notebook '99'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_refreshes_outputs_and_measures_kernel_and_children(tmp_path):
     child = "import numpy as np, time; big = np.ones(40_000_000); time.sleep(0.6)"
     path = save(
@@ -83,6 +84,7 @@ def test_a_run_refreshes_outputs_and_measures_kernel_and_children(tmp_path):
     assert path.read_bytes().endswith(b"}\n") and not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_notebook_that_fails_is_left_as_it_was(tmp_path):
     path = save(tmp_path / "11_a.ipynb", "print(1)", "1 / 0")
     before = path.read_bytes()

@@ -569,6 +569,7 @@ def test_the_network_learns_and_forecasts_beyond_the_last_target():
     assert not p[:, 12:].argmax(axis=-1).any()
 
 
+@pytest.mark.slow
 def test_the_running_average_of_the_weights_answers(task, eager):
     import keras
 
