@@ -7,8 +7,8 @@ trip: at the start of week w an arm may learn from weeks up to w - 2. Updates co
 of LightGBM, too, the shift of one number every week; a network is trained anew before weeks 18 and 35.
 
 "recent weeks" are the weights of "LSTM frozen" with a state no older than those of the training: it reads the
-trips of the last weeks only, the first of them as a first trip. How many weeks is chosen, too. (The first run
-had neither this arm nor a learning rate that falls: the order of its batches moved the mean forecast.)
+trips of the last weeks only, the first of them as a first trip. How many weeks is chosen, too. (The first two
+runs gave a trip in a batch of short histories more weight than one in a batch of long ones.)
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from ecomlib.stream.trips import DAY, inputs, network, trips
 LEARN, CHOOSE, PLAY = 10, range(12, 18), range(18, 52)  # weeks; week 0 is the one Sunday before 2 January
 EVERY, RETRAIN = 3, (18, 35)
 UNITS, BATCH, RECENT = 32, 128, 60  # RECENT: trips of a customer that an update reads
-RATES, EPOCHS = (5e-3, 1e-2, 2e-2), (10, 20, 40)
+RATES, EPOCHS = (5e-3, 1e-2, 2e-2), (20, 40)
 LOOK_BACK = (2, 3, 4, 6, 8, 10)  # weeks
 STEPS = (3e-4, 1e-3, 3e-3, 1e-2)  # rates of the later updates
 NETS = {"LSTM": False, "LSTM, counter": True}
@@ -91,12 +91,12 @@ def train(
 ):
     """Make updates from the trips of labelled weeks (first, last); one batch an update, in random order.
 
-    The rate falls to nothing along half a cosine: a batch holds customers of a like number of trips, and the
-    last few would decide the mean forecast.
+    Every trip weighs the same: Keras divides by the cells of a batch, and a batch holds customers of a like
+    number of trips. The rate falls to nothing along half a cosine, or the last batches would decide.
     """
     batches, rng = year.batches(weeks[1], recent), np.random.default_rng(seed)
     queue: list[int] = []
-    rate = float(model.optimizer.learning_rate)
+    rate, cells = float(model.optimizer.learning_rate), np.mean([at.size for at in batches])
     for done in range(updates):
         model.optimizer.learning_rate = rate * (1 + np.cos(np.pi * done / updates)) / 2
         queue = queue or list(rng.permutation(len(batches)))
@@ -104,7 +104,7 @@ def train(
         use = (at >= 0) & (year.week[at] >= weeks[0]) & (year.y[at] >= 0)
         if use.any():
             model.train_on_batch(
-                x[at] * (at >= 0)[..., None], np.maximum(year.y[at], 0)[..., None], use * 1.0
+                x[at] * (at >= 0)[..., None], np.maximum(year.y[at], 0)[..., None], use * at.size / cells
             )
     model.optimizer.learning_rate = rate
 
