@@ -7,8 +7,8 @@ trip: at the start of week w an arm may learn from weeks up to w - 2. Updates co
 of LightGBM, too, the shift of one number every week; a network is trained anew before weeks 18 and 35.
 
 "recent weeks" are the weights of "LSTM frozen" with a state no older than those of the training: it reads the
-trips of the last weeks only, the first of them as a first trip. How many weeks is chosen, too. (The first two
-runs gave a trip in a batch of short histories more weight than one in a batch of long ones.)
+trips of the last weeks only, the first of them as a first trip. How many weeks is chosen, too. (Earlier runs
+trained on batches of customers with a like number of trips; the mean forecast hung on their order.)
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from ecomlib.stream.trips import DAY, inputs, network, trips
 
 LEARN, CHOOSE, PLAY = 10, range(12, 18), range(18, 52)  # weeks; week 0 is the one Sunday before 2 January
 EVERY, RETRAIN = 3, (18, 35)
-UNITS, BATCH, RECENT = 32, 128, 60  # RECENT: trips of a customer that an update reads
+UNITS, BATCH, RECENT, LONGEST = 32, 128, 60, 80  # trips of a customer that an update, a training reads
 RATES, EPOCHS = (5e-3, 1e-2, 2e-2), (20, 40)
 LOOK_BACK = (2, 3, 4, 6, 8, 10)  # weeks
 STEPS = (3e-4, 1e-3, 3e-3, 1e-2)  # rates of the later updates
@@ -72,10 +72,15 @@ class Year:
         """Positions of the trips of some weeks whose answer is known by the end of the data."""
         return np.flatnonzero(np.isin(self.week, list(weeks)) & (self.y >= 0))
 
-    def batches(self, last_week: int, recent: int = 10**6) -> list[np.ndarray]:
-        """Rows (customers, trips) up to a week, -1 behind the last, customers of a like length together."""
+    def batches(
+        self, last_week: int, recent: int = 10**6, rng: np.random.Generator | None = None
+    ) -> list[np.ndarray]:
+        """Rows (customers, trips) up to a week, -1 behind the last.
+
+        Customers of a like length stand together, which is fast; with `rng` they are mixed.
+        """
         until = np.bincount(self.customer[self.week <= last_week], minlength=len(self.count))
-        order = np.argsort(until, kind="stable")
+        order = rng.permutation(len(until)) if rng else np.argsort(until, kind="stable")
         made = []
         for some in np.array_split(order[until[order] > 0], -(-int((until > 0).sum()) // BATCH)):
             length = np.minimum(until[some], recent)
@@ -91,20 +96,17 @@ def train(
 ):
     """Make updates from the trips of labelled weeks (first, last); one batch an update, in random order.
 
-    Every trip weighs the same: Keras divides by the cells of a batch, and a batch holds customers of a like
-    number of trips. The rate falls to nothing along half a cosine, or the last batches would decide.
+    The rate falls to nothing along half a cosine.
     """
-    batches, rng = year.batches(weeks[1], recent), np.random.default_rng(seed)
-    queue: list[int] = []
-    rate, cells = float(model.optimizer.learning_rate), np.mean([at.size for at in batches])
+    rng, queue, rate = np.random.default_rng(seed), [], float(model.optimizer.learning_rate)
     for done in range(updates):
         model.optimizer.learning_rate = rate * (1 + np.cos(np.pi * done / updates)) / 2
-        queue = queue or list(rng.permutation(len(batches)))
-        at = batches[queue.pop()]
+        queue = queue or year.batches(weeks[1], recent, rng)
+        at = queue.pop()
         use = (at >= 0) & (year.week[at] >= weeks[0]) & (year.y[at] >= 0)
         if use.any():
             model.train_on_batch(
-                x[at] * (at >= 0)[..., None], np.maximum(year.y[at], 0)[..., None], use * at.size / cells
+                x[at] * (at >= 0)[..., None], np.maximum(year.y[at], 0)[..., None], use * 1.0
             )
     model.optimizer.learning_rate = rate
 
@@ -150,7 +152,7 @@ def loss(odds: np.ndarray, y: np.ndarray) -> np.ndarray:
 def fit(year: Year, x: np.ndarray, rate: float, epochs: int, seed: int) -> list:
     """The weights of a network that learned from the first weeks."""
     model = new(x.shape[-1], rate, seed)
-    train(model, year, x, (0, LEARN), 10**6, epochs * len(year.batches(LEARN)), 1000 * seed + epochs)
+    train(model, year, x, (0, LEARN), LONGEST, epochs * len(year.batches(LEARN)), 1000 * seed + epochs)
     return model.get_weights()
 
 
@@ -202,7 +204,7 @@ def retrained(year: Year, x: np.ndarray, rate: float, epochs: int, seed: int) ->
     updates = epochs * len(year.batches(LEARN))
     for week, end in zip(RETRAIN, (*RETRAIN[1:], 53), strict=True):
         model = new(x.shape[-1], rate, seed)
-        train(model, year, x, (0, week - 2), 10**6, updates, 1000 * seed + week)
+        train(model, year, x, (0, week - 2), LONGEST, updates, 1000 * seed + week)
         now = (year.week >= week) & (year.week < end)
         odds[now] = forecast(model, year, x, end - 1)[now]
     return odds
