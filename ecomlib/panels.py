@@ -104,7 +104,7 @@ def weekly_panel(
     orders = members(orders)
     if len(orders) == 0:
         raise TooShort("the panel has no lines; give at least one sale.")
-    first, last = _whole_weeks(day)
+    first, last = whole_weeks(day)
     day = orders["timestamp"].to_numpy().astype("datetime64[D]")
     first = first if start is None else monday_of(start)
     last = last if end is None else monday_of(end)
@@ -128,7 +128,7 @@ def weekly_panel(
     )
 
 
-def _whole_weeks(day: np.ndarray) -> tuple[pd.Timestamp, pd.Timestamp]:
+def whole_weeks(day: np.ndarray) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Mondays of the first and the last week with an order on every weekday on which the shop is open.
 
     Open is a weekday with orders in at least half of the weeks: a shop that is closed on Sundays has

@@ -1,0 +1,208 @@
+"""A shop in parts: the same sums, the same panel and the same purchase task as in one piece."""
+
+import hashlib
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from toy_shop import RICH_SPLIT, rich_shop
+
+from ecomlib import open_shop, purchases, scale
+from ecomlib.panels import weekly_panel
+from ecomlib.shop import BadValue
+from ecomlib.split import Split
+
+needs_group = "the packages of requirements-scale.lock: python course.py setup --group scale"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A shop in three parts whose customers lie mixed: a part holds every third customer."""
+    shop, folder = rich_shop(), tmp_path_factory.mktemp("shop")
+    rng = np.random.default_rng(1)
+    orders = shop.orders.assign(
+        revenue=rng.integers(1, 900, len(shop.orders)) / 100
+    )  # means with many digits
+    for i in range(3):
+        part = orders[orders["customer_id"] // 10 % 3 == i]
+        part.to_parquet(folder / f"orders_{i}.parquet", index=False)
+    for name in ("products", "promotions", "campaigns", "coupons", "redemptions"):
+        getattr(shop, name).to_parquet(folder / f"{name}.parquet", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client():
+    pytest.importorskip("distributed", reason=needs_group)
+    with scale.connect(2) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def parts(folder, client):
+    return scale.open_shop(folder, client)
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    return open_shop(folder)
+
+
+def by_hand(folder):
+    lines, others = scale.parts_of(folder)
+    orders = pd.concat(map(pd.read_parquet, lines)).merge(
+        pd.read_parquet(others["products"]), on="product_id"
+    )
+    week = orders["timestamp"].dt.to_period("W-SUN").dt.start_time
+    return orders.assign(week=week).groupby(["customer_id", "week", "department"])["revenue"].sum()
+
+
+# ------------------------------------------------------------------------------------------------ the sums
+
+
+def same_sums(found, wanted):
+    assert found.columns.tolist() == ["customer_id", "week", "department", "revenue"]
+    found = found.astype({"department": "str", "week": "datetime64[s]"})
+    found = found.set_index(["customer_id", "week", "department"])["revenue"]
+    assert found.index.equals(wanted.index), "the same rows in the same order"
+    np.testing.assert_allclose(found.to_numpy(), wanted.to_numpy(), rtol=1e-12)
+
+
+def test_sums_of_sums_equal_a_groupby_of_all_lines(folder):
+    same_sums(scale.weekly_sums(folder), by_hand(folder))
+
+
+def test_one_query_gives_the_same_sums(folder):
+    pytest.importorskip("polars", reason=needs_group)
+    same_sums(scale.weekly_sums(folder, "polars"), by_hand(folder))
+
+
+def test_workers_give_the_same_sums(folder, client):
+    same_sums(scale.weekly_sums(folder, "dask", client), by_hand(folder))
+
+
+def test_a_week_begins_on_monday():
+    lines = pd.DataFrame({"customer_id": 1, "product_id": [5, 5, 6, 7], "revenue": [1.0, 2.0, 4.0, 8.0]})
+    lines["timestamp"] = pd.to_datetime(
+        ["2024-05-05 23:59", "2024-05-06 00:00", "2024-05-12 23:59", "2024-05-06 07:00"]
+    )
+    group = pd.Series(["A", "B"], pd.Index([5, 6], name="product_id"), name="brand").astype("category")
+    found = scale.sum_lines(lines, group)  # product 7 has no group
+    assert found["week"].dt.strftime("%d %b").tolist() == ["29 Apr", "06 May", "06 May"]
+    assert found["brand"].tolist() == ["A", "A", "B"] and found["revenue"].tolist() == [1, 2, 4]
+
+
+def test_a_customer_in_two_parts_is_summed_over_both(folder, tmp_path):
+    lines, others = scale.parts_of(folder)
+    orders = pd.concat(map(pd.read_parquet, lines), ignore_index=True)
+    for i in range(2):
+        orders.iloc[i::2].to_parquet(tmp_path / f"orders_{i}.parquet", index=False)
+    pd.read_parquet(others["products"]).to_parquet(tmp_path / "products.parquet")
+    same_sums(scale.weekly_sums(tmp_path), by_hand(folder))
+
+
+@pytest.mark.parametrize(("files", "engine"), [((), "files"), (("orders_0",), "files"), ((), "spark")])
+def test_what_is_no_shop_in_parts_or_no_engine_is_refused(folder, tmp_path, files, engine):
+    for name in files:
+        (tmp_path / f"{name}.parquet").write_bytes((folder / f"{name}.parquet").read_bytes())
+    with pytest.raises(BadValue, match=r"products\.parquet|choose from"):
+        scale.weekly_sums(tmp_path, engine)
+
+
+def test_a_missing_package_says_how_to_get_it():
+    with pytest.raises(ImportError, match="setup --group scale"):
+        scale.package("a_package_that_nobody_has")
+
+
+# ------------------------------------------------------------------------------------------ the shop in parts
+
+
+def test_parts_hold_the_lines_of_the_whole_shop(folder, parts, whole):
+    orders = pd.concat(parts.map(lambda shop: shop.orders))
+    order = ["timestamp", "customer_id", "order_id", "product_id"]
+    pd.testing.assert_frame_equal(
+        orders.sort_values(order, ignore_index=True), whole.orders.sort_values(order, ignore_index=True)
+    )
+    read = parts.steps[parts.steps["step"].str.startswith("read ")]
+    assert read["lines"].tolist() == [len(pd.read_parquet(path)) for path in scale.parts_of(folder)[0]]
+
+
+def test_every_part_has_the_other_tables_and_a_name_of_its_own(parts, whole):
+    for products, campaigns, workers in parts.map(lambda s: (s.products, s.campaigns, os.getpid())):
+        pd.testing.assert_frame_equal(products, whole.products)
+        pd.testing.assert_frame_equal(campaigns, whole.campaigns)
+        assert workers != os.getpid(), "it ran on a worker"
+
+
+@pytest.mark.parametrize("border", [{}, {"end": "2024-05-05"}, {"start": "2024-02-01", "end": "2024-03-03"}])
+def test_the_weekly_panel_is_equal(parts, whole, border):
+    found, wanted = scale.weekly_panel(parts, **border), weekly_panel(whole.orders, **border)
+    for name in ("values", "customers", "first"):
+        assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
+    assert found.weeks.equals(wanted.weeks) and found.channels == wanted.channels
+
+
+@pytest.mark.parametrize("split", [RICH_SPLIT, Split.last(test="35D", valid="21D")])
+def test_the_purchase_task_is_equal_bit_by_bit(parts, whole, split):
+    wanted = purchases.task(whole, split, 4)
+    found = scale.purchase_tasks(parts, split, lambda task: task, 4)
+    customers = np.concatenate([task.panel.customers for task in found])
+    order = np.argsort(customers)
+    assert np.array_equal(customers[order], wanted.panel.customers)
+    values = np.concatenate([task.channels.values for task in found])[order]
+    assert np.array_equal(values, wanted.channels.values)
+    for task in found:
+        assert task.categories == wanted.categories and task.panel.weeks.equals(wanted.panel.weeks)
+        assert all(np.array_equal(task.parts[part], wanted.parts[part]) for part in wanted.parts)
+    assert wanted.channels.values.any(axis=(0, 1, 2)).all(), (
+        "every channel is alive, so the test says something"
+    )
+
+
+def test_a_part_alone_would_have_other_scales(parts, whole):
+    """What the first pass over all parts is for."""
+    wanted = purchases.task(whole, RICH_SPLIT, 4).channels["spend"]
+    alone = parts.map(lambda shop: purchases.task(shop, RICH_SPLIT, 4).channels["spend"].sum())
+    assert not np.isclose(sum(alone), wanted.sum(), rtol=1e-4)
+
+
+def test_only_the_answer_of_the_function_comes_back(parts):
+    found = scale.purchase_tasks(
+        parts, RICH_SPLIT, lambda task: hashlib.sha256(task.channels.values.tobytes()).hexdigest(), 4
+    )
+    assert len({*found}) == 3 and all(len(each) == 64 for each in found)
+
+
+def test_a_customer_in_two_parts_is_refused_and_by_customer_repairs_it(folder, tmp_path, client, whole):
+    lines, others = scale.parts_of(folder)
+    orders = pd.concat(map(pd.read_parquet, lines), ignore_index=True)
+    for i in range(2):
+        orders.iloc[i::2].to_parquet(tmp_path / f"orders_{i}.parquet", index=False)
+    for name, path in others.items():
+        (tmp_path / f"{name}.parquet").write_bytes(path.read_bytes())
+    with pytest.raises(BadValue, match="two parts"):
+        scale.open_shop(tmp_path, client)
+    files = scale.parts_of(tmp_path)[0]
+    again = tmp_path / "again"
+    scale.by_customer(files, again, 3)
+    for name, path in others.items():
+        (again / f"{name}.parquet").write_bytes(path.read_bytes())
+    parts = scale.open_shop(again, client)
+    assert len(parts.orders) == 3
+    assert np.array_equal(scale.weekly_panel(parts).values, weekly_panel(whole.orders).values)
+
+
+def test_a_worker_that_dies_costs_time_and_nothing_else(folder, client, tmp_path):
+    """The first task that runs kills its own worker; Dask starts another one and does the task again."""
+    flag = tmp_path / "died"
+
+    def work(path):
+        if not flag.exists():
+            flag.touch()
+            os._exit(1)
+        return len(pd.read_parquet(path))
+
+    lines = scale.parts_of(folder)[0]
+    found = client.gather(client.map(work, lines, pure=False))
+    assert flag.exists() and found == [len(pd.read_parquet(path)) for path in lines]
