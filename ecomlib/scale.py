@@ -137,28 +137,25 @@ class Parts:
     Attributes
     ----------
     client : Client
-    orders : list of Future
-        The cleaned order lines of each part.
-    others : Future
-        The other tables: every part has all of them.
+    shops : list of Future
+        A `Shop` a part: its cleaned order lines, and all of the other tables, which a worker holds once.
     steps : DataFrame
         What was read and left out of each part: step, lines, left_out, revenue.
     """
 
     client: Client
-    orders: list = field(repr=False)
-    others: Any = field(repr=False)
+    shops: list = field(repr=False)
     steps: pd.DataFrame = field(repr=False)
 
     def map(self, function: Callable, *settings: Any) -> list:
         """Apply a function of a Shop, and settings, to every part where it lies; the results, in order."""
         [told] = self.client.scatter([settings], hash=False)
-        options = {"others": self.others, "function": function, "settings": told}
-        return self.client.gather(self.client.map(_apply, self.orders, pure=False, **options))
+        options = {"function": function, "settings": told, "pure": False}
+        return self.client.gather(self.client.map(_apply, self.shops, **options))
 
 
-def _apply(orders: pd.DataFrame, others: dict, function: Callable, settings: tuple) -> Any:
-    return function(Shop(orders, **others), *settings)
+def _apply(shop: Shop, function: Callable, settings: tuple) -> Any:
+    return function(shop, *settings)
 
 
 def open_shop(folder: str | Path, client: Client, **options: Any) -> Parts:
@@ -175,15 +172,16 @@ def open_shop(folder: str | Path, client: Client, **options: Any) -> Parts:
     first, *more = lines
     opened = [client.submit(_open, [first, *others.values()], options, pure=False)]
     opened += client.map(_open, [[path, others["products"]] for path in more], options=options, pure=False)
-    orders, tables, found = (client.map(_item, opened, at=at, pure=False) for at in range(3))
-    ids, steps = zip(*client.gather(found), strict=True)
+    tables = client.submit(_item, opened[0], at=1, pure=False)
+    shops = client.map(_shop, opened, others=tables, pure=False)
+    ids, steps = zip(*client.gather(client.map(_item, opened, at=2, pure=False)), strict=True)
     if len({each.dtype.kind for each in ids}) > 1:
         raise BadValue(f"{folder}: customer_id holds numbers in one part and texts in another.")
     counts = pd.Series(np.concatenate(ids)).value_counts()
     if counts.max() > 1:
         who = counts.index[0]
         raise BadValue(f"{folder}: customer {who} has lines in two parts; use `scale.by_customer` first.")
-    return Parts(client, orders, tables[0], pd.concat(steps, ignore_index=True))
+    return Parts(client, shops, pd.concat(steps, ignore_index=True))
 
 
 def _open(paths: list[Path], options: dict) -> tuple:
@@ -195,6 +193,10 @@ def _open(paths: list[Path], options: dict) -> tuple:
 
 def _item(values: tuple, at: int) -> Any:
     return values[at]
+
+
+def _shop(opened: tuple, others: dict) -> Shop:
+    return Shop(opened[0], **others)
 
 
 def by_customer(files: Sequence[str | Path], folder: str | Path, n: int) -> None:
@@ -239,7 +241,7 @@ def purchase_tasks(
     if end < len(panel.weeks):
         panel = weekly_panel(parts, *about[:2])
     count = pd.concat(parts.map(_count, *about)).groupby(level=0).sum()
-    products = parts.client.submit(_item, parts.others, at="products").result()
+    products = parts.client.submit(getattr, parts.shops[0], "products").result()
     categories, position = most_bought(count, products, n_categories)
     customers, lines, buyers = zip(*parts.map(_lines, *about, position), strict=True)
     order = np.argsort(np.concatenate(customers), kind="stable")  # as in one piece: a mean keeps its last bit

@@ -189,7 +189,7 @@ def test_a_customer_in_two_parts_is_refused_and_by_customer_repairs_it(folder, t
     for name, path in others.items():
         (again / f"{name}.parquet").write_bytes(path.read_bytes())
     parts = scale.open_shop(again, client)
-    assert len(parts.orders) == 3
+    assert len(parts.shops) == 3
     assert np.array_equal(scale.weekly_panel(parts).values, weekly_panel(whole.orders).values)
 
 

@@ -1,0 +1,406 @@
+"""Twenty shops instead of one: sums, the purchase task, a search and a training on one process and on Dask.
+
+    python course.py setup --group scale
+    python course.py bench speed/scale
+
+The larger shops are invented in their size only: the running shop's lines once more, with new customers and
+orders. They are written to build/scale (0.3 GB). Each figure comes from a process of its own, which is told
+what to do by its arguments and answers with one line of JSON.
+"""
+
+import ecomlib  # noqa: F401, I001  (before NumPy)
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.run import kept, row
+from ecomlib import Split, purchases, scale
+from ecomlib.runtime import ROOT
+
+PACKAGES = ("dask", "polars", "duckdb", "tensorflow")
+FOLDER = ROOT / "build" / "scale"
+ORDERS = ["customer_id", "order_id", "product_id", "timestamp", "quantity", "revenue", "discount"]
+PER_SHOP = 4  # files of a shop
+SIZES = (1, 2, 4, 8, 20)
+ENGINES = ("pandas", "pandas by file", "polars", "polars, the course's", "duckdb", "Dask")
+SPLIT = Split.last(test="56D", valid="28D")
+SETTINGS = [(rate, units) for units in (8, 16, 32) for rate in (3e-3, 6e-3, 1.2e-2, 2.4e-2)]
+ALL_CORES = set(range(os.cpu_count() or 1))
+
+
+def shops(n: int) -> Path:
+    """A folder with n shops in parts; made once."""
+    folder = FOLDER / f"x{n}"
+    if (folder / "whole").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    shop = ecomlib.load_complete_journey()
+    orders = shop.orders[ORDERS]
+    codes, ids = pd.factorize(orders["customer_id"], sort=True)
+    for i in range(n):
+        more = {
+            "customer_id": orders["customer_id"] + 10_000 * i,
+            "order_id": orders["order_id"] + i * 10**12,
+        }
+        for part in range(PER_SHOP):
+            lines = orders.assign(**more)[codes * PER_SHOP // len(ids) == part]
+            lines.to_parquet(folder / f"orders_{i:02}_{part}.parquet", index=False)
+    for name in ("products", "promotions", "coupons"):
+        getattr(shop, name).to_parquet(folder / f"{name}.parquet", index=False)
+    for name in ("campaigns", "redemptions"):
+        table = getattr(shop, name)
+        copies = [table.assign(customer_id=table["customer_id"] + 10_000 * i) for i in range(n)]
+        pd.concat(copies, ignore_index=True).to_parquet(folder / f"{name}.parquet", index=False)
+    (folder / "whole").touch()
+    return folder
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(text for text in status.read_text().splitlines() if text.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def spent(client=None) -> tuple[float, float]:
+    """CPU seconds of this process and its workers together, and the largest worker's peak in MB."""
+    mine = time.process_time()
+    if client is None:
+        return mine, 0.0
+    cpu, peak = client.run(time.process_time), client.run(peak_mb)
+    return mine + sum(cpu.values()), max(peak.values())
+
+
+def bare(engine: str, folder: Path):
+    """The sums as one would type them; a frame with the column revenue."""
+    lines, others = scale.parts_of(folder)
+    by = ["customer_id", "week", "department"]
+    if engine == "pandas":
+        products = pd.read_parquet(others["products"], columns=["product_id", "department"])
+        all_lines = pd.concat([pd.read_parquet(path) for path in lines], ignore_index=True)
+        all_lines["week"] = all_lines["timestamp"].dt.to_period("W-SUN").dt.start_time
+        return all_lines.merge(products, on="product_id").groupby(by, observed=True)["revenue"].sum()
+    if engine == "duckdb":
+        import duckdb
+
+        duckdb.sql("set threads to 2")
+        return duckdb.sql(
+            f"""select customer_id, date_trunc('week', timestamp) as week, department, sum(revenue) as revenue
+            from read_parquet({[*map(str, lines)]}) join read_parquet('{others["products"]}')
+            using (product_id) group by all order by all"""
+        ).df()
+    import polars as pl
+
+    products = pl.scan_parquet(others["products"]).select("product_id", "department")
+    week = pl.col("timestamp").dt.truncate("1w").alias("week")
+    sums = pl.scan_parquet(lines).join(products, on="product_id").group_by("customer_id", week, "department")
+    return sums.agg(pl.col("revenue").sum()).sort(by).collect(engine="streaming")
+
+
+def sums(engine: str, size: str) -> dict:
+    """Sum a shop by customer, week and department: seconds, memory, and what came out."""
+    folder, client, begun = shops(int(size)), None, time.perf_counter()
+    if engine == "Dask":
+        client = scale.connect(2)
+    started, cpu = time.perf_counter(), spent(client)[0]
+    if engine in ("pandas", "polars", "duckdb"):
+        found = bare(engine, folder)
+    else:
+        which = {"pandas by file": "files", "Dask": "dask"}.get(engine, "polars")
+        found = scale.weekly_sums(folder, which, client)
+    seconds = time.perf_counter() - started
+    revenue = found if isinstance(found, pd.Series) else found["revenue"]
+    total, worker = float(np.sum(np.asarray(revenue))), spent(client)
+    about = {"seconds": seconds, "CPU seconds": worker[0] - cpu, "peak MB": peak_mb(), "rows": len(found)}
+    if client:
+        about |= {"peak MB, a worker": worker[1], "seconds to start": started - begun}
+        client.close()
+    return about | {"total": round(total, 2)}
+
+
+def fingerprint(task) -> tuple[list, str]:
+    """The customers of a task, and a hash of all its channels."""
+    return task.panel.customers.tolist(), hashlib.sha256(task.channels.values.tobytes()).hexdigest()
+
+
+def purchase_on_dask(size: str) -> dict:
+    folder, begun = shops(int(size)), time.perf_counter()
+    with scale.connect(2) as client:
+        started = time.perf_counter()
+        parts = scale.open_shop(folder, client)
+        opened = time.perf_counter()
+        found = scale.purchase_tasks(parts, SPLIT, fingerprint)
+        seconds = time.perf_counter()
+        cpu, worker = spent(client)
+    (FOLDER / "fingerprints.json").write_text(json.dumps(found))
+    about = {"seconds to start": started - begun, "seconds to open": opened - started}
+    about |= {"seconds": seconds - opened, "CPU seconds": cpu, "peak MB": peak_mb()}
+    return about | {"peak MB, a worker": worker, "customers": sum(len(ids) for ids, _ in found)}
+
+
+def purchase_in_one(size: str) -> dict:
+    """The same parts, opened one after the other, and one task of all of them; compare with Dask's."""
+    lines, others = scale.parts_of(shops(int(size)))
+    begun = time.perf_counter()
+    shop = ecomlib.open_shop([lines[0], *others.values()])
+    orders = [shop.orders, *(ecomlib.open_shop([path, others["products"]]).orders for path in lines[1:])]
+    opened = time.perf_counter()
+    whole = shop.with_tables(orders=pd.concat(orders, ignore_index=True))
+    task = purchases.task(whole, SPLIT)
+    seconds, row_of = time.perf_counter() - opened, pd.Index(task.panel.customers)
+    parts = json.loads((FOLDER / "fingerprints.json").read_text())
+    equal = [
+        hashlib.sha256(task.channels.values[row_of.get_indexer(ids)].tobytes()).hexdigest() == sign
+        for ids, sign in parts
+    ]
+    about = {"seconds to open": opened - begun, "seconds": seconds, "CPU seconds": time.process_time()}
+    about |= {"peak MB": peak_mb(), "parts with equal arrays": sum(equal), "parts": len(equal)}
+    return about | {"GB of the arrays": task.channels.values.nbytes / 1e9}
+
+
+@functools.cache
+def visits_arrays() -> dict:
+    """The visits task of lesson 16 as arrays: x, y and weight of training, and of validation."""
+    path = FOLDER / "visits.npz"
+    if not path.exists():
+        from ecomlib import visits
+
+        shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
+        task = visits.task(shop, Split.last(test="56D", valid="28D", end="2017-12-24"))
+        data = {}
+        for part in ("train", "valid"):
+            y, weight = task.labels(part)
+            data |= {f"{part} x": task.x[:, : y.shape[1]], f"{part} y": y, f"{part} weight": weight}
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **data)
+    return dict(np.load(path))
+
+
+def fit_one(data: dict, rate: float, units: int, epochs: int = 8) -> float:
+    """Train a network with one setting; its log-loss on validation."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    tf.config.experimental.enable_op_determinism()
+    x, y, weight = (data[f"train {name}"] for name in ("x", "y", "weight"))
+    layers = [keras.Input((None, x.shape[-1])), keras.layers.LSTM(units, return_sequences=True)]
+    net = keras.Sequential([*layers, keras.layers.Dense(5, activation="softmax")])
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+    net.compile(keras.optimizers.Adam(rate), loss)
+    net.fit(x, y, sample_weight=weight, batch_size=256, epochs=epochs, verbose=0)
+    valid = [data[f"valid {name}"] for name in ("x", "y", "weight")]
+    return float(net.evaluate(*valid[:2], sample_weight=valid[2], batch_size=2467, verbose=0))
+
+
+def search(workers: str, kill: str = "") -> dict:
+    """All settings on some workers; with `kill`, a worker is killed when a third of them is done."""
+    data = visits_arrays()
+    with scale.connect(int(workers)) as client:
+        client.run(__import__, "keras")  # both start from here: TensorFlow is loaded
+        pids, begun = client.run(os.getpid), time.perf_counter()
+        there = client.scatter(data, broadcast=True)
+        jobs = [client.submit(fit_one, there, *setting, pure=False) for setting in SETTINGS]
+        while kill and sum(job.done() for job in jobs) < len(jobs) // 3:
+            time.sleep(0.1)
+        if kill:
+            os.kill(next(iter(pids.values())), signal.SIGKILL)
+        losses = client.gather(jobs)
+        seconds = time.perf_counter() - begun
+        cpu, worker = spent(client)
+        after = {*client.run(os.getpid).values()}
+    about = {"seconds": seconds, "CPU seconds": cpu, "peak MB, a worker": worker}
+    about |= {"workers lost": len({*pids.values()} - after), "settings": len(losses)}
+    return about | {"best loss": min(losses), "losses": losses}
+
+
+def windows() -> tuple[np.ndarray, np.ndarray]:
+    """8,192 windows of 28 weeks and 13 channels, and whether the household shops in the next week."""
+    x = visits_arrays()["train x"]
+    rng = np.random.default_rng(56)
+    who, last = rng.integers(len(x), size=8192), rng.integers(28, x.shape[1] - 1, size=8192)
+    steps = last[:, None] + np.arange(-27, 1)
+    return x[who[:, None], steps].astype(np.float32), x[who, last + 1, :1].astype(np.float32)
+
+
+def train(
+    rank: int, addresses: list[str], how: str = "loop", epochs: int = 3, batch: int = 256, n: int = 8192
+) -> tuple[list[float], np.ndarray, float, float]:
+    """Train one network on all workers together: losses, weights, seconds, of them seconds of the loop.
+
+    `addresses` holds one address a worker; `rank` is this worker's place. "fit" tries Keras' own way.
+    """
+    cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
+    if len(addresses) > 1:
+        os.environ["TF_CONFIG"] = json.dumps(cluster)
+    begun = time.perf_counter()
+    import keras
+    import tensorflow as tf
+
+    several = tf.distribute.MultiWorkerMirroredStrategy if len(addresses) > 1 else tf.distribute.get_strategy
+    strategy, starts = several(), keras.initializers
+    with strategy.scope():
+        lstm = keras.layers.LSTM(
+            32, kernel_initializer=starts.GlorotUniform(1), recurrent_initializer=starts.Orthogonal(2)
+        )
+        dense = keras.layers.Dense(1, activation="sigmoid", kernel_initializer=starts.GlorotUniform(3))
+        net = keras.Sequential([keras.Input((28, 13)), lstm, dense])
+        adam = keras.optimizers.Adam(0.01)
+        adam.build(net.trainable_variables)
+    x, y = windows()
+    if how == "fit":
+        net.compile(adam, "binary_crossentropy")
+        net.fit(x, y, batch_size=batch, epochs=1, verbose=0)
+    share = batch // len(addresses)
+
+    def of_one_worker(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(keras.losses.binary_crossentropy(y, net(x, training=True))) / batch
+        slopes = tape.gradient(loss, net.trainable_variables)
+        adam.apply_gradients(zip(slopes, net.trainable_variables, strict=True))  # adds up over the workers
+        return loss
+
+    @tf.function
+    def step(x, y):
+        return strategy.reduce("SUM", strategy.run(of_one_worker, (x, y)), axis=None)
+
+    ready, losses = time.perf_counter(), []
+    for _ in range(epochs):
+        found = []
+        for first in range(rank * share, n, batch):
+            rows = slice(first, first + share)
+            found.append(float(step(tf.constant(x[rows]), tf.constant(y[rows]))))
+        losses.append(float(np.mean(found)))
+    weights = np.concatenate([np.ravel(w) for w in net.get_weights()])
+    return losses, weights, time.perf_counter() - begun, time.perf_counter() - ready
+
+
+def free_addresses(n: int) -> list[str]:
+    """Addresses of this machine that nobody uses now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    found = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+def _train(*arguments) -> tuple:
+    try:
+        return train(*arguments)
+    except Exception as error:
+        return type(error).__name__, str(error).splitlines()[0][:200]
+
+
+def training(workers: str, how: str = "loop") -> dict:
+    n = int(workers)
+    windows()  # made once, before the workers look for it
+    with scale.connect(n) as client:
+        names, addresses = list(client.scheduler_info()["workers"]), free_addresses(n)
+        jobs = [client.submit(_train, i, addresses, how, workers=[names[i]], pure=False) for i in range(n)]
+        found = client.gather(jobs)
+    if how == "fit":
+        return {"runs": 0, "error": ": ".join(found[0])} if isinstance(found[0][0], str) else {"runs": 1}
+    losses, weights, seconds, loop = found[0]
+    np.save(FOLDER / f"weights_{n}.npy", weights)
+    one = np.load(FOLDER / "weights_1.npy")
+    about = {f"loss, epoch {i + 1}": loss for i, loss in enumerate(losses)}
+    about |= {"seconds": seconds, "seconds of the loop": loop, "weights": len(weights)}
+    about["largest difference of a weight"] = float(np.abs(weights - one).max())
+    return about | {"workers agree": int(all(np.array_equal(each[1], weights) for each in found))}
+
+
+def alone(*arguments: str) -> dict:
+    """Do one piece in a process of its own, on all cores."""
+    command = [sys.executable, "-m", "benchmarks.speed.scale", *arguments]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1]) | {"load": os.getloadavg()[0]}
+
+
+def pieces(quick: bool) -> dict[str, tuple[tuple[str, ...], int]]:
+    """Name of a piece -> its arguments, and how often it is measured: the fastest run counts."""
+    sizes = (1, 2) if quick else SIZES
+    found = {
+        f"{engine}, x{n}": (("sums", engine, str(n)), 3 if n < 8 else 2) for n in sizes for engine in ENGINES
+    }
+    size = str(1 if quick else 8)
+    found["purchases, Dask"] = (("purchase_on_dask", size), 1)
+    found["purchases, one process"] = (("purchase_in_one", size), 1)
+    for name, more in {
+        "1 worker": ("1",),
+        "2 workers": ("2",),
+        "2 workers, one killed": ("2", "kill"),
+    }.items():
+        found[f"search, {name}"] = (("search", *more), 1)
+    for name, more in {"1": ("1",), "2": ("2",), "fit": ("2", "fit")}.items():
+        found[f"training, {name}"] = (("training", *more), 1)
+    return found
+
+
+def best_of(arguments: tuple[str, ...], n: int) -> dict:
+    """The fastest of n runs, with the slowest's seconds; what came out must be the same."""
+    runs = [alone(*arguments) for _ in range(n)]
+    for name in {"rows", "total"} & {*runs[0]}:
+        assert len({run[name] for run in runs}) == 1, (arguments, name)
+    best = min(runs, key=lambda run: run.get("seconds", 0))
+    return best | {"slowest": max(run.get("seconds", 0) for run in runs), "runs": best.get("runs", n)}
+
+
+def pays(found: dict[str, dict]) -> list[dict]:
+    """From which size a second machine pays: computed from the parts measured here, not measured itself.
+
+    A machine is two workers. Sums: Dask's seconds fall with the number of workers, polars stays on one
+    machine. Search: a fit takes what it takes, a cluster costs its start. Training: a step is computing,
+    which is halved, and the exchange of gradients, which is not.
+    """
+    polars, dask = found["polars, x20"], found["Dask, x20"]
+    machines = dask["seconds"] / polars["seconds"]
+    out = [row("Dask, sums", "machines needed to be as fast as polars on one", (machines,) * 3, 1)]
+    gb = found["pandas, x8"]["peak MB"] / 8e3
+    out.append(row("pandas, sums", "shops that fill 8 GB", (8 / gb,) * 3, 1))
+    start = dask["seconds to start"]
+    fit = found["search, 1 worker"]["seconds"] / len(SETTINGS)
+    out.append(row("search", "settings from which a second machine pays", (4 * start / fit,) * 3, 1))
+    one, two = (found[f"training, {n}"]["seconds of the loop"] / 96 for n in (1, 2))
+    exchange = max(two - one / 2, 0.0)
+    out.append(row("training", "ms of a step, one process", (1e3 * one,) * 3, 1))
+    out.append(row("training", "ms of the exchange in a step", (1e3 * exchange,) * 3, 1))
+    windows = 256 * 2 * exchange / one
+    return [*out, row("training", "windows a batch from which two workers pay", (windows,) * 3, 1)]
+
+
+def rows(quick, log):
+    jobs = {name: functools.partial(best_of, *about) for name, about in pieces(quick).items()}
+    found = kept("scale", jobs, log)
+    table = []
+    for name, about in found.items():
+        model, _, place = name.partition(", x") if ", x" in name else (name, "", "")
+        for metric, value in about.items():
+            if metric in ("slowest", "runs", "error", "losses"):
+                continue
+            high = about["slowest"] if metric == "seconds" else value
+            table.append(row(model, metric, (value, value, high), 1, shops=int(place) if place else ""))
+    return table + ([] if quick else pays(found))
+
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, ALL_CORES)
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
