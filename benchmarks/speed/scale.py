@@ -256,7 +256,7 @@ def train(
     strategy, starts = several(), keras.initializers
     with strategy.scope():
         lstm = keras.layers.LSTM(
-            32, kernel_initializer=starts.GlorotUniform(1), recurrent_initializer=starts.Orthogonal(2)
+            32, kernel_initializer=starts.GlorotUniform(1), recurrent_initializer=starts.Orthogonal(seed=2)
         )
         dense = keras.layers.Dense(1, activation="sigmoid", kernel_initializer=starts.GlorotUniform(3))
         net = keras.Sequential([keras.Input((28, 13)), lstm, dense])
