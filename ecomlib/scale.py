@@ -56,7 +56,7 @@ def connect(where: int | str = 2, **options: Any) -> Client:
     copyreg.pickle(type(purchases), lambda module: (importlib.import_module, (module.__name__,)))  # type: ignore[arg-type]
     if isinstance(where, str):
         return distributed.Client(where)
-    local = {"threads_per_worker": 1, "dashboard_address": None, "env": ONE_THREAD}
+    local = {"threads_per_worker": 1, "dashboard_address": ":0", "env": ONE_THREAD, "silence_logs": 50}
     return distributed.Client(n_workers=where, **local | options)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from toy_shop import RICH_SPLIT, rich_shop
 
+from benchmarks.speed import scale as bench
 from ecomlib import open_shop, purchases, scale
 from ecomlib.panels import weekly_panel
 from ecomlib.shop import BadValue
@@ -206,3 +207,61 @@ def test_a_worker_that_dies_costs_time_and_nothing_else(folder, client, tmp_path
     lines = scale.parts_of(folder)[0]
     found = client.gather(client.map(work, lines, pure=False))
     assert flag.exists() and found == [len(pd.read_parquet(path)) for path in lines]
+
+
+def measured(**more):
+    """What the pieces of the benchmark tell, as far as `pays` reads it."""
+    found = {
+        "polars, x20": {"seconds": 4.0},
+        "Dask, x20": {"seconds": 20.0, "seconds to start": 6.0},
+        "pandas, x8": {"peak MB": 3200.0},
+        "search, 1 worker": {"seconds": 120.0},
+        "training, 1": {"seconds of the loop": 0.96},
+        "training, 2": {"seconds of the loop": 1.44},
+    }
+    return found | more
+
+
+def test_what_pays_by_hand():
+    """Five machines for 5 times the seconds; 20 shops of .4 GB; 4 x 6 s over 10 s; 15 - 10 / 2 = 10 ms."""
+    found = [row["value"] for row in bench.pays(measured())]
+    assert found == pytest.approx([5, 20, 2.4, 10, 10, 512])
+    free = bench.pays(measured(**{"training, 2": {"seconds of the loop": 0.48}}))
+    assert free[-1]["value"] == 0, "an exchange that costs nothing pays from the first window"
+
+
+def test_the_table_tells_how_far_off_the_sums_are():
+    one = {"seconds": 1.0, "slowest": 2.0, "runs": 3, "rows": 10, "total": 7.25}
+    wrong = {"seconds": 3.0, "slowest": 3.0, "runs": 1, "rows": 21, "total": 14.49}
+    table = pd.DataFrame(bench.table_of({"pandas, x1": one, "polars, x2": wrong}, quick=True))
+    off = table.set_index(["model", "metric"])
+    assert (
+        off.loc[("polars", "dollars off"), "value"] == -0.01 and off.loc[("polars", "rows off"), "value"] == 1
+    )
+    assert off.loc[("pandas", "seconds"), ["value", "high"]].tolist() == [1.0, 2.0]
+    assert set(table["metric"]) == {"seconds", "rows", "dollars off", "rows off"}
+
+
+def test_the_fastest_run_counts_and_runs_that_differ_are_refused(monkeypatch):
+    runs = [{"seconds": 3.0, "total": 1.0}, {"seconds": 2.0, "total": 1.0}, {"seconds": 2.5, "total": 9.0}]
+    monkeypatch.setattr(bench, "alone", lambda *arguments: runs.pop(0))
+    best = bench.best_of(("sums", "polars", "1"), 2)
+    assert (best["seconds"], best["slowest"]) == (2.0, 3.0)
+    runs.append({"seconds": 1.0, "total": 1.0})
+    with pytest.raises(AssertionError, match="total"):
+        bench.best_of(("sums", "polars", "1"), 2)
+
+
+def test_more_shops_are_the_same_lines_with_new_customers_and_orders(tmp_path, monkeypatch):
+    shop = rich_shop()
+    monkeypatch.setattr(bench, "FOLDER", tmp_path)
+    monkeypatch.setattr(bench.ecomlib, "load_complete_journey", lambda: shop, raising=False)
+    lines, others = scale.parts_of(bench.shops(2))
+    assert len(lines) == 2 * bench.PER_SHOP and "campaigns" in others
+    orders = pd.concat(map(pd.read_parquet, lines))
+    assert len(orders) == 2 * len(shop.orders)
+    for column in ("customer_id", "order_id"):
+        assert orders[column].nunique() == 2 * shop.orders[column].nunique()
+    parts = [set(pd.read_parquet(path)["customer_id"]) for path in lines]
+    assert sum(map(len, parts)) == len(set().union(*parts)), "no customer in two parts"
+    assert orders["revenue"].sum() == pytest.approx(2 * shop.orders["revenue"].sum())
