@@ -94,7 +94,7 @@ TRIPS = (1, 2, 3)  # weeks with a trip in four, by part
 
 
 def weeks_in_parts(seed: int = 0) -> np.ndarray:
-    """Three parts of 80 households and 34 weeks: in each part another rhythm of four weeks; a little noise."""
+    """Three parts of 80 households and 34 weeks: each part has its own rhythm; a little noise."""
     rng = np.random.default_rng(seed)
     begin = rng.integers(4, size=(3, 80, 1))
     trips = (np.arange(34) + begin) % 4 < np.array(TRIPS)[:, None, None]
