@@ -11,6 +11,7 @@ from toy_shop import RICH_SPLIT, rich_shop
 from benchmarks.speed import scale as bench
 from ecomlib import open_shop, purchases, scale
 from ecomlib.panels import weekly_panel
+from ecomlib.results import read_benchmark
 from ecomlib.shop import BadValue
 from ecomlib.split import Split
 
@@ -265,3 +266,24 @@ def test_more_shops_are_the_same_lines_with_new_customers_and_orders(tmp_path, m
     parts = [set(pd.read_parquet(path)["customer_id"]) for path in lines]
     assert sum(map(len, parts)) == len(set().union(*parts)), "no customer in two parts"
     assert orders["revenue"].sum() == pytest.approx(2 * shop.orders["revenue"].sum())
+
+
+def test_what_lesson_56_says_of_the_committed_table():
+    table = read_benchmark("speed/scale").set_index(["model", "metric"])["value"]
+
+    def one(model, metric):
+        return table.loc[[(model, metric)]].iloc[-1]
+
+    for metric in ("dollars off", "rows off"):
+        assert (table.xs(metric, level="metric").abs() < 0.005).all()
+    assert one("purchases, one process", "parts with equal arrays") == one("purchases, one process", "parts")
+    assert one("purchases, Dask", "peak MB, a worker") < 1500 < one("purchases, one process", "peak MB")
+    assert one("training, 2", "largest difference of a weight") < 1e-4 and one("training, fit", "works") == 0
+    losses = [f"loss, epoch {i}" for i in (1, 2, 3)]
+    assert [one("training, 1", m) for m in losses] == pytest.approx(
+        [one("training, 2", m) for m in losses], abs=1e-4
+    )
+    best = [
+        one(f"search, {name}", "best loss") for name in ("1 worker", "2 workers", "2 workers, one killed")
+    ]
+    assert best[0] == best[1] == best[2] and one("search, 2 workers, one killed", "workers lost") >= 1
