@@ -35,6 +35,7 @@ PAGES = {
     "own": "Your own shop",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
+EXTRA = ROOT / "build" / "book-extra"  # forms and slides: into the book as they are
 
 # Stands where a notebook shows the gate explorer: the JavaScript module of JupyterLab, without a kernel.
 # Written into the page, not imported: a browser refuses imports in a page opened from the disk.
@@ -79,8 +80,13 @@ def stage() -> list[Path]:
     explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
     if explorer.exists():
         shutil.copy(explorer, SOURCE / "_static")
+    from tools.teaching import book as teaching  # draws pictures: only when the book is made
+
+    teaching.stage(SOURCE, EXTRA)
     index = SOURCE / "index.md"
-    text = index.read_text(encoding="utf-8").replace("<!-- lessons -->", contents(notebooks))
+    text = index.read_text(encoding="utf-8").replace(
+        "<!-- lessons -->", contents(notebooks) + teaching.contents()
+    )
     index.write_text(text, encoding="utf-8")
     return notebooks
 
@@ -177,9 +183,8 @@ def main(arguments: list[str]) -> int:
     target = Path(arguments[0]).resolve() if arguments else ROOT / "build" / "book"
     notebooks = stage()
     shutil.rmtree(target, ignore_errors=True)
-    code = sphinx(
-        ["-W", "--keep-going", "-q", "-E", "-d", str(ROOT / "build" / "doctrees"), str(SOURCE), str(target)]
-    )
+    options = ["-W", "--keep-going", "-q", "-E", "-d", str(ROOT / "build" / "doctrees")]
+    code = sphinx([*options, "-D", f"html_extra_path={EXTRA}", str(SOURCE), str(target)])
     if code == 0:
         print(f"{len(notebooks)} notebooks as pages in {target}")
     return code

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.signal import lfilter
 
 from ecomlib.shop.errors import TooShort
 from ecomlib.shop.shop import members
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+Cell = tuple[np.ndarray, ...]  # where each line lies: an array of int (n_lines,) per axis
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,10 @@ def weekly_panel(
     array([[7., 0.],
            [0., 9.]], dtype=float32)
     """
-    day = orders["timestamp"].to_numpy().astype("datetime64[D]")
-    orders = members(orders)
-    if len(orders) == 0:
+    if len(members(orders)) == 0:
         raise TooShort("the panel has no lines; give at least one sale.")
-    first, last = whole_weeks(day)
+    first, last = whole_weeks(orders["timestamp"].to_numpy().astype("datetime64[D]"))
+    orders = members(orders)
     day = orders["timestamp"].to_numpy().astype("datetime64[D]")
     first = first if start is None else monday_of(start)
     last = last if end is None else monday_of(end)
@@ -119,13 +122,9 @@ def weekly_panel(
     values = [sum_cells((customer, week), shape, weight) for weight in weights]
     first_week = np.full(len(ids), n_weeks)
     np.minimum.at(first_week, customer, np.clip(week, 0, n_weeks))
-    return WeeklyPanel(
-        np.stack(values, axis=-1).astype(np.float32),
-        ["spend", "baskets", "lines"],
-        np.asarray(ids),
-        pd.date_range(first, periods=n_weeks, freq="7D"),
-        first_week,
-    )
+    weeks = pd.date_range(first, periods=n_weeks, freq="7D")
+    sums = np.stack(values, axis=-1).astype(np.float32)
+    return WeeklyPanel(sums, ["spend", "baskets", "lines"], np.asarray(ids), weeks, first_week)
 
 
 def whole_weeks(day: np.ndarray) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -150,12 +149,10 @@ def monday_of(day: str | pd.Timestamp | np.datetime64) -> pd.Timestamp:
     return day - pd.Timedelta(days=day.day_of_week)
 
 
-def sum_cells(
-    index: tuple[np.ndarray, ...], shape: tuple[int, ...], weights: np.ndarray | None = None
-) -> np.ndarray:
+def sum_cells(index: Cell, shape: tuple[int, ...], weights: np.ndarray | None = None) -> np.ndarray:
     """Sum event lines into the cells of a float64 array; a line that lies outside is left out.
 
-    `index` holds one array of int (n_lines,) per axis; without `weights` (n_lines,) every line counts 1.
+    Without `weights` (n_lines,) every line counts 1.
 
     Examples
     --------
@@ -169,6 +166,19 @@ def sum_cells(
     return np.bincount(cell, weights, int(np.prod(shape))).reshape(shape).astype(float)
 
 
+def event_days(cell: Cell, weekday: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Days since the last event at each week's Sunday, -1 before the first one, and the days with an event.
+
+    `cell` and `shape` as in `sum_cells`, axis 1 is the week; `weekday` (n_lines,) is 0 on a Monday. Returns
+    int32 (*shape) and bool (7, *shape).
+    """
+    on = np.stack([sum_cells(tuple(i[weekday == day] for i in cell), shape) > 0 for day in range(7)])
+    sunday = (7 * np.arange(shape[1], dtype=np.int32) + 6).reshape(1, -1, *[1] * (len(shape) - 2))
+    last = np.where(on.any(axis=0), sunday - on[::-1].argmax(axis=0).astype(np.int32), -1)
+    last = np.maximum.accumulate(last, axis=1)
+    return np.where(last >= 0, sunday - last, -1), on
+
+
 def faded_sum(values: np.ndarray, half_life: float) -> np.ndarray:
     """Sum over the steps so far in which a step counts half after `half_life` steps; axis 1 is time.
 
@@ -177,11 +187,7 @@ def faded_sum(values: np.ndarray, half_life: float) -> np.ndarray:
     >>> faded_sum(np.array([[1.0, 0.0, 1.0]]), half_life=1)
     array([[1.  , 0.5 , 1.25]])
     """
-    out, fade = np.zeros(values.shape, float), 0.5 ** (1 / half_life)
-    out[:, 0] = values[:, 0]
-    for step in range(1, values.shape[1]):
-        out[:, step] = fade * out[:, step - 1] + values[:, step]
-    return out
+    return lfilter([1.0], [1.0, -(0.5 ** (1 / half_life))], values, axis=1)
 
 
 def steps_since(happened: np.ndarray) -> np.ndarray:

@@ -101,6 +101,17 @@ def test_every_public_name_of_the_package_is_on_its_page(name, book):
 
 
 @pytest.mark.book
+def test_the_workshop_kit_is_in_the_book(book):
+    assert 'href="docs/teaching/index.html"' in (book / "index.html").read_text(encoding="utf-8")
+    kit = book / "docs" / "teaching"
+    for page in [kit / "index.html", *kit.glob("*/*.html")]:
+        for target in re.findall(r'<a [^>]*?href="([^"#:?]+)[#?]?[^"]*"', page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    decks = re.findall(r'href="(slides/[^"]+)"', (kit / "index.html").read_text(encoding="utf-8"))
+    assert len(decks) == len({Path(page).name[0] for page in pages()})
+
+
+@pytest.mark.book
 def test_no_page_names_another_server_for_something_it_loads(book):
     loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//[^"']+""")
     for path in book.rglob("*.html"):

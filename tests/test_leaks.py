@@ -268,7 +268,7 @@ PLANTED = {
     ),
     "weights of a blend chosen on the test": (
         ("recommend", [BLEND], "the test part is sealed"),
-        ("recommend.blend", "tune_blend", "cutoffs(part)", 'cutoffs("test")'),
+        ("recommend.blend", "tune_blend", 'cutoffs("valid")', 'cutoffs("test")'),
     ),
     "the vocabulary of all weeks": (
         ("recommend", [], "recommend/item"),

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from ecomlib import open_shop, own, sales
+from ecomlib.joined import Joined
 from ecomlib.own.answer import Answer, _advise, _pair, compare
 from ecomlib.own.profile import closed_weekdays, last_whole_day, profile
-from ecomlib.own.questions import Joined, Purchases, Recommend
+from ecomlib.own.questions import Purchases, Recommend
 from ecomlib.own.sales_question import Sales
 from ecomlib.runtime import ROOT
 from ecomlib.shop import BadValue, Shop, TooShort, UnreadableFile
@@ -58,8 +59,9 @@ def answer(name, model="joined") -> Answer:
         if model in models:
             chosen = models[model].fit(task)
         else:
-            rival = next(iter(rivals.values())).fit(task)
-            chosen = question.join(task, network(0).fit(task), rival)
+            rival, net = next(iter(rivals.values())).fit(task), network(0)
+            net.batch_size = 4096  # a step or two: it need not be good
+            chosen = question.join(task, net.fit(task), rival)
             if isinstance(chosen, Joined):
                 chosen = replace(chosen, weight=0.5)  # both count
         first = next(iter(simple.values())).fit(task)
@@ -118,7 +120,8 @@ def test_another_process_gives_the_same_numbers(tmp_path):
         ("basket", "TIFU-kNN"),
     ],
 )
-def test_every_model_can_be_saved(name, model, tmp_path):
+def test_every_model_can_be_saved(name, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(sales.ETS, "forms", sales.ETS.forms[:1])  # the choice among four takes seconds
     made = answer(name, model)
     made.save(tmp_path)
     loaded = own.load(tmp_path)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecomlib.own.cells import Log, as_numbers, as_times, decimal_sign
+from ecomlib.own.cells import Reader, as_numbers, as_times, decimal_sign
 from ecomlib.own.facts import exported_twice, far_dates
 from ecomlib.own.opening import check_export, open_shop
 from ecomlib.own.shop_command import main
@@ -575,8 +575,9 @@ def test_returns_are_taken_off_the_latest_earlier_sale(written):
     ],
 )
 def test_numbers(cells, expected):
-    log, series = Log(), pd.Series(cells, dtype="str")
-    assert as_numbers(series, decimal_sign([series], False, log), log).tolist() == pytest.approx(expected)
+    reader, series = Reader(), pd.Series(cells, dtype="str")
+    sign = decimal_sign([series], False, reader)
+    assert as_numbers(series, sign, reader).tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -598,18 +599,20 @@ def test_numbers(cells, expected):
     ],
 )
 def test_times(cell, expected):
-    assert as_times(pd.Series([cell, None], dtype="str"), Log(), None, None)[0] == pd.Timestamp(expected)
+    assert as_times(pd.Series([cell, None], dtype="str"), Reader())[0] == pd.Timestamp(expected)
 
 
 def test_times_are_converted_to_the_shops_zone():
     times = pd.Series(["2024-07-01T03:30:00Z", "2024-01-01T03:30:00Z"], dtype="str")
-    local = as_times(times, Log(), "America/New_York", None)
+    local = as_times(times, Reader("America/New_York"))
     assert local.dt.strftime("%m-%d %H:%M").tolist() == ["06-30 23:30", "12-31 22:30"]
     plain = pd.Series(["2024-07-01 03:30"], dtype="str")
-    assert as_times(plain, Log(), "America/New_York", None)[0] == pd.Timestamp("2024-07-01 03:30")
-    pair = as_times(plain, Log(), ("UTC", "America/New_York"), None)
+    assert as_times(plain, Reader("America/New_York"))[0] == pd.Timestamp("2024-07-01 03:30")
+    pair = as_times(plain, Reader(("UTC", "America/New_York")))
     assert pair[0] == pd.Timestamp("2024-06-30 23:30")
-    assert as_times(pd.Series(["3/4/24"], dtype="str"), Log(), None, True)[0] == pd.Timestamp("2024-04-03")
+    assert as_times(pd.Series(["3/4/24"], dtype="str"), Reader(dayfirst=True))[0] == pd.Timestamp(
+        "2024-04-03"
+    )
 
 
 # ----------------------------------------------------------------------------------------------- the command

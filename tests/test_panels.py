@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecomlib.panels import daily_panel, faded_sum, monday_of, steps_since, sum_cells, weekly_panel
+from ecomlib.panels import (
+    daily_panel,
+    event_days,
+    faded_sum,
+    monday_of,
+    steps_since,
+    sum_cells,
+    weekly_panel,
+)
 from ecomlib.shop import TooShort
 from ecomlib.windows import future_windows, past_windows, window_scale
 
@@ -201,3 +209,12 @@ def test_fading_halves_after_the_half_life_and_never_reads_ahead():
 def test_steps_since_by_hand_and_with_more_axes():
     happened = np.array([[[0, 1], [1, 0], [0, 0], [0, 1]]], bool)
     np.testing.assert_array_equal(steps_since(happened)[0].T, [[-1, 0, 1, 2], [0, 1, 2, 0]])
+
+
+def test_event_days_are_counted_to_the_sunday_and_outside_the_panel_there_are_none():
+    who, week, weekday = np.array([0, 0, 0, 1]), np.array([0, 0, 2, 3]), np.array([1, 4, 6, 0])
+    since, on = event_days((who, week), weekday, (2, 3))
+    assert since.dtype == np.int32 and since.tolist() == [[2, 9, 0], [-1, -1, -1]]  # Friday, then a Sunday
+    assert np.argwhere(on).tolist() == [[1, 0, 0], [4, 0, 0], [6, 0, 2]]
+    with_item = event_days((who, week, np.array([0, 1, 1, 0])), weekday, (2, 3, 2))[0]
+    assert with_item[0].T.tolist() == [[5, 12, 19], [2, 9, 0]]

@@ -1,5 +1,6 @@
 """The benchmark of the second shop by hand: rows and pairs, last year's season, joined weights, its table."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ from benchmarks import run
 from benchmarks.quality import second_shop as bench
 from benchmarks.quality.sales import Study
 from ecomlib import load_online_retail, purchases, sales
+from ecomlib.own import online_retail
 from ecomlib.own.online_retail import word_categories
 from ecomlib.panels import Panel
 from ecomlib.runtime import ROOT
@@ -149,7 +151,7 @@ def test_a_joined_forecast_takes_its_weight_from_validation(nothing_kept):
     band = np.array([-5.0, 0, 5])
     study.raw["LSTM"] = tuple(each + 30 + band for each in actual)
     study.raw["LightGBM"] = tuple(each - 10 + band for each in actual)
-    bench.join(study)  # 30 w = 10 (1 - w)
+    bench.add_joined(study)  # 30 w = 10 (1 - w)
     off = study.raw[bench.JOINED][1] - actual[1]
     assert off[..., 1] == pytest.approx(0.2 * 30 - 0.8 * 10, abs=1e-4) or off[..., 1] == pytest.approx(
         0.3 * 30 - 0.7 * 10, abs=1e-4
@@ -223,15 +225,30 @@ def test_rows_of_silence_and_purchases_on_a_tiny_shop(nothing_kept, monkeypatch)
     assert {r["where"] for r in rows} == {"every fifth customer"}
 
 
-def test_products_that_come_later_do_not_choose_the_categories():
-    shop = load_online_retail(until=bench.VALID)
+def test_products_that_come_later_do_not_choose_the_categories(monkeypatch):
+    names = ["RED BAG", "BLUE BAGS", "TIN CUP", "WALL CLOCK", "OLD CLOCK", "BIG CLOCK"]
+    orders = pd.DataFrame({"product_id": range(6), "customer_id": 1, "order_id": range(6), "quantity": 1})
+    orders = orders.assign(revenue=1.0, discount=0.0, timestamp=pd.date_range("2011-01-01", periods=6))
+    shop = Shop(
+        orders, pd.DataFrame({"product_id": range(6), "name": names}).assign(category="", department="")
+    )
+    monkeypatch.setattr(online_retail, "open_shop", lambda files, **options: replace(shop))
+    early, late = (
+        load_online_retail(2, until).products["category"].tolist() for until in ("2011-01-04", None)
+    )
+    assert early == [*2 * ["BAG"], *4 * ["OTHER"]] and late == [*3 * ["OTHER"], *3 * ["CLOCK"]]
+    assert word_categories(["RED BAG", "TIN CUPS", "CUP", "CUP"], 2, ["BAGS"]) == ["BAG", *3 * ["OTHER"]]
     assert pd.Timestamp(bench.VALID) == bench.SPLIT.dates(bench.SPLIT.end).valid
+
+
+@pytest.mark.slow
+def test_the_benchmarks_categories_are_those_of_the_products_sold_before_its_validation():
+    shop = load_online_retail(until=bench.VALID)
     assert shop.products is not None
     names, early = shop.products["name"], shop.orders["timestamp"] < bench.VALID
     early = shop.products["product_id"].isin(shop.orders["product_id"][early])
     assert set(shop.products["category"]) == set(word_categories(names[early], 40))
     assert set(word_categories(names, 40)) != set(word_categories(names[early], 40))
-    assert word_categories(["RED BAG", "TIN CUPS", "CUP", "CUP"], 2, ["BAGS"]) == ["BAG", *3 * ["OTHER"]]
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason="the table is not made yet")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -289,6 +290,12 @@ READ = [
 ]
 
 
+@cache
+def sample():
+    """The sample shop, read once."""
+    return open_shop(SAMPLE)
+
+
 def snapshot(folder):
     return {path.name: path.is_file() and path.read_bytes() for path in folder.iterdir()}
 
@@ -316,7 +323,7 @@ def test_what_can_be_read_is_read_and_its_report_says_what_was_done(tmp_path, fa
     folder = tmp_path / "shop"
     shutil.copytree(SAMPLE, folder)
     fault(folder)
-    shop, whole = open_shop(folder), open_shop(SAMPLE)
+    shop, whole = open_shop(folder), sample()
     found = [*shop.report.notes, *shop.report.steps["step"], *shop.report.steps["why"]]
     assert any(says in text for text in found), found
     assert len(shop.orders) == len(whole.orders) - lines
@@ -329,7 +336,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_a_history_too_short_for_the_windows():
-    shop = open_shop(SAMPLE)
+    shop = sample()
     few = shop.orders[shop.orders["timestamp"] < "2024-01-15"]
     panel = daily_panel(few["timestamp"], few["product_id"], few["revenue"])
     with pytest.raises(TooShort, match="longer history"):
@@ -347,7 +354,7 @@ def test_the_sample_shop_reads_whole():
 
 
 def test_parquet_reads_the_same_as_csv(tmp_path):
-    shop = open_shop(SAMPLE)
+    shop = sample()
     for table in ("orders", "products"):
         getattr(shop, table).to_parquet(tmp_path / f"{table}.parquet")
     again = open_shop(tmp_path)
@@ -361,6 +368,22 @@ def test_only_orders_are_required(tmp_path):
     assert shop.name == "mine"
     assert shop.promotions is None
     assert "no column holds a category: all products are one, 'ALL'" in shop.report.notes
+
+
+def test_what_an_order_line_says_of_its_product_is_kept(tmp_path):
+    """One file in the course's layout: its categories were once said not to be there."""
+    shop = sample()
+    told = ["product_id", "category", "department"]
+    lines = shop.orders.merge(shop.products[told], on="product_id")
+    lines["product_type"] = "type of " + lines["category"].astype(str)
+    lines.to_csv(tmp_path / "orders.csv", index=False)
+    again = open_shop(tmp_path / "orders.csv")
+    products = again.products.merge(shop.products[told], on="product_id", suffixes=("", " before"))
+    assert len(products) == shop.orders["product_id"].nunique()
+    for column in told[1:]:
+        assert (products[column] == products[f"{column} before"]).all()
+    assert (products["product_type"] == "type of " + products["category"].astype(str)).all()
+    assert not any("no column holds" in note for note in again.report.notes)
 
 
 def test_ids_with_leading_zeros_stay_text(tmp_path):
@@ -421,20 +444,20 @@ def test_the_script_makes_the_sample_shop_again(tmp_path, monkeypatch):
     ],
 )
 def test_frames_are_checked_like_files(column, value, error):
-    orders = open_shop(SAMPLE).orders.head(3).copy()
+    orders = sample().orders.head(3).copy()
     orders[column] = [value] * 3
     with pytest.raises(error, match=f"'{column}'.*row 0"):
         Shop(orders)
 
 
 def test_ids_are_of_one_kind():
-    orders = open_shop(SAMPLE).orders.head(3)
+    orders = sample().orders.head(3)
     with pytest.raises(WrongType, match="'order_id' mixes numbers and texts .row 2 has '7'"):
         Shop(orders.assign(order_id=pd.Series([5, 6, "7"], dtype=object)))
 
 
 def test_ids_are_of_the_same_kind_in_all_tables():
-    shop = open_shop(SAMPLE)
+    shop = sample()
     customers = shop.customers.assign(customer_id=shop.customers["customer_id"].astype(str))
     with pytest.raises(WrongType, match="customers: column 'customer_id' holds texts and orders numbers"):
         shop.with_tables(customers=customers)

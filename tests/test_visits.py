@@ -16,7 +16,7 @@ from ecomlib.bootstrap import Draws, interval
 from ecomlib.panels import WeeklyPanel
 from ecomlib.shop import BadValue, Shop, TooShort
 from ecomlib.split import Split
-from ecomlib.visits.task import VisitsTask, _channels, trip_days
+from ecomlib.visits.task import VisitsTask, _channels
 
 SPLIT = Split.last(test="56D", valid="28D")  # of 30 weeks: targets from week 18, from week 22
 
@@ -104,8 +104,8 @@ def test_days_since_the_last_trip_are_counted_to_the_sunday_and_trips_stand_on_t
 def test_days_outside_the_panel_do_not_count():
     orders = orders_of([[1, 1, 1]])
     orders["timestamp"] += pd.to_timedelta(np.repeat([-14, 0, 28], 10), unit="D")  # weeks -2, 1 and 6
-    on = trip_days(orders, panel_of([[1, 1, 1]]))
-    assert on.shape == (1, 3, 7) and np.argwhere(on).tolist() == [[0, 1, 2]]
+    channels = _channels(orders, panel_of([[1, 1, 1]]), 2)[..., -7:]
+    assert channels.shape == (1, 3, 7) and np.argwhere(channels).tolist() == [[0, 1, 2]]
 
 
 def test_the_scale_of_the_channels_ends_with_the_training_cutoffs():
@@ -569,7 +569,7 @@ def test_the_network_learns_and_forecasts_beyond_the_last_target():
     assert not p[:, 12:].argmax(axis=-1).any()
 
 
-def test_the_running_average_of_the_weights_answers(task):
+def test_the_running_average_of_the_weights_answers(task, eager):
     import keras
 
     seen = []

@@ -26,6 +26,7 @@ import ecomlib
 from benchmarks.run import Log, kept, row
 from ecomlib import purchases
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
+from ecomlib.joined import best_weight, join
 from ecomlib.lessons.customer_kinds import kinds
 from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.probability import log_loss
@@ -173,10 +174,8 @@ def tune_multi_hot(task: purchases.PurchaseTask, first: int, most: int) -> tuple
 def joined(task: purchases.PurchaseTask, ours: Forecast, theirs: Forecast) -> tuple[Forecast, float]:
     """Weighted mean of two forecasts, and the weight of ours, chosen on the validation part."""
     y, valid = task.rows("valid")[-1], [task.flat(each["valid"], "valid") for each in (ours, theirs)]
-    share = np.linspace(0, 1, 11)
-    loss = [log_loss(w * valid[0] + (1 - w) * valid[1], y).mean() for w in share]
-    w = np.float32(share[np.argmin(loss)])
-    return {part: w * ours[part] + (1 - w) * theirs[part] for part in ("valid", "test")}, float(w)
+    weight = np.float32(best_weight(lambda weight: log_loss(join(*valid, weight), y).mean()))
+    return {part: join(ours[part], theirs[part], weight) for part in ("valid", "test")}, float(weight)
 
 
 def fits_of(found: dict[str, Forecast], name: str) -> list[Forecast]:

@@ -36,6 +36,7 @@ from benchmarks.quality.sales import Study
 from benchmarks.run import Log, kept, row
 from ecomlib import purchases, recommend, sales, visits
 from ecomlib.bootstrap import interval, mean_of_fits
+from ecomlib.joined import best_weight, join
 from ecomlib.panels import Panel
 from ecomlib.recommend import TIFUKNN, NextItems, Popularity, TwoStage
 from ecomlib.sales import LightGBM, Ridge, SalesTask, WeekdayMean
@@ -186,7 +187,7 @@ def sales_study(task: SalesTask, step: str, year: str, quick: bool, log: Log) ->
     for name, (make, _) in grids.items():
         seeds = range(SEEDS if name in (LSTM, "MLP", "LightGBM") and not quick else 1)
         study.fit(name, [make(seed, **chosen[name]) for seed in seeds])
-    join(study)
+    add_joined(study)
     return study
 
 
@@ -208,20 +209,16 @@ def valid_wape(task: SalesTask, forecast: np.ndarray) -> float:
     return float(sales.draws(task, forecast, "valid", n=1)["WAPE"][0])
 
 
-def join(study: Study) -> None:
+def add_joined(study: Study) -> None:
     """Add the weighted mean of the network and LightGBM, the weight with the smallest validation WAPE."""
     both = list(zip(study.raw[LSTM], study.raw["LightGBM"], strict=True))  # the validation, the test
 
-    def mix(weight: float, part: int) -> np.ndarray:
-        ours, theirs = both[part]
-        return weight * ours + (1 - weight) * theirs
-
     def loss(weight: float) -> float:
-        return float(np.mean([valid_wape(study.task, p) for p in mix(weight, 0)]))
+        return float(np.mean([valid_wape(study.task, p) for p in join(*both[0], weight)]))
 
-    best = min(np.linspace(0, 1, 11), key=loss)
+    best = best_weight(loss)
     study.log(f"weight of the LSTM beside LightGBM: {best:.1f}")
-    study.calibrated(JOINED, mix(best, 0), mix(best, 1))
+    study.calibrated(JOINED, *(join(*part, best) for part in both))
 
 
 # ------------------------------------------------------------------------------------ silence and purchases

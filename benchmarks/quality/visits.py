@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.run import Log, kept, row
 from ecomlib import visits
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
+from ecomlib.joined import best_weight, join
 from ecomlib.probability import log_loss, ranking_draws
 from ecomlib.split import Split
 from ecomlib.visits.baselines import grow, rows_of
@@ -254,10 +255,9 @@ def joined(task: visits.VisitsTask, ours: list[Forecast], theirs: list[Forecast]
     pairs = list(zip(ours, theirs, strict=True))
 
     def mix(weight: float, part: str) -> list[np.ndarray]:
-        return [weight * a[part] + (1 - weight) * b[part] for a, b in pairs]
+        return [join(a[part], b[part], weight) for a, b in pairs]
 
-    weights = np.linspace(0, 1, 21)
-    best = min(weights, key=lambda weight: sum(loss(task, p) for p in mix(weight, "valid")))
+    best = best_weight(lambda weight: sum(loss(task, p) for p in mix(weight, "valid")), 20)
     log(f"weight of the LSTM beside LightGBM: {best:.2f}")
     return [{"test": p} for p in mix(best, "test")]
 

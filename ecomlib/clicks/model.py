@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ecomlib.clicks.baselines import SessionKNN
 from ecomlib.clicks.batches import LENGTHS, ClickBatches, grid
-from ecomlib.clicks.task import ClickModel, until_test
+from ecomlib.clicks.task import ClickModel, until_test, without_last
 from ecomlib.recommend.batches import chunks
 from ecomlib.recommend.model import Callbacks, Epoch, Tensors, TiedNetwork
 from ecomlib.recommend.ranking import rank
@@ -27,7 +27,7 @@ class ClickNetwork(TiedNetwork):
 
     def __init__(self, settings: "NextClick", n_items: int):
         units, size = settings.units, settings.size
-        super().__init__(n_items, units, size, settings.dropout, settings.seed, n_context=1)
+        super().__init__(settings, n_items, n_context=1)
         self.scale = settings.scale
         self.again = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")
         self.again.build((None, units))
@@ -185,8 +185,7 @@ class Mix(ClickModel):
         found: dict[str, list[np.ndarray]] = {each.name: [] for each in (self.neighbours, self.network, self)}
         for some in chunks(np.asarray(cutoffs) + 1, BLOCK):
             votes, scores = (each.scores(task, some) for each in (self.neighbours, self.network))
-            both = mixed(self.weight, scores, votes)
-            both[np.arange(len(some)), task.baskets.indices[some - 1]] = -np.inf  # as in `scores`
+            both = without_last(task, mixed(self.weight, scores, votes), some)
             for name, each in zip(found, (votes, scores, both), strict=True):
                 found[name].append(rank(task, some, each, k, name))
         return {name: np.concatenate(parts) for name, parts in found.items()}

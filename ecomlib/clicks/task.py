@@ -90,9 +90,13 @@ class ClickModel(Recommender):
 
     def scores(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
         """Score every item for the click at each row, a cutoff + 1, which need not exist yet."""
-        scores = np.asarray(super().scores(task, rows), np.float32)  # its own: `_score` makes a new array
-        scores[np.arange(len(scores)), task.baskets.indices[np.asarray(rows) - 1]] = -np.inf
-        return scores
+        return without_last(task, np.asarray(super().scores(task, rows), np.float32), np.asarray(rows))
+
+
+def without_last(task: SequenceTask, scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Scores (n_rows, n_items), changed in place: minus infinity for the item of the step before each row."""
+    scores[np.arange(len(scores)), task.baskets.indices[rows - 1]] = -np.inf
+    return scores
 
 
 def places(task: SequenceTask, lists: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:

@@ -6,7 +6,5 @@ from ecomlib.own.profile import profile as profile  # now: a module of the same 
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={
-        "answer": ["Answer", "forecast_sales", "load", "predict_purchases", "recommend_products"],
-    },
+    submod_attrs={"answer": ["Answer", "forecast_sales", "load", "predict_purchases", "recommend_products"]},
 )

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,9 +22,25 @@ CLOCKS = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # digits of a moment since 197
 
 
 @dataclass
-class Log:
-    """What was noticed while reading. With `every`, problems are gathered in place of being raised."""
+class Reader:
+    """How cells are read, and what was noticed on the way.
 
+    Parameters
+    ----------
+    timezone : str or (str, str), optional
+        Times that name a zone, or count since 1970, are converted to this one; without it they keep the
+        clock that is written. A pair converts times without a zone, too: from the first to the second.
+    dayfirst : bool, optional
+        Whether 3/4/2024 is in April; asked for where no date of the column tells.
+    decimal : str, optional
+        The decimal sign; asked for where no amount of the file tells.
+    every : bool
+        Problems are gathered in place of being raised.
+    """
+
+    timezone: str | tuple[str, str] | None = None
+    dayfirst: bool | None = None
+    decimal: str | None = None
     every: bool = False
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -82,7 +98,7 @@ def as_ids(cells: pd.Series) -> pd.Series:
     return pd.Series(values.array.take(codes, allow_fill=not whole), index=cells.index, name=cells.name)
 
 
-def without_people(ids: pd.Series, log: Log) -> pd.Series:
+def without_people(ids: pd.Series, reader: Reader) -> pd.Series:
     """Replace e-mail addresses and names of persons by a hash: a customer keeps theirs in every export.
 
     The hash hides whom it names from a reader, not from one who has the address and tries it.
@@ -92,13 +108,13 @@ def without_people(ids: pd.Series, log: Log) -> pd.Series:
     person = texts.str.contains(r"\S@\S|[^\W\d]\s+[^\W\d]", regex=True)
     if not person.any():
         return ids
-    log.note(f"{int(person.sum()):,} e-mail addresses or names of customers are hashed")
+    reader.note(f"{int(person.sum()):,} e-mail addresses or names of customers are hashed")
     plain = texts[person].str.strip().str.casefold()
     texts[person] = plain.map(lambda text: hashlib.sha256(text.encode()).hexdigest()[:12])
     return pd.Series(texts.array.take(codes, allow_fill=True), index=ids.index, name=ids.name)
 
 
-def decimal_sign(columns: Iterable[pd.Series], semicolons: bool, log: Log) -> str:
+def decimal_sign(columns: Iterable[pd.Series], semicolons: bool, reader: Reader) -> str:
     """Tell the decimal sign of a file from all its columns of amounts."""
     texts = [c.dropna() for c in columns if c.dtype == object or pd.api.types.is_string_dtype(c.dtype)]
     texts = [t.drop_duplicates().astype("str") for t in texts]
@@ -107,12 +123,12 @@ def decimal_sign(columns: Iterable[pd.Series], semicolons: bool, log: Log) -> st
     comma = signed.str.contains(r",(?:\d{1,2}|\d{4,})$|\.\d{3},|^0,", regex=True)
     point = signed.str.contains(r"\.(?:\d{1,2}|\d{4,})$|,\d{3}\.|^0\.", regex=True)
     if comma.any() and not point.any():
-        log.note("amounts have a decimal comma")
+        reader.note("amounts have a decimal comma")
         return ","
     unclear = signed[~comma & ~point]
     unclear = unclear if comma.any() or semicolons else unclear[unclear.str.contains(",")]
     if not point.any() and len(unclear):
-        log.refuse(
+        reader.refuse(
             BadValue(
                 f"{unclear.iloc[0]!r} may be a number of thousands or have three decimals; say which with "
                 f"decimal='.' or decimal=','."
@@ -121,7 +137,13 @@ def decimal_sign(columns: Iterable[pd.Series], semicolons: bool, log: Log) -> st
     return "."
 
 
-def as_numbers(cells: pd.Series, decimal: str, log: Log) -> pd.Series:
+def as_amounts(columns: Mapping, semicolons: bool, reader: Reader) -> dict[str, pd.Series]:
+    """Numbers of a file's columns of amounts, which have one decimal sign."""
+    sign = reader.decimal or decimal_sign(columns.values(), semicolons, reader)
+    return {name: as_numbers(cells, sign, reader) for name, cells in columns.items()}
+
+
+def as_numbers(cells: pd.Series, decimal: str, reader: Reader) -> pd.Series:
     """Numbers of text cells: "$1,250.00", "1.250,00 EUR" and "(2.50)" are read, what is none is refused."""
     if pd.api.types.is_numeric_dtype(cells.dtype):
         return cells.astype(float)
@@ -138,50 +160,37 @@ def as_numbers(cells: pd.Series, decimal: str, log: Log) -> pd.Series:
     numbers = pd.to_numeric(text, errors="coerce").astype(float).to_numpy()
     found = np.append(np.where(np.isfinite(numbers), numbers, np.nan), np.nan)[codes]
     bad = cells[np.isnan(found) & cells.notna().to_numpy()]
-    log.bad(bad, "number", "write a plain number like 12.50, or leave it out")
+    reader.bad(bad, "number", "write a plain number like 12.50, or leave it out")
     return pd.Series(found, index=cells.index, name=cells.name)
 
 
-def as_times(
-    cells: pd.Series, log: Log, timezone: str | tuple[str, str] | None, dayfirst: bool | None
-) -> pd.Series:
-    """Local times without a zone, of dates in any usual order, with or without a zone, or counted since 1970.
-
-    Parameters
-    ----------
-    timezone : str or (str, str), optional
-        Times that name a zone, or count since 1970, are converted to this one; without it they keep the
-        clock that is written. A pair converts times without a zone, too: from the first to the second.
-    dayfirst : bool, optional
-        Whether 3/4/2024 is in April; asked for where no date of the column tells.
-    """
+def as_times(cells: pd.Series, reader: Reader) -> pd.Series:
+    """Local times without a zone, of dates in any order, with or without a zone, or counted since 1970."""
+    timezone = reader.timezone
     home = timezone if timezone is None or isinstance(timezone, str) else timezone[1]
     if pd.api.types.is_datetime64_any_dtype(cells.dtype):
         codes, distinct = pd.factorize(cells)
         moments = pd.Series(pd.DatetimeIndex(distinct))
         if moments.dt.tz is not None:
             if home is None and str(moments.dt.tz) == "UTC":
-                log.note(IN_UTC)
+                reader.note(IN_UTC)
             moments = moments.dt.tz_convert(home or moments.dt.tz).dt.tz_localize(None)
             timezone = home
     else:
         codes, distinct = pd.factorize(as_text(cells))
-        moments, zoned = _moments(pd.Series(distinct, dtype="str", name=cells.name), log, home, dayfirst)
+        moments, zoned = _moments(pd.Series(distinct, dtype="str", name=cells.name), reader, home)
         timezone = home if zoned else timezone
     if isinstance(timezone, tuple):
         clock = moments.dt.tz_localize(timezone[0], ambiguous=True, nonexistent="shift_forward")
         moments = clock.dt.tz_convert(timezone[1]).dt.tz_localize(None)
     times = pd.Series(moments.array.take(codes, allow_fill=True), index=cells.index, name=cells.name)
     bad = cells[times.isna() & cells.notna()]
-    log.bad(bad, "date and time", "write it like 2024-05-31 17:45, or drop the line")
-    return times.astype(
-        "datetime64[s]"
-        if moments.dt.nanosecond.eq(0).all() and moments.dt.microsecond.eq(0).all()
-        else "datetime64[us]"
-    )
+    reader.bad(bad, "date and time", "write it like 2024-05-31 17:45, or drop the line")
+    whole = moments.dt.nanosecond.eq(0).all() and moments.dt.microsecond.eq(0).all()
+    return times.astype(f"datetime64[{'s' if whole else 'us'}]")
 
 
-def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None) -> tuple[pd.Series, bool]:
+def _moments(texts: pd.Series, reader: Reader, home: str | None) -> tuple[pd.Series, bool]:
     """Moments of distinct texts, and whether they named a zone."""
     texts = texts.str.strip()
     if len(texts) and texts.str.fullmatch(r"\d{10}|\d{13}|\d{16}|\d{19}|\d{10}\.\d+").all():
@@ -193,23 +202,23 @@ def _moments(texts: pd.Series, log: Log, home: str | None, dayfirst: bool | None
         at_end = rf"(?i)\s*({ZONE})$"
         zone = texts.str.extract(at_end)[0].where(texts.str.contains(r":|[T ]\d\d(?!\d)", regex=True))
         local = texts.mask(zone.notna(), texts.str.replace(at_end, "", regex=True))
-        moments = _local(local, log, dayfirst)
+        moments = _local(local, reader)
         if not zone.notna().any():
             return moments, False
         zone = zone.str.upper().replace({"Z": "+0000", "UTC": "+0000", "GMT": "+0000"}).str.replace(":", "")
         if home is None and not zone.eq("+0000").all():
-            log.note("times keep the clock that is written, without their offset")
+            reader.note("times keep the clock that is written, without their offset")
             return moments, True
         hours = (
             pd.to_numeric(zone.str[:3]).fillna(0) + pd.to_numeric(zone.str[0] + zone.str[3:5]).fillna(0) / 60
         )
         moments = (moments - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
     if home is None:
-        log.note(IN_UTC)
+        reader.note(IN_UTC)
     return moments.dt.tz_convert(home or "UTC").dt.tz_localize(None), True
 
 
-def _local(texts: pd.Series, log: Log, dayfirst: bool | None) -> pd.Series:
+def _local(texts: pd.Series, reader: Reader) -> pd.Series:
     """Moments of distinct texts without a zone; month-first or day-first is told by the dates themselves."""
     iso = texts.str.fullmatch(ISO)
     moments = pd.to_datetime(texts.where(iso), format="ISO8601", errors="coerce").astype("datetime64[us]")
@@ -222,10 +231,11 @@ def _local(texts: pd.Series, log: Log, dayfirst: bool | None) -> pd.Series:
     a, b, c = (pd.to_numeric(parts[i]) for i in range(3))
     year_first = parts[0].str.len() == 4
     days, months = (a[~year_first] > 12).any(), (b[~year_first] > 12).any()
+    dayfirst = reader.dayfirst
     if dayfirst is None and not year_first.all():
         dayfirst = bool(days)
         if days == months:
-            log.refuse(
+            reader.refuse(
                 BadValue(
                     f"column {texts.name!r} has dates like {texts[parts.index[0]]!r}, which "
                     f"{'come in both orders' if days else 'may begin with the day or the month'}; say which "
@@ -233,7 +243,7 @@ def _local(texts: pd.Series, log: Log, dayfirst: bool | None) -> pd.Series:
                 )
             )
         else:
-            log.note(f"dates like {texts[parts.index[0]]!r} begin with the {'day' if days else 'month'}")
+            reader.note(f"dates like {texts[parts.index[0]]!r} begin with the {'day' if days else 'month'}")
     year, month, day = a.where(year_first, c), b, c.where(year_first, a)
     if not dayfirst:
         month, day = b.where(year_first, a), c.where(year_first, b)

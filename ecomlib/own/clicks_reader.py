@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ecomlib.own.cells import Log, as_numbers, as_text, as_times
+from ecomlib.own.cells import Reader, as_numbers, as_text, as_times
 from ecomlib.own.exports import Layouts, Reading, recognise
 from ecomlib.own.facts import far_dates
 from ecomlib.own.files import Table, read_tables, table_of
@@ -17,23 +17,7 @@ from ecomlib.shop.errors import TooShort
 
 IDLE = pd.Timedelta(minutes=30)
 VIEWS = {"view", "viewitem", "productview", "productviewed", "detail", "click", "pageview"}
-LAYOUTS = Layouts(
-    {  # "later" is in milliseconds since the day
-        "course": "timestamp:timestamp item:productid session?:sessionid visitor?:customerid "
-        "event?:event|eventtype|eventname",
-        "retailrocket": "timestamp:timestamp visitor:visitorid event:event item:itemid",
-        "yoochoose": "session:column1 timestamp:column2 item:column3 category:column4",  # has no header
-        "diginetica": "session:sessionid timestamp:eventdate later:timeframe item:itemid",
-        "session_rec": "session:sessionid item:itemid timestamp:time",
-        "rees46": "timestamp:eventtime event:eventtype item:productid session:usersession visitor?:userid",
-        "ga4": "timestamp:eventtimestamp event:eventname item:itemid visitor:userpseudoid "
-        "session?:gasessionid",
-    },
-    "timestamp:timestamp|time|datetime|date|eventtime|clicktime item:productid|itemid|product|item|sku "
-    "session?:sessionid|session|visitid visitor?:customerid|userid|visitorid|user|visitor "
-    "event?:event|eventtype|eventname|action",
-    (("item",), ("timestamp",), ("session", "visitor")),
-)
+LAYOUTS = Layouts.of("clicks.ini", ("item",), ("timestamp",), ("session", "visitor"))
 
 
 def open_clicks(
@@ -60,10 +44,10 @@ def open_clicks(
         Columns session, timestamp, item; ids are texts, as in the file. `attrs["left_out"]` says why clicks
         were left out, and how many; `attrs["notes"]` what to know.
     """
-    log = Log()
+    reader = Reader(timezone, dayfirst)
     tables = [_flat_ga4(table) for table in read_tables(paths, LAYOUTS.headers)]
     readings = [recognise(_named(table), LAYOUTS, columns) for table in tables]
-    whole = pd.concat([_events(r, log, timezone, dayfirst) for r in readings], ignore_index=True)
+    whole = pd.concat([_events(r, reader) for r in readings], ignore_index=True)
     if not all(reading.sure for reading in readings):
         taken = ", ".join(f"{ours} <- {name}" for ours, name in readings[0].columns.items())
         print(f"A guess: {taken}. Is it wrong? Say columns={{...}}.", whole.head(3).to_string(), sep="\n")
@@ -85,7 +69,7 @@ def open_clicks(
         left_out["dated far from the rest"], table = int(far.sum()), table[~far]
     clicks = cut_sessions(table) if who == "visitor" else table[["session", "timestamp", "item"]]
     clicks = clicks.reset_index(drop=True)
-    clicks.attrs |= {"left_out": left_out, "notes": log.notes}
+    clicks.attrs |= {"left_out": left_out, "notes": reader.notes}
     return clicks
 
 
@@ -95,19 +79,17 @@ def _named(table: Table) -> Table:
     return table.first() if dated and table.first else table
 
 
-def _events(
-    reading: Reading, log: Log, timezone: str | tuple[str, str] | None, dayfirst: bool | None
-) -> pd.DataFrame:
+def _events(reading: Reading, reader: Reader) -> pd.DataFrame:
     """The columns of one table: times as moments, the rest as text."""
     table = reading.table
     raw = table.columns({ours: i for ours, i in reading.at.items() if ours != "category"})
     events = {ours: as_text(column) for ours, column in raw.items() if ours not in ("timestamp", "later")}
-    moment = as_times(raw["timestamp"], log, timezone, dayfirst)
+    moment = as_times(raw["timestamp"], reader)
     if "later" in raw:
-        moment = moment + pd.to_timedelta(as_numbers(raw["later"], ".", log), unit="ms")
+        moment = moment + pd.to_timedelta(as_numbers(raw["later"], ".", reader), unit="ms")
     if reading.format == "ga4" and "session" in events:  # numbered anew for each visitor
         events["session"] = events["visitor"].str.cat(events["session"], sep="/")
-    log.notes += [f"{table.name}: {note}" for note in table.notes]
+    reader.notes += [f"{table.name}: {note}" for note in table.notes]
     return pd.DataFrame({**events, "timestamp": moment.astype("datetime64[us]")})
 
 

@@ -3,64 +3,23 @@
 import difflib
 import re
 from collections.abc import Mapping
+from configparser import ConfigParser
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ecomlib.own.cells import Log, as_numbers, as_text, as_times, bare, decimal_sign, without_people
+from ecomlib.own.cells import Reader, as_amounts, as_text, as_times, bare, without_people
 from ecomlib.own.files import Table, plain, table_of
 from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
 
-# Our column: the plain header that holds it; "|" parts spellings, "?" marks what may be missing.
-FORMATS = {
-    "course": "order_id:orderid customer_id:customerid product_id:productid timestamp:timestamp "
-    "quantity:quantity revenue:revenue discount?:discount line_id?:lineid currency?:currency",
-    "shopify": "order_id:name customer_id:email timestamp:createdat quantity:lineitemquantity "
-    "price:lineitemprice product_id?:lineitemsku name:lineitemname category?:vendor currency?:currency "
-    "subtotal?:subtotal order_refund?:refundedamount status?:financialstatus cancelled?:cancelledat",
-    "woocommerce": "order_id:orderid timestamp:date|orderdate status?:status currency?:ordercurrency "
-    "customer_id:customerid line_id?:itemid product_id:itemproductid|itemsku name:itemname "
-    "quantity:itemquantity gross?:itemsubtotal revenue:itemtotal refund?:itemrefunded",
-    "online_retail": "order_id:invoice|invoiceno product_id:stockcode name?:description quantity:quantity "
-    "timestamp:invoicedate price:price|unitprice customer_id:customerid country?:country",
-    "olist": "order_id:orderid customer_id:customeruniqueid timestamp:orderpurchasetimestamp "
-    "status?:orderstatus line_id:orderitemid product_id:productid revenue:price "
-    "category?:productcategoryname",
-    "square": "order_id:transactionid timestamp:date time:time name:item product_id?:sku category?:category "
-    "quantity:qty gross:grosssales line_discount?:discounts revenue:netsales customer_id?:customerid "
-    "kind?:eventtype",
-    "loyverse": "order_id:receiptnumber timestamp:date name:item product_id?:sku category?:category "
-    "quantity:quantity gross:grosssales line_discount?:discounts revenue:netsales kind?:receipttype "
-    "customer_id?:customername status?:status",
-    "shopkeep": "order_id:transactionid timestamp:time name:lineitem product_id?:upc category?:category "
-    "department?:department quantity:quantity gross:subtotal line_discount?:discounts revenue:nettotal "
-    "customer_id?:customerid kind?:operationtype",
-    "amazon": "order_id:amazonorderid timestamp:purchasedate status:orderstatus product_id:sku "
-    "name:productname quantity:quantity currency?:currency gross:itemprice "
-    "line_discount?:itempromotiondiscount customer_id?:buyeremail",
-    "etsy": "order_id:orderid timestamp:saledate name:itemname product_id:listingid customer_id:buyer "
-    "quantity:quantity price:price line_discount?:discountamount currency?:currency",
-    "ebay": "order_id:ordernumber timestamp:saledate product_id:itemnumber name:itemtitle "
-    "customer_id:buyerusername quantity:quantity price:soldfor",
-}
-# What a flat file may call them. Two of these in one header, and the reader asks.
-USUAL = (
-    "order_id?:orderid|order|orderno|ordernumber|invoice|invoiceno|invoiceid|invoicenumber|transactionid|receipt"
-    "|receiptno|receiptid|basketid|ticket|bon|bonnummer|bestellnummer|auftragsnummer|rechnungsnummer "
-    "customer_id?:customerid|customer|customerno|customernumber|client|clientid|userid|memberid|householdid"
-    "|email|kunde|kundennummer|kundennr|kundenid product_id:productid|product|productcode|sku|item|itemid"
-    "|itemno|article|articleid|articlenumber|stockcode|artikel|artikelnummer|artikelnr time?:time|uhrzeit "
-    "timestamp:timestamp|date|orderdate|datetime|invoicedate|purchasedate|transactiondate|createdat|datum"
-    "|bestelldatum quantity?:quantity|qty|units|menge|anzahl price?:price|unitprice|einzelpreis|preis "
-    "revenue?:revenue|amount|sales|linetotal|netsales|umsatz|betrag discount?:discount|rabatt "
-    "name?:name|description|productname|itemname|bezeichnung|beschreibung category?:category|kategorie"
-    "|productcategory|warengruppe department?:department|abteilung country?:country|land "
-    "currency?:currency|waehrung|währung status?:status|orderstatus"
-)
 NUMBERS = ["quantity", "price", "revenue", "discount", "gross", "line_discount"]
 NUMBERS += ["subtotal", "refund", "order_refund"]
-TEXTS = ["name", "category", "department", "country", "currency", "status", "cancelled", "kind", "time"]
+TEXTS = ["name", "category", "department", "product_type", "country", "currency", "status", "cancelled"]
+TEXTS += ["kind", "time"]
+Columns = Mapping[str, list[str]]  # our column, with "?" where it may be missing -> plain headers
 ORDER_FACTS = ("customer_id", "timestamp", "currency", "status", "cancelled", "subtotal", "order_refund")
 
 
@@ -68,36 +27,41 @@ ORDER_FACTS = ("customer_id", "timestamp", "currency", "status", "cancelled", "s
 class Layouts:
     """Known headers of one kind of file, usual names of columns, and which columns it cannot do without.
 
-    In `need`, one column of each group is enough.
+    `formats` and `usual` map our columns to plain headers, see orders.ini. In `need`, one column of each
+    group is enough.
     """
 
-    formats: Mapping[str, str]
-    usual: str
+    formats: Mapping[str, Columns]
+    usual: Columns
     need: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, file: str, *need: tuple[str, ...]) -> "Layouts":
+        """Those of a file beside this module."""
+        read = ConfigParser(delimiters="=", interpolation=None)
+        read.read(Path(__file__).with_name(file), encoding="utf-8")
+        found = {name: {ours: text.split() for ours, text in read[name].items()} for name in read.sections()}
+        usual = found.pop("usual")
+        return cls(found, usual, need)
 
     @property
     def headers(self) -> frozenset[str]:
         """Every plain header that is known."""
-        text = " ".join([*self.formats.values(), self.usual])
-        return frozenset(name for pair in text.split() for name in pair.split(":")[1].split("|"))
+        return frozenset(chain(*(names for some in self.known for names in some.values())))
 
     @property
     def ours(self) -> list[str]:
         """Every column that a header can be taken for."""
-        text = " ".join([*self.formats.values(), self.usual])
-        return sorted({*re.findall(r"(\w+)\??:", text)})
+        return sorted({ours.strip("?") for some in self.known for ours in some})
+
+    @property
+    def known(self) -> list[Columns]:
+        """The columns of all formats, and those with usual names."""
+        return [*self.formats.values(), self.usual]
 
 
-def spellings(text: str) -> dict[str, list[str]]:
-    """A format's columns and their headers; a column that may be missing keeps its question mark."""
-    return {ours: names.split("|") for ours, names in (pair.split(":") for pair in text.split())}
-
-
-SALES = Layouts(
-    FORMATS,
-    USUAL,
-    (("product_id", "name"), ("timestamp",), ("order_id", "customer_id"), ("revenue", "gross", "price")),
-)
+NEED = (("product_id", "name"), ("timestamp",), ("order_id", "customer_id"), ("revenue", "gross", "price"))
+SALES = Layouts.of("orders.ini", *NEED)
 
 
 @dataclass
@@ -161,8 +125,7 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
 def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, str]]:
     """The known format of which most columns are there, with all that it needs; "" for none."""
     best: tuple[str, dict[str, str]] = ("", {})
-    for format, text in layouts.formats.items():
-        names = spellings(text)
+    for format, names in layouts.formats.items():
         hits = {ours.strip("?"): n for ours, some in names.items() for n in some[::-1] if n in where}
         if all(ours in hits or ours[-1] == "?" for ours in names) and len(hits) > len(best[1]):
             best = format, hits
@@ -171,7 +134,7 @@ def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, s
 
 def _usual(table: Table, layouts: Layouts, where: Mapping[str, int], given: set[str]) -> dict[str, str]:
     """Columns with usual names; where two could be meant, the reader asks."""
-    several = {o.strip("?"): [n for n in some if n in where] for o, some in spellings(layouts.usual).items()}
+    several = {o.strip("?"): [n for n in some if n in where] for o, some in layouts.usual.items()}
     for ours in ("order_id", "customer_id", "product_id"):  # a number names it better than a word
         numbers = [n for n in several.get(ours, ()) if re.search("(id|no|nr|number|nummer|code|sku)$", n)]
         several[ours] = numbers or several.get(ours, [])
@@ -185,13 +148,7 @@ def _usual(table: Table, layouts: Layouts, where: Mapping[str, int], given: set[
     return found
 
 
-def read_lines(
-    reading: Reading,
-    log: Log,
-    timezone: str | tuple[str, str] | None = None,
-    dayfirst: bool | None = None,
-    decimal: str | None = None,
-) -> pd.DataFrame:
+def read_lines(reading: Reading, reader: Reader) -> pd.DataFrame:
     """Read the order lines of a table: ids as texts, times, amounts; what is negative stays so.
 
     Columns order_id, customer_id, product_id, timestamp, quantity, revenue, discount, and of those that the
@@ -200,32 +157,31 @@ def read_lines(
     raw = reading.table.columns(reading.at)
     head = [cells.head(3) for cells in raw.values()]
     reading.before = pd.concat(head, axis=1).set_axis([*reading.columns.values()], axis=1)
-    log.notes += [f"{reading.table.name}: {note}" for note in reading.table.notes]
+    reader.notes += [f"{reading.table.name}: {note}" for note in reading.table.notes]
     amounts = {name: raw[name] for name in NUMBERS if name in raw}
-    decimal = decimal or decimal_sign(amounts.values(), reading.table.semicolons, log)
-    lines = {name: as_numbers(cells, decimal, log) for name, cells in amounts.items()}
+    lines = as_amounts(amounts, reading.table.semicolons, reader)
     moment = raw["timestamp"]
     if "time" in raw:
         moment = as_text(moment).str.cat(as_text(raw["time"]), sep=" ").rename(moment.name)
-    lines["timestamp"] = as_times(moment, log, timezone, dayfirst)
+    lines["timestamp"] = as_times(moment, reader)
     for name in ("order_id", "customer_id", "product_id", "line_id"):
         if name in raw:
             written = as_text(raw[name])
             lines[name] = bare(written)
             if changed := int(((written != lines[name]) & written.notna()).sum()):
-                log.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
+                reader.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
     lines |= {name: as_text(raw[name]) for name in TEXTS if name in raw and name != "time"}
     frame = pd.DataFrame(lines, index=moment.index)
     if reading.format == "shopify":
         frame = _filled(frame)
     if "name" in frame:
         frame["product_id"] = frame.get("product_id", frame["name"]).fillna(frame["name"])
-    frame["customer_id"] = without_people(frame["customer_id"], log) if "customer_id" in frame else pd.NA
+    frame["customer_id"] = without_people(frame["customer_id"], reader) if "customer_id" in frame else pd.NA
     if "order_id" not in frame:
-        log.note("no column names the order: what one customer bought at one moment is taken for an order")
+        reader.note("no column names the order: what one customer bought at one moment is taken for an order")
         who = frame["customer_id"].astype("str").fillna("guest")
         frame["order_id"] = who.str.cat(frame["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S"), sep=" ")
-    return _with_money(frame, log)
+    return _with_money(frame, reader)
 
 
 def _filled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -236,10 +192,10 @@ def _filled(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _with_money(frame: pd.DataFrame, log: Log) -> pd.DataFrame:
+def _with_money(frame: pd.DataFrame, reader: Reader) -> pd.DataFrame:
     """Work out quantity, revenue (what was received) and discount of each line."""
     if "quantity" not in frame:
-        log.note("no column holds a quantity: each line is one unit")
+        reader.note("no column holds a quantity: each line is one unit")
         frame["quantity"] = 1.0
     if "kind" in frame:  # a till writes a refund as a line of its own, in some with plain signs
         back = frame.pop("kind").str.contains(r"(?i)refund|return", regex=True, na=False)
@@ -260,7 +216,7 @@ def _with_money(frame: pd.DataFrame, log: Log) -> pd.DataFrame:
         if gross is not None:
             off = (gross - frame["revenue"]).abs().round(6)
         elif off is None:
-            log.note("no column holds a discount: it is 0")
+            reader.note("no column holds a discount: it is 0")
         frame["discount"] = 0.0 if off is None else off
     frame["discount"] = frame["discount"].fillna(0.0)
     return frame

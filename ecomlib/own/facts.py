@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecomlib.own.cells import Log, as_text
+from ecomlib.own.cells import Reader, as_text
 from ecomlib.shop.errors import BadValue, TooShort
 
 NOT_SOLD = "cancell?ed|voided|failed|pending(?: payment)?|trash|(?:checkout-)?draft|expired|unavailable"
@@ -30,8 +30,8 @@ SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
 class Facts:
     """Lines that stay, and a row for everything that was found: lines, money, and how many left."""
 
-    def __init__(self, lines: pd.DataFrame, switches: Mapping[str, Any], log: Log):
-        self.lines, self.switches, self.log = lines, switches, log
+    def __init__(self, lines: pd.DataFrame, switches: Mapping[str, Any], reader: Reader):
+        self.lines, self.switches, self.reader = lines, switches, reader
         self.keep = np.ones(len(lines), bool)
         self.money = lines["revenue"].to_numpy(float)
         self.rows: list[tuple] = []
@@ -165,7 +165,7 @@ def _currencies(facts: Facts) -> None:
     if not wanted and share.iloc[0] < 0.9:
         parts = ", ".join(f"{name} {part:.0%}" for name, part in share.items())
         text = f"currency: the lines are in {parts}, never summed: keep one, currency={main!r}."
-        facts.log.refuse(BadValue(text))
+        facts.reader.refuse(BadValue(text))
     facts.switches = {**facts.switches, "currency": main}
     other = currency.notna() & (currency != main)
     facts.found("other currency", other, f"only {main} is kept, never summed")
@@ -253,7 +253,9 @@ def _guests(facts: Facts, format: str) -> np.ndarray:
     if guest.any():
         facts.lines["customer_id"] = ids.mask(guest, "guest-" + orders.astype("str"))
     if guest.all():
-        facts.log.note("no line names a customer: this export serves sales, not purchases or recommendations")
+        facts.reader.note(
+            "no line names a customer: this export serves sales, not purchases or recommendations"
+        )
     return guest
 
 

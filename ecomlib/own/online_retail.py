@@ -47,10 +47,8 @@ def load_online_retail(n_categories: int = 40, until: str | None = None, **switc
     if until is not None:
         early = shop.orders["product_id"][shop.orders["timestamp"] < pd.Timestamp(until)]
         chosen = names[products["product_id"].isin(early)]
-    category = word_categories(names, n_categories, chosen)
-    object.__setattr__(
-        shop, "products", products.assign(category=category)
-    )  # keeps the report, checks nothing anew
+    products = products.assign(category=word_categories(names, n_categories, chosen))
+    object.__setattr__(shop, "products", products)  # keeps the report, checks nothing anew
     return shop
 
 

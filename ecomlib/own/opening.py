@@ -1,13 +1,13 @@
 """One line in: an export of a shop system -> a cleaned `Shop` with a report of everything that was found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ecomlib.own.cells import Log, as_ids, as_numbers, as_text, as_times, decimal_sign, without_people
+from ecomlib.own.cells import Reader, as_amounts, as_ids, as_text, as_times, without_people
 from ecomlib.own.exports import SALES, join_olist, read_lines, recognise
 from ecomlib.own.facts import SIGNS, Facts, clean_lines
 from ecomlib.own.files import Table, plain, read_tables
@@ -111,7 +111,7 @@ def open_shop(
     ShopError
         One sentence: what is wrong or unclear, where, and what to do.
     """
-    shop, sure = _open(paths, columns, Log(), (name, currency, timezone, dayfirst, decimal), switches)
+    shop, sure = _open(paths, columns, Reader(timezone, dayfirst, decimal), name, currency, switches)
     if not sure:
         print(shop.report)
     return shop
@@ -122,19 +122,20 @@ def check_export(paths: Any, columns: Mapping[str, str] | None = None, **options
 
     Takes the arguments of `open_shop`.
     """
-    log = Log(every=True)
-    about = tuple(options.pop(key, None) for key in ("name", "currency", "timezone", "dayfirst", "decimal"))
+    how = {key: options.pop(key, None) for key in ("timezone", "dayfirst", "decimal")}
+    reader, about = Reader(**how, every=True), (options.pop("name", None), options.pop("currency", None))
     try:
-        shop, _ = _open(paths, columns, log, about, options)
+        shop, _ = _open(paths, columns, reader, *about, options)
     except ShopError as error:
         empty = pd.DataFrame(columns=["step", "lines", "left_out", "revenue", "why"])
-        return Report("nothing that is known", {}, empty, log.notes, [*log.problems, str(error)])
+        return Report("nothing that is known", {}, empty, reader.notes, [*reader.problems, str(error)])
     return shop.report
 
 
-def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> tuple[Shop, bool]:
-    """Read, clean and check; problems go where the log says. Also whether the columns are sure."""
-    name, currency, timezone, dayfirst, decimal = about
+def _open(
+    paths: Any, columns: Any, reader: Reader, name: str | None, currency: str | None, switches: dict
+) -> tuple[Shop, bool]:
+    """Read, clean and check; problems go where the reader says. Also whether the columns are sure."""
     for key, value in switches.items():
         if value not in SWITCHES.get(key, ()):
             raise BadValue(f"{key}={value!r}: the switches are {SWITCHES}.")
@@ -146,25 +147,25 @@ def _open(paths: Any, columns: Any, log: Log, about: tuple, switches: dict) -> t
     readings = [recognise(table, SALES, columns) for table in sales]
     first, sure = readings[0], all(reading.sure for reading in readings)
     if not sure:
-        log.note("this is a guess: is a column taken wrongly? Then say columns={...}")
-    frames = [read_lines(reading, log, timezone, dayfirst, decimal) for reading in readings]
+        reader.note("this is a guess: is a column taken wrongly? Then say columns={...}")
+    frames = [read_lines(reading, reader) for reading in readings]
     lines = pd.concat([frame.assign(file=i) for i, frame in enumerate(frames)]) if frames[1:] else frames[0]
     if "currency" not in lines:
         switches["currency"] = None
-    facts = Facts(lines.reset_index(drop=True), switches, log)
+    facts = Facts(lines.reset_index(drop=True), switches, reader)
     facts.rows += [_file_row(r.table.name, frame) for r, frame in zip(readings, frames, strict=True)]
     del frames, lines
     lines = clean_lines(facts, first.format)
     sign = facts.switches["currency"] or currency or "$"
     label = name or Path(paths if isinstance(paths, (str, Path)) else paths[0]).resolve().name.split(".")[0]
-    shop = Shop(**_tables(lines, others, log, dayfirst, decimal), name=label, currency=SIGNS.get(sign, sign))
+    shop = Shop(**_tables(lines, others, reader), name=label, currency=SIGNS.get(sign, sign))
     shop, second = clean(shop)
     second = (
         second[second["lines"] > 0].drop(columns="share_of_revenue").assign(left_out=lambda s: s["lines"])
     )
     steps = pd.concat([facts.report(), second], ignore_index=True)
     after = shop.orders[list(CONTRACT)].head(3)
-    report = Report(first.format, first.columns, steps, log.notes, log.problems, first.before, after)
+    report = Report(first.format, first.columns, steps, reader.notes, reader.problems, first.before, after)
     object.__setattr__(shop, "report", report)  # nothing that would have to be checked again
     return shop, sure
 
@@ -189,9 +190,7 @@ def _file_row(name: str, frame: pd.DataFrame) -> tuple:
     return (f"read {name}", len(frame), 0, float(frame["revenue"].sum()), f"{span}; {counts}{more}")
 
 
-def _tables(
-    lines: pd.DataFrame, others: dict[str, Table], log: Log, dayfirst: bool | None, decimal: str | None
-) -> dict[str, pd.DataFrame]:
+def _tables(lines: pd.DataFrame, others: dict[str, Table], reader: Reader) -> dict[str, pd.DataFrame]:
     """The contract's tables: orders, products (made of the lines where there is no file), and the rest."""
     more = [c for c in ("guest", "country") if c in lines]
     tables = {"orders": lines[[*CONTRACT, *more]].copy()}
@@ -200,50 +199,50 @@ def _tables(
     ours = {plain(column): column for column in (*ID_COLUMNS, *OTHERS.split())}
     for role, table in others.items():
         cells = table.whole().rename(columns=lambda header: ours.get(plain(header), header))
-        log.notes += [f"{table.name}: {note}" for note in table.notes]
+        reader.notes += [f"{table.name}: {note}" for note in table.notes]
         check_columns(cells, role)
-        amounts = [cells[name] for name in NUMBERS if name in cells]
-        sign = decimal or decimal_sign(amounts, table.semicolons, log)
-        for name, column in cells.items():
-            said = column.rename(f"{role}.{name}")  # so that a message says which table
+        said = {name: column.rename(f"{role}.{name}") for name, column in cells.items()}  # for messages
+        amounts = {name: said[name] for name in NUMBERS if name in said}
+        amounts = as_amounts(amounts, table.semicolons, reader)
+        for name, column in said.items():
             if name in TIMES:
-                cells[name] = as_times(said, log, None, dayfirst)
-            elif name in NUMBERS:
-                cells[name] = as_numbers(said, sign, log)
+                cells[name] = as_times(column, replace(reader, timezone=None))  # a day has no zone
+            elif name in amounts:
+                cells[name] = amounts[name]
             elif name == "customer_id" or column.dtype == "str" and column.str.contains(r"\S@\S").any():
-                cells[name] = without_people(column, log)
+                cells[name] = without_people(column, reader)
             elif name not in ID_COLUMNS and column.dtype == "str":
                 numbers = pd.to_numeric(column, errors="coerce")
                 cells[name] = numbers if numbers.notna().equals(column.notna()) else column
         tables[role] = cells
     if "products" not in tables:
-        tables["products"] = _products(lines, log)
+        tables["products"] = _products(lines, reader)
     _same_ids(tables)
     again = tables["products"]["product_id"].duplicated()
     if again.any():
         tables["products"] = tables["products"][~again]
-        log.note(f"products: {again.sum():,} lines repeat a product; the first one is kept")
+        reader.note(f"products: {again.sum():,} lines repeat a product; the first one is kept")
     for column, (home, those) in LISTED.items():
         for role in (role for role in those if home in others and role in tables):
             rows = tables[role] if "guest" not in tables[role] else members(tables[role])
             strange = rows.loc[~rows[column].isin(tables[home][column]), column].dropna()
             if len(strange):
                 some = f"{len(strange):,} lines have a {column} that {home} does not list"
-                log.note(f"{role}: {some} ({strange.iloc[0]})")
+                reader.note(f"{role}: {some} ({strange.iloc[0]})")
     for role in others:
         check_table(tables[role], role)
     return {role: frame.reset_index(drop=True) for role, frame in tables.items()}
 
 
-def _products(lines: pd.DataFrame, log: Log) -> pd.DataFrame:
-    """One row a product: the name and category that its lines have first."""
+def _products(lines: pd.DataFrame, reader: Reader) -> pd.DataFrame:
+    """One row per product: the name, category, department and type that its lines have first."""
     products = lines[["product_id"]].drop_duplicates()
-    for column in ("name", "category", "department"):
+    for column in ("name", "category", "department", "product_type"):
         if column in lines:
             known = lines.loc[lines[column].notna(), ["product_id", column]].drop_duplicates("product_id")
             products = products.merge(known, how="left", on="product_id")
-        elif column != "name":
-            log.note(f"no column holds a {column}: all products are one, 'ALL'")
+        elif column in ("category", "department"):
+            reader.note(f"no column holds a {column}: all products are one, 'ALL'")
             products[column] = "ALL"
     return products.reset_index(drop=True)
 

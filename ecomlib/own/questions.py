@@ -5,13 +5,14 @@ made of the days that the plan names, so that scales and vocabularies are those 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from ecomlib import purchases, recommend
+from ecomlib.joined import Joined, best_weight
 from ecomlib.panels import weekly_panel
 from ecomlib.probability import log_loss
 from ecomlib.recommend.baselines import cosine_neighbours
@@ -28,32 +29,6 @@ FEWEST = 5  # categories: with fewer, some of the customers have to go
 HISTORY = (1, 2, 4, 8, 13)  # weeks known, or trips: from which of them on is a model better than the rule?
 TRIPS = 400_000  # a network sees in all, where that is enough for 4 epochs: more would take too long
 MOST_ITEMS = 5000  # for EASE, whose matrix has this number squared
-
-
-@dataclass
-class Joined:
-    """Two models' forecasts in one: `weight` of the first; with `odds` they are joined as log-odds."""
-
-    models: list[Any]
-    weight: float = 0.5
-    odds: bool = False
-
-    def fit(self, task: Any, part: str = "train") -> "Joined":
-        """Fit both."""
-        for model in self.models:
-            model.fit(task, part)
-        return self
-
-    def predict(self, task: Any, cutoffs: np.ndarray) -> np.ndarray:
-        """Forecast of the shape that both have."""
-        return self.mix(*(model.predict(task, cutoffs) for model in self.models))
-
-    def mix(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Join two forecasts; quantiles that do not cross still do not."""
-        if not self.odds:
-            return self.weight * first + (1 - self.weight) * second
-        a, b = (np.log(p / (1 - p)) for p in (np.clip(each, 1e-6, 1 - 1e-6) for each in (first, second)))
-        return 1 / (1 + np.exp(-(self.weight * a + (1 - self.weight) * b)))
 
 
 class Question:
@@ -132,8 +107,8 @@ class Question:
     def join(self, task: Any, network: Any, rival: Any) -> Any:
         """The network with the rival; the weight is chosen on validation."""
         both = Joined([network, rival], odds=self.headline == "log-loss")
-        tries = [replace(both, weight=i / 10) for i in range(11)]
-        return min(tries, key=lambda each: self.value(task, each))
+        weight = best_weight(lambda weight: self.value(task, replace(both, weight=float(weight))))
+        return replace(both, weight=round(float(weight), 2))
 
     def prepare(self, task: Any, model: Any, rule: Any) -> list[str]:
         """Keep what the table needs of the validation part; notes on it."""

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
+from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -28,29 +29,7 @@ TITLES = {
 }
 SHOWN = 12  # series with a picture, and lines of a long table
 BLUE, GREY = "#0173b2", "0.35"
-HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<style>
-:root {{ color-scheme: light dark; --line: #ccc; --soft: #f3f6f9 }}
-@media (prefers-color-scheme: dark) {{ :root {{ --line: #555; --soft: #1f252b }} }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem;
-  overflow-wrap: anywhere }}
-h1, h2 {{ line-height: 1.2 }} h2 {{ border-top: 1px solid var(--line); padding-top: 1rem }}
-.advice {{ background: var(--soft); border-left: .3rem solid #0173b2; padding: .6rem .8rem;
-  font-weight: 600 }}
-.wide {{ overflow-x: auto }} .wide table {{ overflow-wrap: normal }}
-table {{ border-collapse: collapse; font-size: .85rem; margin: .5rem 0; font-variant-numeric: tabular-nums }}
-th, td {{ border-bottom: 1px solid var(--line); padding: .2rem .6rem .2rem 0; text-align: left;
-  vertical-align: top }}
-.pictures {{ display: grid; gap: .6rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)) }}
-img {{ width: 100%; max-width: 27rem; height: auto; background: white; border-radius: .3rem }}
-@media print {{ body {{ max-width: none; font-size: 10pt }} img, tr, .advice {{ break-inside: avoid }}
-  .wide {{ overflow: visible }} h2 {{ break-after: avoid }} }}
-</style></head><body>
-"""
+HEAD = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
 
 
 def write_answers(folder: str | Path, shop: Shop, answers: Mapping[str, Any]) -> list[Path]:
@@ -87,7 +66,7 @@ def write_answers(folder: str | Path, shop: Shop, answers: Mapping[str, Any]) ->
 
 def page(shop: Shop, answers: Mapping[str, Any]) -> str:
     """The page as HTML; arguments as in `write_answers`."""
-    parts = [HEAD.format(title=escape(shop.name)), f"<h1>{escape(shop.name)}</h1>", "<h2>In short</h2>"]
+    parts = [HEAD.substitute(title=escape(shop.name)), f"<h1>{escape(shop.name)}</h1>", "<h2>In short</h2>"]
     for file, answer in answers.items():
         parts.append(
             f"<h3>{TITLES[file]}</h3>" + _advice(answer if isinstance(answer, str) else answer.advice)

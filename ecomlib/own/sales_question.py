@@ -106,13 +106,9 @@ class Sales(Question):
         """Names of the holidays on which the shop sells as on other days."""
         sold = pd.Series(daily.values.sum(axis=0), daily.days)
         usual = sold.groupby(sold.index.day_of_week).transform("median")
-        names = {name for day, name in self._calendar(daily.days).items() if day in sold.index}
-        quiet = {
-            name
-            for day, name in self._calendar(daily.days).items()
-            if day in sold.index and sold[day] < SELLS * usual[day]
-        }
-        return sorted(names - quiet)
+        holidays = {day: name for day, name in self._calendar(daily.days).items() if day in sold.index}
+        quiet = {name for day, name in holidays.items() if sold[day] < SELLS * usual[day]}
+        return sorted(set(holidays.values()) - quiet)
 
     def _holidays(self, days: pd.DatetimeIndex) -> tuple[list, list] | None:
         """Quiet and open holidays, as `sales.task` takes them; None where no country is named."""
@@ -132,12 +128,8 @@ class Sales(Question):
         means = (8, 4) if task.lookback >= 8 * task.season else (4, 2)
         simple = {f"mean of {weeks} weeks": sales.WeekdayMean(weeks) for weeks in means}
         rivals = {"LightGBM": sales.LightGBM(), "LightGBM (correction)": sales.LightGBM(correct=True)}
-        epochs = self.plan["epochs"] or 10
-        return (
-            simple,
-            rivals | {"ETS": sales.ETS()},
-            lambda seed: sales.SalesLSTM(seed, epochs=epochs),
-        )
+        rivals, epochs = rivals | {"ETS": sales.ETS()}, self.plan["epochs"] or 10
+        return simple, rivals, lambda seed: sales.SalesLSTM(seed, epochs=epochs)
 
     def prepare(self, task: sales.SalesTask, model: Any, rule: Any) -> list[str]:
         """Keep the band's factors of validation, for thirds of the series by size; say what they do."""

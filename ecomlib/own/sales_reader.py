@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecomlib.own.cells import Log, as_numbers, as_text, as_times, decimal_sign
+from ecomlib.own.cells import Reader, as_amounts, as_text, as_times
 from ecomlib.own.files import Table, plain, read_tables
 from ecomlib.panels import Panel
 from ecomlib.shop.errors import BadValue, MissingColumn, TooShort
@@ -57,11 +57,11 @@ def read_sales(
     ------
     MissingColumn, WrongType, BadValue, TooShort
     """
-    log = Log()
+    reader = Reader(dayfirst=dayfirst, decimal=decimal)
     headers = {"date": date, "series": series, "amount": amount, "promotion": promotion, "price": price}
     wanted = {ours: name for ours, name in headers.items() if name}
     tables = read_tables(path, frozenset(map(plain, wanted.values())))
-    rows = pd.concat([_rows(table, wanted, log, dayfirst, decimal) for table in tables], ignore_index=True)
+    rows = pd.concat([_rows(table, wanted, reader) for table in tables], ignore_index=True)
     rows["series"] = as_text(rows["series"]).str.strip() if series else "ALL"
     rows = rows.dropna(subset=["date", "series"]).assign(date=lambda r: r["date"].dt.normalize())
     sold = rows.dropna(subset=["amount"])
@@ -85,9 +85,7 @@ def read_sales(
     return SalesPanel(values, names, steps[:n], planned)
 
 
-def _rows(
-    table: Table, wanted: dict[str, str], log: Log, dayfirst: bool | None, decimal: str | None
-) -> pd.DataFrame:
+def _rows(table: Table, wanted: dict[str, str], reader: Reader) -> pd.DataFrame:
     """The wanted columns of one file."""
     where = table.where({plain(name) for name in wanted.values()})
     for ours, name in wanted.items():
@@ -99,10 +97,8 @@ def _rows(
         text = as_text(raw["promotion"]).str.strip().str.casefold()
         raw["promotion"] = text.replace({"yes": "1", "true": "1", "no": "0", "false": "0"})
     numbers = {name: raw[name] for name in ("amount", "price", "promotion") if name in raw}
-    sign = decimal or decimal_sign(numbers.values(), table.semicolons, log)
-    rows = pd.DataFrame({name: as_numbers(cells, sign, log) for name, cells in numbers.items()})
-    series = raw.get("series", "ALL")
-    return rows.assign(series=series, date=as_times(raw["date"], log, None, dayfirst))
+    rows = pd.DataFrame(as_amounts(numbers, table.semicolons, reader))
+    return rows.assign(series=raw.get("series", "ALL"), date=as_times(raw["date"], reader))
 
 
 def _steps(sold: pd.Series, last: pd.Timestamp, name: str) -> pd.DatetimeIndex:

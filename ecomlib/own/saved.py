@@ -15,7 +15,7 @@ from ecomlib.shop import BadValue, UnreadableFile
 ROOMS = {
     f"ecomlib.{case}.{r}" for case in ("sales", "purchases", "recommend") for r in ("baselines", "model")
 }
-ROOMS |= {"ecomlib.recommend.blend", "ecomlib.own.questions", "ecomlib.own.sales_question"}
+ROOMS |= {"ecomlib.joined", "ecomlib.recommend.blend", "ecomlib.own.questions", "ecomlib.own.sales_question"}
 ROOMS |= {"sklearn.linear_model._logistic", "sklearn.preprocessing._data"}  # of `purchases.Logistic`
 NETWORKS = ("model", "network_")  # the fields that hold a network
 PACKAGES = ("keras", "numpy", "lightgbm", "scikit-learn")

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ecomlib.panels import faded_sum, steps_since
+from ecomlib.panels import WEEKDAYS, faded_sum, steps_since
 from ecomlib.probability import log_loss
-from ecomlib.purchases.channels import GROUPS, WEEKDAYS
+from ecomlib.purchases.channels import GROUPS
 from ecomlib.purchases.task import FIRST_CUTOFFS, PurchaseTask
 from ecomlib.shop import TooShort
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecomlib.panels import WeeklyPanel, faded_sum, sum_cells
+from ecomlib.panels import WEEKDAYS, WeeklyPanel, event_days, faded_sum, sum_cells
 from ecomlib.shop import BadValue, Shop
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 GROUPS = {
     "category": ("bought", "lines", "discount"),
     "household": ("shopped", "spend", "baskets", "all lines", "known"),
@@ -90,10 +89,11 @@ def build(
     put(_household(panel, common))
     put(_marketing(shop, panel, position, shape))
     put(_promotion(shop, panel, position, shape, n_train))
-    since, on = _days(cell[:2], weekday, shape[:2])
-    put({"days since trip": since[..., None]} | {day: on[i, ..., None] for i, day in enumerate(WEEKDAYS)})
-    since, on = _days(cell, weekday, shape)
-    put({"days since purchase": since, "purchase days": on.sum(axis=0, dtype=np.float32) / 2})
+    since, on = event_days(cell[:2], weekday, shape[:2])
+    put({day: on[i, ..., None] for i, day in enumerate(WEEKDAYS)})
+    put({"days since trip": _log_days(since)[..., None]})
+    since, on = event_days(cell, weekday, shape)
+    put({"days since purchase": _log_days(since), "purchase days": on.sum(axis=0, dtype=np.float32) / 2})
     put({name: common[name] for name in GROUPS["trend"]})
     values.setflags(write=False)  # what a network reads is a view of it
     return Channels(values)
@@ -182,18 +182,8 @@ def _promotion(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple
     return {**next_week, "mailer this week": plan["mailer"][:-1]}
 
 
-def _days(
-    cell: tuple[np.ndarray, ...], weekday: np.ndarray, shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log(1 + days since the last event) / 2 at each week's Sunday, and the days with one, bool (7, *shape).
-
-    Axis 1 of `shape` is the week. Before the first event the days since are 0.
-    """
-    on = np.stack([sum_cells(tuple(i[weekday == day] for i in cell), shape) > 0 for day in range(7)])
-    sunday = (7 * np.arange(shape[1], dtype=np.int32) + 6).reshape(1, -1, *[1] * (len(shape) - 2))
-    last = np.where(on.any(axis=0), sunday - on[::-1].argmax(axis=0).astype(np.int32), -1)
-    last = np.maximum.accumulate(last, axis=1)
-    return np.log1p(np.where(last >= 0, sunday - last, 0).astype(np.float32)) / 2, on
+def _log_days(since: np.ndarray) -> np.ndarray:
+    return np.log1p(np.maximum(since, 0).astype(np.float32)) / 2
 
 
 def _trend(buyers: np.ndarray, panel: WeeklyPanel, n_train: int) -> Made:

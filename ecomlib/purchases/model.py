@@ -1,7 +1,8 @@
 """The network: one small LSTM shared by all categories, with a forecast after every week."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -98,6 +99,7 @@ class Batches(keras.utils.PyDataset):
             self.shuffle.shuffle(self.rows)
 
 
+@dataclass
 class PurchaseLSTM:
     """`purchase_network`, trained on all weeks at once.
 
@@ -106,21 +108,14 @@ class PurchaseLSTM:
     `PurchaseTask.inputs`.
     """
 
-    name = "shared LSTM"
-
-    def __init__(
-        self,
-        seed: int = 0,
-        epochs: int = 4,
-        batch_size: int = 256,
-        learning_rate: float = 0.01,
-        momentum: float = 0.99,
-        units: int = 32,
-        without: Iterable[str] = (),
-    ):
-        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
-        self.learning_rate, self.momentum = learning_rate, momentum
-        self.units, self.without = units, tuple(without)
+    seed: int = 0
+    epochs: int = 4
+    batch_size: int = 256
+    learning_rate: float = 0.01
+    momentum: float = 0.99
+    units: int = 32
+    without: Sequence[str] = ()
+    name: ClassVar[str] = "shared LSTM"
 
     def build(self, task: PurchaseTask) -> Self:
         """Make the network that answers, for any number of weeks; returns the model itself."""

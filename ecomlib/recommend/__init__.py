@@ -8,20 +8,11 @@ from ecomlib.recommend.evaluate import evaluate as evaluate
 from ecomlib.recommend.history import history as history
 from ecomlib.recommend.task import task as task
 
+SIMPLE = ["ItemKNN", "Markov", "PersonalFrequency", "Popularity", "TIFUKNN", "Trend"]
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "baselines": [
-            "ALS",
-            "EASE",
-            "TIFUKNN",
-            "PureSVD",
-            "ItemKNN",
-            "Markov",
-            "PersonalFrequency",
-            "Popularity",
-            "Trend",
-        ],
+        "baselines": [*SIMPLE, "ALS", "EASE", "PureSVD"],
         "batches": ["cut_windows"],
         "blend": ["Blend", "tune_blend"],
         "evaluate": ["Ranking", "advice", "draws", "evaluate"],

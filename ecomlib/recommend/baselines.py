@@ -133,7 +133,6 @@ class PureSVD(Recommender):
     """
 
     size: int = 32
-    half_life: float | None = None
     name: ClassVar[str] = "PureSVD"
 
     def _learn(self, task: SequenceTask, part: str) -> None:
@@ -146,7 +145,7 @@ class PureSVD(Recommender):
         self.axes_ = self.points_ * np.sqrt(svd.singular_values_).astype(np.float32)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        seen = history(task, rows, self.half_life)
+        seen = history(task, rows)
         seen.data = np.log1p(seen.data)
         return (seen @ self.points_) @ self.points_.T
 

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ecomlib.recommend.habits import ranges
 from ecomlib.recommend.history import day_trend
-from ecomlib.recommend.ranking import Recommender
 from ecomlib.recommend.task import SequenceTask
 
 SPAN = 30  # targets of one window; its LSTM reads them and up to SPAN steps before: 60 in all
@@ -40,7 +39,7 @@ def cut_windows(task: SequenceTask, rows: np.ndarray, span: int = SPAN, burn: in
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of windows of one task; the settings are those of `NextItems`.
+    """Batches of windows of one task; `settings` is a `NextItems`, `n_sampled` its negatives in training.
 
     A batch is a dict of arrays. "shape" (2,): n_windows, n_steps of the grid; cell = window * n_steps + step.
     "ids", "cell" (n_held,): every item read and where it lies. "context" (n_windows, n_steps, 9). "target"
@@ -53,18 +52,14 @@ class Batches:
     """
 
     task: SequenceTask
-    question: str = "whole"
-    own: bool = False
-    trend_days: tuple[int, ...] = ()
-    profile: bool = False
-    beside: tuple[Recommender, ...] = ()
+    settings: Any
     n_sampled: int = 0
 
     @cached_property
     def trends(self) -> np.ndarray:
         """The trends of every day of the task; (n_days, n_spans, n_items)."""
         days = int(self.task.day.min()) + np.arange(self.task.daily.shape[0])
-        return np.stack([day_trend(self.task, days, span) for span in self.trend_days], axis=1)
+        return np.stack([day_trend(self.task, days, span) for span in self.settings.trend_days], axis=1)
 
     def epoch(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Batches of `size` windows to learn from, in random order."""
@@ -91,7 +86,7 @@ class Batches:
             "target": target.astype(np.int32),
             "known_ahead": self.task.known_ahead[rows],
         }
-        if self.profile:
+        if self.settings.profile:
             at, latest = self.task.purchases.before(rows)
             weight = np.log1p(self.task.purchases.count[latest])
             norm = np.sqrt(np.bincount(at, weight**2, len(rows)))[at]
@@ -110,26 +105,26 @@ class Batches:
             place = np.full(self.task.n_items, -1, np.int32)
             place[columns] = np.arange(len(columns))
             batch["columns"] = columns
-        if self.own or self.question == "discovery":
+        if self.settings.own or self.settings.question_ == "discovery":
             at, latest = self.task.purchases.before(rows)
             column = place[self.task.purchases.item[latest]]
             at, latest, column = at[column >= 0], latest[column >= 0], column[column >= 0]
             batch["pair"] = np.column_stack([at, column]).astype(np.int32)
-        if self.own:
+        if self.settings.own:
             batch["habits"] = self.task.purchases.habits(rows, at, latest)
-        if self.trend_days:
+        if self.settings.trend_days:
             days, batch["day"] = np.unique(self.task.day[rows].astype(int), return_inverse=True)
             batch["day"] = batch["day"].astype(np.int32)
             batch["trend"] = self.trends[days - int(self.task.day.min())]
-        if self.beside:
-            scores = [standardised(model.scores(self.task, rows)) for model in self.beside]
+        if self.settings.beside:
+            scores = [standardised(model.scores(self.task, rows)) for model in self.settings.beside]
             batch["beside"] = np.stack(scores, axis=1)
         for name in {"trend", "beside"} & set(batch) if "columns" in batch else ():
             batch[name] = batch[name][:, :, batch["columns"]]
         if rng is not None:
             size = np.diff(baskets.indptr)
             right = np.column_stack([np.repeat(np.arange(len(rows)), size), place[baskets.indices]])
-            if self.question == "discovery":
+            if self.settings.question_ == "discovery":
                 right = right[self.task.purchases.is_new[ranges(self.task.baskets.indptr[rows], size)]]
             batch["right"] = right.astype(np.int32)
         return batch

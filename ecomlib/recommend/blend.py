@@ -54,14 +54,14 @@ def on_one_scale(task: SequenceTask, model: Recommender, rows: np.ndarray) -> np
     return (scores / np.maximum(spread, 1e-9)).astype(np.float32)
 
 
-def tune_blend(task: SequenceTask, blend: Blend, part: str = "valid", step: float = 0.1) -> Blend:
-    """Choose the weights of a blend of fitted models by its lists for a part; returns the blend, changed.
+def tune_blend(task: SequenceTask, blend: Blend, step: float = 0.1) -> Blend:
+    """Choose the weights of a blend of fitted models by its lists for validation; returns the blend, changed.
 
     Every weight but the first (only their ratios count) goes up or down as long as that helps, first by eight
     steps, then by four, two and one. What helps is the mean relative gain of recall@10, recall@20, NDCG@10
     and MRR@20 on the blend's weights at the start.
     """
-    blend.items_, cutoffs = task.items["item"], task.cutoffs(part)
+    blend.items_, cutoffs = task.items["item"], task.cutoffs("valid")
     parts = [on_one_scale(task, model, cutoffs + 1) for model in blend.models]
 
     def metrics(weights: np.ndarray) -> np.ndarray:

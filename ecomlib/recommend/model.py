@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -23,20 +23,13 @@ Callbacks = Sequence[keras.callbacks.Callback]
 class TiedNetwork(keras.Model):
     """An LSTM over steps whose output is tied to the embedding of the items; `clicks` builds on it, too.
 
-    `n_context` numbers are read beside a step's vector, `n_beside` join the state at the output.
+    `settings` is a `NextItems` or a `NextClick`; `n_context` numbers are read beside a step's vector,
+    `n_beside` join the state at the output.
     """
 
-    def __init__(
-        self,
-        n_items: int,
-        units: int,
-        size: int,
-        dropout: float,
-        seed: int,
-        n_context: int,
-        n_beside: int = 0,
-    ):
+    def __init__(self, settings: Any, n_items: int, n_context: int, n_beside: int = 0):
         super().__init__()
+        units, size, seed = settings.units, settings.size, settings.seed
         normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
         self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
         self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
@@ -45,7 +38,7 @@ class TiedNetwork(keras.Model):
             self.lstm.build((None, None, size + n_context))
         self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
         self.out.build((None, units + n_beside))
-        self.drop = keras.layers.Dropout(dropout, seed=seed)
+        self.drop = keras.layers.Dropout(settings.dropout, seed=seed)
 
     def batch_loss(self, batch: Tensors, training: bool) -> tf.Tensor:
         """Loss of one batch."""
@@ -101,15 +94,7 @@ class Network(TiedNetwork):
 
     def __init__(self, settings: "NextItems", task: SequenceTask):
         n_beside = task.known_ahead.shape[1] + settings.size * settings.profile
-        super().__init__(
-            task.n_items,
-            settings.units,
-            settings.size,
-            settings.dropout,
-            settings.seed,
-            task.context.shape[1],
-            n_beside,
-        )
+        super().__init__(settings, task.n_items, task.context.shape[1], n_beside)
         self.recurrent, self.profile, self.power = settings.units > 0, settings.profile, settings.weight_power
         count = task.items["count"].to_numpy(float)
         self.bias.assign(np.log(np.maximum(count / count.sum(), 1e-9)))
@@ -282,15 +267,12 @@ class NextItems(Recommender):
         self.history_ = network.learn(train, self.epochs, self.seed, callbacks, valid)
         return self
 
-    def _batches(self, task: SequenceTask, n_sampled: int = 0) -> Batches:
-        return Batches(task, self.question_, self.own, self.trend_days, self.profile, self.beside, n_sampled)
-
     def _epoch(self, task: SequenceTask, part: str) -> Epoch:
         cut = cut_windows(task, task.targets(part))
-        return partial(self._batches(task, self.n_sampled).epoch, cut, self.batch_size)
+        return partial(Batches(task, self, self.n_sampled).epoch, cut, self.batch_size)
 
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        batches = self._batches(task)
+        batches = Batches(task, self)
         order = np.argsort(rows, kind="stable")
         cut = cut_windows(task, rows)
         scores = np.empty((len(rows), task.n_items), np.float32)

@@ -48,7 +48,8 @@ def clean(shop: Shop, not_goods: Mapping[str, Sequence[str]] | None = NOT_GOODS)
     if products is not None:
         known = orders["product_id"].isin(products["product_id"])
         drop("unknown product", ~known, "no category or department to count it under")
-        bad = orders["product_id"].isin(products.loc[_matches(products, not_goods or {}), "product_id"])
+        matches = products.isin(dict(not_goods or {})).any(axis=1)
+        bad = orders["product_id"].isin(products.loc[matches, "product_id"])
         drop("not goods", bad, "fuel, gift cards and services are not ordered for a shelf")
         products = _name_missing(products)
     if orders.empty:
@@ -56,13 +57,6 @@ def clean(shop: Shop, not_goods: Mapping[str, Sequence[str]] | None = NOT_GOODS)
     orders = orders.sort_values(["timestamp", "customer_id", "order_id"], kind="stable", ignore_index=True)
     columns = ["step", "lines", "revenue", "share_of_revenue", "why"]
     return shop.with_tables(orders=orders, products=products), pd.DataFrame(report, columns=columns)
-
-
-def _matches(products: pd.DataFrame, values: Mapping[str, Sequence[str]]) -> pd.Series:
-    hit = pd.Series(False, index=products.index)
-    for column in set(values) & set(products.columns):
-        hit |= products[column].isin(values[column])
-    return hit
 
 
 def _name_missing(products: pd.DataFrame, name: str = "UNKNOWN") -> pd.DataFrame:

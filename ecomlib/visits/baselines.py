@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ecomlib.panels import faded_sum, steps_since, sum_cells
+from ecomlib.panels import WEEKDAYS, faded_sum, steps_since, sum_cells
 from ecomlib.shop import TooShort
-from ecomlib.visits.task import WEEKDAYS, VisitsTask
+from ecomlib.visits.task import VisitsTask
 
 RECENT = (4, 8, 13, 26, 52)  # weeks over which the hand-made features look back
 LAGS = 12  # weeks, for the features

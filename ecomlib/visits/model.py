@@ -1,7 +1,8 @@
 """The network of lesson 16: two LSTM layers and a softmax, with a forecast after every week."""
 
 from collections.abc import Sequence
-from typing import Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import keras
 import numpy as np
@@ -43,6 +44,7 @@ def visits_network(
     )
 
 
+@dataclass
 class VisitsLSTM:
     """`visits_network`, trained on a forecast after every week.
 
@@ -51,21 +53,14 @@ class VisitsLSTM:
     that is dropped at every training step.
     """
 
-    name = "LSTM"
-
-    def __init__(
-        self,
-        seed: int = 0,
-        epochs: int = 18,
-        batch_size: int = 64,
-        learning_rate: float = 4e-3,
-        momentum: float = 0.98,
-        units: int = 50,
-        recurrent_dropout: float = 0.2,
-    ):
-        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
-        self.learning_rate, self.momentum = learning_rate, momentum
-        self.units, self.recurrent_dropout = units, recurrent_dropout
+    seed: int = 0
+    epochs: int = 18
+    batch_size: int = 64
+    learning_rate: float = 4e-3
+    momentum: float = 0.98
+    units: int = 50
+    recurrent_dropout: float = 0.2
+    name: ClassVar[str] = "LSTM"
 
     def fit(
         self, task: VisitsTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ecomlib.panels import WeeklyPanel, steps_since, sum_cells, weekly_panel
+from ecomlib.panels import WEEKDAYS, WeeklyPanel, event_days, weekly_panel
 from ecomlib.shop import BadValue, Shop, TooShort
 from ecomlib.split import Split
 from ecomlib.windows import future_windows
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CHANNELS = ("shopped", "spend", "baskets", "lines", "known", "days since trip", *WEEKDAYS)
 
 
@@ -104,14 +103,9 @@ class VisitsTask:
 
 def shopping_weeks_ahead(panel: WeeklyPanel, horizon: int) -> np.ndarray:
     """Weeks with a trip among the `horizon` after each week: int (n, w), -1 at the end."""
-    return sum_ahead((panel["baskets"] > 0).astype(int), horizon)
-
-
-def sum_ahead(values: np.ndarray, horizon: int) -> np.ndarray:
-    """Sum of the `horizon` weeks after each week: (n, w), -1 at the end."""
-    ahead = np.full(values.shape, -1, values.dtype)
-    weeks = np.arange(values.shape[1] - horizon)
-    ahead[:, : len(weeks)] = future_windows(values, weeks, horizon).sum(axis=-1).T
+    shopped = (panel["baskets"] > 0).astype(int)
+    ahead, weeks = np.full_like(shopped, -1), np.arange(shopped.shape[1] - horizon)
+    ahead[:, : len(weeks)] = future_windows(shopped, weeks, horizon).sum(axis=-1).T
     return ahead
 
 
@@ -176,15 +170,9 @@ def _channels(orders: pd.DataFrame, panel: WeeklyPanel, last: int) -> np.ndarray
     shopped, logs = panel["baskets"] > 0, np.log1p(panel.values)
     scale = logs[:, : last + 1][shopped[:, : last + 1]].mean(axis=0)
     known = (panel.known > 0)[..., None]
-    on = trip_days(orders, panel)
-    since = steps_since(on.reshape(len(on), -1))[:, 6::7]  # at every Sunday
-    days = [np.log1p(np.maximum(since, 0))[..., None] / 2, on]
-    return np.concatenate([shopped[..., None], logs / scale, known, *days], axis=-1).astype(np.float32)
-
-
-def trip_days(orders: pd.DataFrame, panel: WeeklyPanel) -> np.ndarray:
-    """Whether a customer had a trip on each day: bool (n, w, 7), from Monday to Sunday."""
-    day = (orders["timestamp"].to_numpy() - panel.weeks[0].to_datetime64()) // np.timedelta64(1, "D")
     customer = pd.Index(panel.customers).get_indexer(orders["customer_id"])
-    shape = panel.known.shape
-    return sum_cells((customer, day.astype(np.int64)), (shape[0], 7 * shape[1])).reshape(*shape, 7) > 0
+    day = (orders["timestamp"].to_numpy() - panel.weeks[0].to_datetime64()) // np.timedelta64(1, "D")
+    week, weekday = np.divmod(day.astype(np.int64), 7)
+    since, on = event_days((customer, week), weekday, shopped.shape)
+    days = [np.log1p(np.maximum(since, 0))[..., None] / 2, np.moveaxis(on, 0, -1)]
+    return np.concatenate([shopped[..., None], logs / scale, known, *days], axis=-1).astype(np.float32)
