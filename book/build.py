@@ -13,18 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "book"))
+import pages as made  # noqa: E402
+
 from tools.house import LESSONS, modules, room  # noqa: E402
+from tools.teaching.parts import PARTS  # noqa: E402
 
 SOURCE = ROOT / "build" / "book-source"
-PARTS = {
-    "0": "Start",
-    "1": "Foundations",
-    "2": "Sales forecasting",
-    "3": "Purchase prediction",
-    "4": "Recommendation",
-    "5": "Going further",
-    "6": "Your own shop",
-}
 PAGES = {
     "core": "The core",
     "sales": "Sales forecasting",
@@ -61,7 +56,9 @@ def stage() -> list[Path]:
         The staged notebooks, relative to the folder.
     """
     shutil.rmtree(SOURCE, ignore_errors=True)
-    shutil.copytree(ROOT / "book", SOURCE, ignore=shutil.ignore_patterns("build.py", "__pycache__"))
+    shutil.copytree(
+        ROOT / "book", SOURCE, ignore=shutil.ignore_patterns("build.py", "pages.py", "__pycache__")
+    )
     notebooks = []
     for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts or path.stem.endswith("_mine"):
@@ -74,9 +71,8 @@ def stage() -> list[Path]:
     for name, text in package_pages().items():
         (SOURCE / "package").mkdir(exist_ok=True)
         (SOURCE / "package" / f"{name}.md").write_text(text, encoding="utf-8")
-    (SOURCE / "docs").mkdir(exist_ok=True)
-    for page in ("words.md", "questions.md"):
-        shutil.copy(ROOT / "docs" / page, SOURCE / "docs")
+    made.write(SOURCE)
+    shutil.copy(ROOT / "docs" / "questions.md", SOURCE / "docs")
     explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
     if explorer.exists():
         shutil.copy(explorer, SOURCE / "_static")
@@ -153,7 +149,7 @@ def linked(notebooks: list[Path]) -> None:
 
 
 def contents(notebooks: list[Path]) -> str:
-    """Return a list and a table of contents for each part, and one for the solutions."""
+    """Return a table of contents for each part, and one for the solutions; the map lists the lessons."""
     groups = {caption: [] for caption in [*PARTS.values(), "Solutions"]}
     for notebook in notebooks:
         solved = notebook.parent.name == "solutions"
@@ -161,19 +157,9 @@ def contents(notebooks: list[Path]) -> str:
     blocks = []
     for caption, pages in groups.items():
         if pages:
-            if caption != "Solutions":
-                lines = [f"- [{title(page)}]({page.as_posix()})" for page in pages]
-                blocks.append("\n".join([f"**{caption}**\n", *lines, ""]))
             names = "\n".join(page.with_suffix("").as_posix() for page in pages)
             blocks.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{names}\n```\n")
     return "\n".join(blocks)
-
-
-def title(page: Path) -> str:
-    """Title of a staged notebook: its first heading."""
-    first = json.loads((SOURCE / page).read_text(encoding="utf-8"))["cells"][0]
-    found = re.search(r"^# (.+)$", "".join(first["source"]), re.MULTILINE)
-    return found[1].strip() if found else page.stem
 
 
 def main(arguments: list[str]) -> int:
@@ -186,6 +172,7 @@ def main(arguments: list[str]) -> int:
     options = ["-W", "--keep-going", "-q", "-E", "-d", str(ROOT / "build" / "doctrees")]
     code = sphinx([*options, "-D", f"html_extra_path={EXTRA}", str(SOURCE), str(target)])
     if code == 0:
+        made.spoken(target)
         print(f"{len(notebooks)} notebooks as pages in {target}")
     return code
 

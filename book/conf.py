@@ -1,11 +1,15 @@
 """Settings of the web book; `python course.py book` stages the pages and calls Sphinx."""
 
-project = "LSTM networks for the data of a shop"
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+project = "LSTM for retail and e-commerce"
 author = "the authors of this course"
 project_copyright = "2026, the authors of this course. Lessons CC BY 4.0, code MIT"
 language = "en"
 
-extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "describe"]
 exclude_patterns = ["_static"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 
@@ -27,13 +31,14 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True  # autodoc lists the fields of dataclasses, too
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 4
 # A heading may skip a level inside an exercise or a quiz; a short name in a docstring fits several targets.
 suppress_warnings = ["myst.header", "ref.python"]
 
 html_theme = "sphinx_book_theme"
-html_title = "LSTM networks for the data of a shop"
+html_title = "LSTM for retail and e-commerce"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_show_sphinx = False
 html_last_updated_fmt = None

@@ -170,7 +170,7 @@ def event_days(cell: Cell, weekday: np.ndarray, shape: tuple[int, ...]) -> tuple
     """Days since the last event at each week's Sunday, -1 before the first one, and the days with an event.
 
     `cell` and `shape` as in `sum_cells`, axis 1 is the week; `weekday` (n_lines,) is 0 on a Monday. Returns
-    int32 (*shape) and bool (7, *shape).
+    int32 of that shape, and bool with an axis of the seven days before it.
     """
     on = np.stack([sum_cells(tuple(i[weekday == day] for i in cell), shape) > 0 for day in range(7)])
     sunday = (7 * np.arange(shape[1], dtype=np.int32) + 6).reshape(1, -1, *[1] * (len(shape) - 2))

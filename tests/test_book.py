@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,44 @@ def test_every_public_name_of_the_package_is_on_its_page(name, book):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
                 assert not public or f'id="{module}.{node.name}"' in html, f"{module}.{node.name}"
+
+
+@pytest.mark.book
+def test_every_page_has_a_description_an_icon_and_words_for_a_screen_reader(book):
+    texts = {}
+    for path in book.rglob("*.html"):
+        html = path.read_text(encoding="utf-8")
+        if "bd-article" in html and path.stem not in ("search", "genindex", "py-modindex"):
+            texts[path] = re.findall('<meta name="description" content="([^"]{20,})"', html)
+            assert len(texts[path]) == 1, path
+            assert "favicon.svg" in html, path
+            assert "Toggle hidden content" not in html, path
+            assert not re.search(r"<th[^>]*>\s*(<p></p>)?\s*</th>", html), f"{path}: an empty heading"
+    lessons = [text[0] for path, text in texts.items() if path.parent.name == "notebooks"]
+    assert len(set(lessons)) == len(lessons) > 0
+
+
+@pytest.mark.book
+def test_results_glossary_and_notebooks_are_there(book):
+    index = (book / "index.html").read_text(encoding="utf-8")
+    for page in ("results.html", "docs/words.html", "docs/questions.html"):
+        assert f'href="{page}"' in index
+    (packed,) = re.findall(r'href="(_downloads/[^"]*/notebooks\.zip)"', index)
+    with zipfile.ZipFile(book / packed) as file:
+        assert sorted(file.namelist()) == [page.replace(".html", ".ipynb") for page in pages()]
+    glossary = (book / "docs" / "words.html").read_text(encoding="utf-8")
+    assert 'id="term-cutoff"' in glossary and 'lang="zh"' in glossary
+
+
+@pytest.mark.browser
+@pytest.mark.book
+def test_nothing_scrolls_sideways_on_a_phone(site, chromium):
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    names = ["index", "results", "docs/words", "docs/questions", "package/core", "data/README"]
+    for name in [*(f"{name}.html" for name in names), *pages()[:3]]:
+        page.goto(f"{site}/{name}", wait_until="load")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    page.close()
 
 
 @pytest.mark.book

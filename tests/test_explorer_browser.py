@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 from test_widgets import HOUSEHOLDS, cases, compare
 
 from ecomlib.lessons import gate_explorer
@@ -40,6 +41,10 @@ def move_sliders(page, explorer):
 
     explorer.wait_for()
     explorer.scroll_into_view_if_needed()
+    assert explorer.locator('[data-name="c"]').is_visible()
+    assert not explorer.locator('[data-name="f2"]').is_visible()  # the weights are folded at first
+    explorer.locator("summary").click()
+    expect(explorer.locator('[data-name="c"]')).to_be_hidden()  # the weights take its place
     before = shown("f"), last()
     slider = explorer.locator('[data-name="f2"]')  # the forget gate's bias, moved by the keyboard
     slider.focus()
@@ -48,6 +53,8 @@ def move_sliders(page, explorer):
     assert shown("f") > before[0] and last() != before[1]
     assert shown("f2") == pytest.approx(1.5)
 
+    explorer.locator("summary").click()
+    expect(explorer.locator('[data-name="c"]')).to_be_visible()
     spoken = explorer.locator('[data-name="x"]')
     h = shown("h-new")
     spoken.fill("3")
@@ -59,6 +66,7 @@ def move_sliders(page, explorer):
         explorer.locator(f'[data-name="{name}"]').fill(number)
         assert shown(name) == float(number) and shown("h-new") != before
 
+    explorer.locator("summary").click()
     explorer.locator('[data-name="f-held"]').select_option("0")
     assert shown("f") == 0
     explorer.locator('[data-name="week"]').fill("4")
@@ -83,6 +91,22 @@ def move_sliders(page, explorer):
            .filter((e) => !e.labels.length || !e.labels[0].textContent.trim()).map((e) => e.dataset.name)"""
     )
     assert unlabelled == []
+
+
+def play_a_while(page, explorer):
+    """Play the weeks; a slider stops them."""
+    week = explorer.locator('[data-name="week"]')
+    button = explorer.get_by_role("button", name="Play the weeks")
+    start = int(week.input_value())
+    button.click()
+    page.wait_for_function("([box, start]) => box.value >= start + 2", arg=[week.element_handle(), start])
+    week.fill("1")
+    page.wait_for_timeout(700)
+    assert button.is_visible() and week.input_value() == "1"
+    week.fill(week.get_attribute("max"))
+    button.click()  # at the end it begins again
+    assert int(week.input_value()) <= 2
+    explorer.get_by_role("button", name="Pause").click()
 
 
 # ------------------------------------------------------------------------------------------- JupyterLab
@@ -148,7 +172,7 @@ def run_first_cell(page):
 
 
 def test_in_jupyterlab(chromium, lab):
-    page = chromium.new_page(viewport={"width": 1200, "height": 1300})
+    page = chromium.new_page(viewport={"width": 1366, "height": 768})  # a projector
     page.set_default_timeout(90_000)  # a first kernel on a busy machine compiles what it imports
     try:
         page.goto(f"{lab}/lab/tree/tiny.ipynb")
@@ -156,6 +180,9 @@ def test_in_jupyterlab(chromium, lab):
         explorer = page.locator(".ge").first
         run_first_cell(page)
         explorer.wait_for()
+        seen = page.locator(".jp-WindowedPanel-outer").first.bounding_box()
+        assert explorer.bounding_box()["height"] < seen["height"] - 20
+        play_a_while(page, explorer)
         move_sliders(page, explorer)
         picture(page, "lab")
         # The sliders' values reach the kernel.
@@ -252,6 +279,29 @@ def test_in_the_lesson_of_the_web_book(chromium, book):
         page.close()
 
 
+@pytest.mark.parametrize("size", [(1366, 768), (390, 844)])
+def test_it_fits_one_screen_and_plays(chromium, book, size):
+    page = chromium.new_page(viewport={"width": size[0], "height": size[1]})
+    try:
+        page.goto(f"{book[0]}/13_lstm_gates.html")
+        explorer = page.locator(".ge").first
+        explorer.wait_for()
+        header = page.locator(".bd-header-article").bounding_box()["height"]
+        for _ in ("folded", "open"):
+            assert explorer.bounding_box()["height"] < size[1] - header
+            explorer.locator("summary").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        # What is shown first moves: a household that comes, then turns inactive.
+        run = explorer.locator("svg polyline").nth(3).get_attribute("points").split()
+        heights = [float(point.split(",")[1]) for point in run]
+        assert max(heights) - min(heights) > 15
+        play_a_while(page, explorer)
+        explorer.scroll_into_view_if_needed()
+        picture(page, f"lesson-{size[0]}")
+    finally:
+        page.close()
+
+
 def test_two_explorers_on_one_page_live_apart(chromium, book):
     page = chromium.new_page(viewport={"width": 1200, "height": 1300})
     try:
@@ -263,6 +313,7 @@ def test_two_explorers_on_one_page_live_apart(chromium, book):
         shops = [one.locator('[data-name="household"]').text_content() for one in (first, second)]
         assert "turns inactive" in shops[0] and "large week" in shops[1]
         before = first.get_attribute("data-last")
+        second.locator("summary").click()
         second.locator('[data-name="f2"]').fill("5")
         assert second.locator('[data-for="f2"]').text_content() == "5.0"
         assert first.get_attribute("data-last") == before

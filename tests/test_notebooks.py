@@ -241,7 +241,7 @@ def two_cells_one_alt(notebook):
 
 
 SENTENCE = "In this shop the network sells more than every simpler model does, by"
-BIG = base64.b64encode(bytes(301 * 1024)).decode()
+BIG = base64.b64encode(bytes(701 * 1024)).decode()
 FAULTS = [
     ("valid", widgets),
     ("valid", lambda notebook: notebook.metadata["kernelspec"].update(name="ir")),

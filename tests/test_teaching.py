@@ -14,6 +14,7 @@ import urllib.request
 from collections import Counter
 from html.parser import HTMLParser
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -330,7 +331,8 @@ def test_the_ratios_that_the_hand_out_quotes():
 
 
 def test_the_pictures_of_the_hand_outs_are_drawn_by_the_package(tmp_path):
-    figures.draw(tmp_path)
+    with matplotlib.rc_context({"font.size": 20, "axes.grid": True}):  # a lesson's style changes nothing
+        figures.draw(tmp_path)
     for path in sorted(tmp_path.glob("*.svg")):
         there = PAGES / path.name
         assert there.exists(), AGAIN

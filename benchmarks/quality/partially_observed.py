@@ -14,10 +14,6 @@ forecast is what really happened, in training and in the test.
 
 Sales: the twelve departments of lesson 22, seven days ahead, the last 56 days; settings chosen on the 28 days
 before, then fitted on both. Second shop: see `_second_shop_gaps`.
-
-The committed table holds block gaps with zeros, the mask and LightGBM, the mask with gaps at random, trips
-missed at random, and sales with the mask. The rest has not been run yet; a new run does it (about half an
-hour).
 """
 
 import itertools

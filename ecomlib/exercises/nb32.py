@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import checker, close
-from ecomlib.exercises.networks import leak_hint, run_on, untrained_hint
-from ecomlib.probability import log_loss
+from ecomlib.exercises.networks import leak_hint, loss_hint, range_hint, run_on, untrained_hint
 
 UNITS, INPUTS = 16, 26 + 6
 
@@ -100,18 +99,19 @@ def network_hint(answer: Any) -> str | None:
     other[:, KNOWN + 1 :] = 1 - other[:, KNOWN + 1 :]
     shaped = f"one probability per household, shape ({len(bought)},), not {{}}."
     model, given, problem = run_on((bought, other), answer, KNOWN, (len(bought),), shaped)
-    if problem := problem or leak_hint(given, made="answers") or untrained_hint(model):
+    if (
+        problem := problem
+        or leak_hint(given, made="answers")
+        or untrained_hint(model)
+        or range_hint(given[0])
+    ):
         return problem
-    if given[0].min() < 0 or given[0].max() > 1:
-        return "a probability lies between 0 and 1: end the network in a sigmoid."
     y = bought[:, KNOWN + 1]
-    own, base = log_loss(given[0], y).mean(), log_loss(frequency(bought, KNOWN), y).mean()
-    if own < 0.8 * base:
-        return None
-    return (
-        f"log-loss {own:.3f}; the smoothed frequency has {base:.3f}. Shift by one week (x up to t, y at "
-        f"t + 1), answer after every week, and train until the loss stops falling."
+    advice = (
+        "Shift by one week (x up to t, y at t + 1), answer after every week, and train until the loss stops "
+        "falling."
     )
+    return loss_hint(given[0], y, frequency(bought, KNOWN), "the smoothed frequency", 0.8, advice)
 
 
 @checker(

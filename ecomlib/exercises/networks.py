@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ecomlib.exercises import close
+from ecomlib.probability import log_loss
 
 Run = tuple[Any, list[np.ndarray], str | None]
 
@@ -65,3 +66,21 @@ def untrained_hint(model: Any) -> str | None:
     if optimizer is None or int(optimizer.iterations) == 0:
         return "the model has not been trained: compile it, then call fit."
     return None
+
+
+def range_hint(p: np.ndarray) -> str | None:
+    """Say so where probabilities leave 0 to 1."""
+    if p.min() < 0 or p.max() > 1:
+        return "a probability lies between 0 and 1: end the network in a sigmoid."
+    return None
+
+
+def loss_hint(
+    p: np.ndarray, y: np.ndarray, rival: np.ndarray, name: str, share: float, advice: str
+) -> str | None:
+    """Say so where the log-loss of probabilities is not below a share of the rival's; `name` is the rival's.
+
+    `p`, `y` (what came, 0 or 1) and `rival` have one shape.
+    """
+    own, base = log_loss(p, y).mean(), log_loss(rival, y).mean()
+    return None if own < share * base else f"log-loss {own:.3f}; {name} has {base:.3f}. {advice}"

@@ -28,33 +28,39 @@ export function trace(xs, weights, held = {}, h0 = 0, c0 = 0) {
 // What the network reads: the logarithm (base 10) of one plus the dollars of the week. 0 is an inactive week.
 export const toInput = (dollars) => Math.log10(1 + dollars);
 
+const LEFT = 46, KEY = 96, HEIGHT = 236; // of the drawing, in its own units; KEY: room for the names of the lines
+const PLAY = "▶ Play the weeks", PAUSE = "⏸ Pause";
 const NAMES = { i: "input gate i", f: "forget gate f", g: "candidate g", o: "output gate o" };
 
 const STYLE = `
-.ge { font: 14px/1.45 system-ui, sans-serif; color: inherit; max-width: 860px; }
-.ge-bar { display: flex; flex-wrap: wrap; gap: .5em 1.2em; align-items: end; margin: .4em 0; }
-.ge-columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: .8em; }
+.ge { font: 14px/1.4 system-ui, sans-serif; color: inherit; max-width: 860px; }
+.ge-bar { display: flex; flex-wrap: wrap; gap: .3em 1em; align-items: center; margin: .3em 0; }
+.ge-bar label.ge-grow { flex: 1 1 12em; }
+.ge-columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: .8em; }
 .ge fieldset { border: 1px solid color-mix(in srgb, currentColor 35%, transparent); border-radius: 6px;
-  padding: .3em .8em .6em; margin: 0; min-width: 0; }
-.ge fieldset.ge-wide { grid-column: 1 / -1; }
-.ge legend { font-weight: 600; padding: 0 .3em; width: auto; font-size: 1em; margin: 0; }
-.ge label { display: block; margin: .15em 0; }
+  padding: .1em .8em .4em; margin: 0; min-width: 0; }
+.ge legend { font-weight: 600; padding: 0 .3em; width: auto; font-size: 1em; margin: 0; float: none; }
+.ge label { display: block; margin: .1em 0; }
 .ge input[type=range] { width: 100%; margin: 0; accent-color: #1f8fd6; }
-.ge select, .ge button { font: inherit; color: inherit; background: transparent; padding: .15em .5em;
+.ge select, .ge button { font: inherit; color: inherit; background: transparent; padding: .1em .5em;
   border: 1px solid color-mix(in srgb, currentColor 50%, transparent); border-radius: 4px; }
 .ge option { color: #111; background: #fff; }
 .ge :focus-visible { outline: 3px solid #1f8fd6; outline-offset: 2px; }
 .ge-number, .ge output { float: right; font-variant-numeric: tabular-nums; }
+.ge details.ge-weights { border: 0; padding: 0; margin: .5em 0 0; background: none; }
+.ge summary { cursor: pointer; font-weight: 600; }
 .ge-gates { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: .3em 1em; }
 .ge-gates b { display: block; border-bottom: 3px solid; margin-bottom: .2em; }
-.ge-value { display: grid; grid-template-columns: 9.5em 1fr 4.6em; gap: .6em; align-items: center; margin: .25em 0; }
+.ge-value { display: grid; grid-template-columns: 9.5em 1fr 4.6em; gap: .6em; align-items: center; margin: .1em 0; }
 .ge-value output { float: none; text-align: right; }
 .ge-track { position: relative; height: 11px; border-radius: 3px;
   background: color-mix(in srgb, currentColor 14%, transparent); overflow: hidden; }
 .ge-track i { position: absolute; top: 0; bottom: 0; }
-.ge svg { width: 100%; height: auto; display: block; margin-top: .6em; cursor: pointer; }
+.ge svg { width: 100%; height: auto; display: block; cursor: pointer; }
 .ge svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
-.ge-note { margin: .3em 0 0; font-size: .92em; }
+.ge [hidden] { display: none; }
+.ge-note { margin: .2em 0 0; font-size: .92em; }
+@media print { .ge-bar, .ge-in, .ge-weights { display: none; } }
 `;
 
 export function render({ model, el }) {
@@ -83,25 +89,28 @@ export function render({ model, el }) {
         .map((name) => `<option>${escape(name)}</option>`).join("")}</select></label>
       <button type="button" data-name="reset">Reset</button>
     </div>
+    <svg viewBox="0 0 720 ${HEIGHT}" role="img" data-name="trace" aria-labelledby="${id}-title">
+      <title id="${id}-title"></title><g></g></svg>
+    <div class="ge-bar">
+      <button type="button" data-name="play">${PLAY}</button>
+      <label class="ge-grow">${range("week", "week", 1, 1, 1, "", false)}</label>
+    </div>
     <div class="ge-columns">
-      <fieldset><legend>What comes in</legend>
-        ${range("week", "week", 1, 1, 1)}
+      <fieldset class="ge-in"><legend>What comes in</legend>
         ${range("x", "input x<sub>t</sub>", 0, 3, 0.01)}
         ${range("h", "hidden state before, h<sub>t-1</sub>", -1, 1, 0.01)}
         ${range("c", "cell state before, C<sub>t-1</sub>", -5, 5, 0.01)}
         <p class="ge-note" data-name="note"></p>
       </fieldset>
-      <fieldset aria-live="polite"><legend>What the cell computes</legend>
+      <fieldset aria-live="polite" data-name="computed"><legend>What the cell computes</legend>
         ${["i", "f", "g", "o"].map((name) => value(name, NAMES[name])).join("")}
         ${value("c-new", "cell state C<sub>t</sub>")}${value("h-new", "hidden state h<sub>t</sub>")}
         <p class="ge-note">C<sub>t</sub> = f · C<sub>t-1</sub> + i · g &nbsp; h<sub>t</sub> = o · tanh C<sub>t</sub></p>
       </fieldset>
-      <fieldset class="ge-wide"><legend>Weights, and gates held fixed</legend><div class="ge-gates">
-        ${["i", "f", "g", "o"].map((name) => gateColumn(name, colors[name])).join("")}
-      </div></fieldset>
     </div>
-    <svg viewBox="0 0 720 330" role="img" data-name="trace" aria-labelledby="${id}-title">
-      <title id="${id}-title"></title><g></g></svg>`;
+    <details class="ge-weights"><summary>Weights, and gates held fixed</summary><div class="ge-gates">
+      ${["i", "f", "g", "o"].map((name) => gateColumn(name, colors[name])).join("")}
+    </div></details>`;
   el.replaceChildren(root);
   const find = (name) => root.querySelector(`[data-name="${name}"]`);
 
@@ -162,6 +171,32 @@ export function render({ model, el }) {
     fill.style.cssText = `left:${from}%;width:${to - from}%;background:${color}`;
   }
 
+  // The weeks one after the other; a click stops them, so does the year's end.
+  let clock = null;
+  function stop() {
+    clearInterval(clock);
+    clock = null;
+    find("play").textContent = PLAY;
+    find("computed").setAttribute("aria-live", "polite");
+  }
+  function nextWeek() {
+    const last = households[state.household].spend.length - 1;
+    if (state.week >= last || !root.isConnected) return stop();
+    Object.assign(state, { week: state.week + 1, follow: true });
+    update();
+  }
+  find("play").addEventListener("click", () => {
+    if (clock) return stop();
+    if (state.week >= households[state.household].spend.length - 1) state.week = -1;
+    find("play").textContent = PAUSE;
+    find("computed").setAttribute("aria-live", "off");
+    clock = setInterval(nextWeek, 300);
+    nextWeek();
+  });
+  // Where the weights are open, what comes in and out makes room: the curve stays on the screen.
+  const folded = root.querySelector("details");
+  folded.addEventListener("toggle", () => (root.querySelector(".ge-columns").hidden = folded.open));
+
   function send() {
     model.set("weights", copy(state.weights));
     model.set("held", copy(state.held));
@@ -169,6 +204,7 @@ export function render({ model, el }) {
   }
 
   root.addEventListener("input", (event) => {
+    stop();
     const name = event.target.dataset.name, number = Number(event.target.value);
     if (name === "week") Object.assign(state, { week: number - 1, follow: true });
     else if (["x", "h", "c"].includes(name)) Object.assign(state, { [name]: number, follow: false });
@@ -182,6 +218,7 @@ export function render({ model, el }) {
     send();
   });
   find("reset").addEventListener("click", () => {
+    stop();
     readPreset(find("preset").value);
     Object.assign(state, { week: 0, follow: true });
     update();
@@ -189,9 +226,10 @@ export function render({ model, el }) {
   });
   root.querySelector("svg").addEventListener("click", (event) => {
     const box = event.currentTarget.getBoundingClientRect();
-    const at = ((event.clientX - box.left) / box.width) * 720;
+    const width = event.currentTarget.viewBox.baseVal.width;
+    const at = ((event.clientX - box.left) / box.width) * width;
     const n = households[state.household].spend.length;
-    state.week = Math.min(n - 1, Math.max(0, Math.floor(((at - LEFT) / (RIGHT - LEFT)) * n)));
+    state.week = Math.min(n - 1, Math.max(0, Math.floor(((at - LEFT) / (width - KEY - LEFT)) * n)));
     state.follow = true;
     update();
   });
@@ -200,10 +238,11 @@ export function render({ model, el }) {
 
 const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-function range(name, label, min, max, step, spoken = "") {
+function range(name, label, min, max, step, spoken = "", wrapped = true) {
   // The number is a span: an <output> inside the label would be what the label names.
-  return `<label>${label} <span class="ge-number" data-for="${name}"></span>
-    <input type="range" data-name="${name}" min="${min}" max="${max}" step="${step}" ${spoken}></label>`;
+  const inner = `${label} <span class="ge-number" data-for="${name}"></span>
+    <input type="range" data-name="${name}" min="${min}" max="${max}" step="${step}" ${spoken}>`;
+  return wrapped ? `<label>${inner}</label>` : inner;
 }
 
 function value(name, label) {
@@ -221,34 +260,35 @@ function gateColumn(name, color) {
     ${held}</div>`;
 }
 
-const LEFT = 46, RIGHT = 640;
 
 function draw(svg, { spend, weeks }, steps, week, colors) {
-  const n = spend.length, wide = (RIGHT - LEFT) / n;
+  const width = svg.clientWidth && svg.clientWidth < 560 ? 420 : 720; // on a phone: fewer units, so larger letters
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  const right = width - KEY, n = spend.length, wide = (right - LEFT) / n;
   const x = (t) => LEFT + (t + 0.5) * wide;
   const scale = (top, bottom, low, high) => (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
   const line = (values, y, color, extra = "") => `<polyline fill="none" stroke="${color}" stroke-width="2" ${extra}
     points="${values.map((v, t) => `${x(t).toFixed(1)},${y(v).toFixed(1)}`).join(" ")}"/>`;
   const text = (at, y, words, anchor = "end") => `<text x="${at}" y="${y}" text-anchor="${anchor}">${words}</text>`;
-  const axis = (y, low, high) => [low, high].map((v) => `<line x1="${LEFT}" x2="${RIGHT}" y1="${y(v)}" y2="${y(v)}"
+  const axis = (y, low, high) => [low, high].map((v) => `<line x1="${LEFT}" x2="${right}" y1="${y(v)}" y2="${y(v)}"
     stroke="currentColor" opacity=".25"/>${text(LEFT - 5, y(v) + 4, Number(v.toFixed(1)))}`).join("");
   const most = Math.max(...spend, 1), far = Math.max(1, ...steps.map((s) => Math.abs(s.c)));
-  const money = scale(20, 90, 0, most), unit = scale(120, 190, 0, 1), cell = scale(220, 300, -far, far);
-  const key = (names, top) => names.map(([name, label, color], k) => `<rect x="${RIGHT + 8}" y="${top + 17 * k}" width="12"
-    height="4" fill="${color}"/>${text(RIGHT + 25, top + 17 * k + 6, label, "start")}`).join("");
+  const money = scale(18, 62, 0, most), unit = scale(84, 134, 0, 1), cell = scale(156, 214, -far, far);
+  const key = (names, top) => names.map(([name, label, color], k) => `<rect x="${right + 8}" y="${top + 17 * k}" width="12"
+    height="4" fill="${color}"/>${text(right + 25, top + 17 * k + 6, label, "start")}`).join("");
   svg.querySelector("g").innerHTML = `
-    <rect x="${x(week) - wide / 2}" y="14" width="${wide}" height="292" fill="currentColor" opacity=".13"/>
+    <rect x="${x(week) - wide / 2}" y="14" width="${wide}" height="206" fill="currentColor" opacity=".13"/>
     ${text(LEFT, 12, "spending, dollars per week", "start")}${axis(money, 0, most)}
     ${spend.map((v, t) => `<rect x="${x(t) - wide * 0.4}" width="${wide * 0.8}" y="${money(v)}"
-      height="${90 - money(v)}" fill="currentColor" opacity=".55"/>`).join("")}
-    ${text(LEFT, 112, "gates, 0 closed to 1 open", "start")}${axis(unit, 0, 1)}
+      height="${62 - money(v)}" fill="currentColor" opacity=".55"/>`).join("")}
+    ${text(LEFT, 78, "gates, 0 closed to 1 open", "start")}${axis(unit, 0, 1)}
     ${["i", "f", "o"].map((name) => line(steps.map((s) => s[name]), unit, colors[name],
       name === "i" ? 'style="stroke-width:5;opacity:.5"' : "")).join("")}
-    ${key([["i", "input", colors.i], ["f", "forget", colors.f], ["o", "output", colors.o]], 136)}
-    ${text(LEFT, 212, "states", "start")}${axis(cell, -far, far)}${axis(cell, 0, 0)}
+    ${key([["i", "input", colors.i], ["f", "forget", colors.f], ["o", "output", colors.o]], 92)}
+    ${text(LEFT, 150, "states", "start")}${axis(cell, -far, far)}${axis(cell, 0, 0)}
     ${line(steps.map((s) => s.c), cell, colors.c)}${line(steps.map((s) => s.h), cell, colors.h, 'stroke-dasharray="5 3"')}
-    ${key([["c", "cell C", colors.c], ["h", "hidden h", colors.h]], 246)}
-    ${text(LEFT, 322, `week of ${weeks[0]}`, "start")}${text(RIGHT, 322, `week of ${weeks[n - 1]}`)}`;
+    ${key([["c", "cell C", colors.c], ["h", "hidden h", colors.h]], 174)}
+    ${text(LEFT, 232, `week of ${weeks[0]}`, "start")}${text(right, 232, `week of ${weeks[n - 1]}`)}`;
 }
 
 export default { render };

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-# The map of the course: its parts and the lessons planned for each; part 1 begins with lesson 10,
-# part 2 with lesson 21.
+# The map of the course: its parts and the lessons of each; part 1 begins with lesson 10, part 2 with
+# lesson 21.
 _TITLES = {
     "Foundations": "one neuron, the data, recurrence, the gates, by hand, preprocess, first LSTM, "
     "when it fails",
@@ -19,7 +19,7 @@ _TITLES = {
     "Purchases": "prepare, train, evaluate",
     "Recommendation": "prepare, train, evaluate",
     "What comes after": "RNN or GRU, many inputs, partly seen, mixed kinds, real time, scale out",
-    "Your own shop": "your data",
+    "Your own shop": "your data, every week",
 }
 COURSE = {
     part: dict(enumerate(titles.split(", "), 10 * number + (number > 1)))
@@ -29,7 +29,7 @@ WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 
 def course_map(parts: Mapping[str, Mapping[int, str]], there: set[int]) -> Axes:
-    """Draw the parts of the course as rows of boxes, dashed where a lesson is only planned.
+    """Draw the parts of the course as rows of boxes, one for each lesson that exists.
 
     Parameters
     ----------
@@ -40,15 +40,12 @@ def course_map(parts: Mapping[str, Mapping[int, str]], there: set[int]) -> Axes:
     ax = plt.subplots(figsize=(11.5, 5.6))[1]
     for row, (name, lessons) in enumerate(parts.items()):
         ax.text(-0.15, -row, name, ha="right", va="center", fontsize=12)
-        for column, (number, title) in enumerate(lessons.items()):
-            here, colour = number in there, f"C{row}"
-            look = {"facecolor": colour, "alpha": 0.35} if here else {"facecolor": "none", "ls": "--"}
-            ax.add_patch(plt.Rectangle((column, -row - 0.4), 0.92, 0.8, edgecolor=colour, lw=1.5, **look))
-            ax.text(
-                column + 0.46, -row + 0.22, str(number), ha="center", va="center", fontsize=11, weight="bold"
-            )
-            title = title if here else f"{title}\n(planned)"
-            ax.text(column + 0.46, -row - 0.12, title, ha="center", va="center", fontsize=9)
+        for column, number in enumerate(number for number in lessons if number in there):
+            at, x = (column, -row - 0.4), column + 0.46
+            ax.add_patch(plt.Rectangle(at, 0.92, 0.8, facecolor=f"C{row}", alpha=0.35))
+            ax.add_patch(plt.Rectangle(at, 0.92, 0.8, edgecolor=f"C{row}", facecolor="none", lw=1.5))
+            ax.text(x, -row + 0.22, str(number), ha="center", va="center", fontsize=11, weight="bold")
+            ax.text(x, -row - 0.12, lessons[number], ha="center", va="center", fontsize=9)
     ax.set(xlim=(-1.9, max(map(len, parts.values()))), ylim=(0.5 - len(parts), 0.5))
     ax.set_title("The parts of the course: foundations first, then the use case you need")
     ax.axis("off")

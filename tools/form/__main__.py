@@ -1,6 +1,6 @@
 """What the rules find, and the files they keep in step.
 
-python -m tools.form               rewrite the table of lessons in README.md
+python -m tools.form               rewrite the table of lessons in README.md, and its first page (tools.front)
 python -m tools.form 21            show what the rules find in lesson 21 and its solution
 python -m tools.form --links       lead docs/words.md and docs/questions.md to the headings above their cells
 python -m tools.form --tighten     lower the counts of tests/offenders.json to what is found, never raise one
@@ -9,6 +9,7 @@ python -m tools.form --tighten     lower the counts of tests/offenders.json to w
 import json
 import sys
 
+from tools import front
 from tools.form import (
     OFFENDERS,
     README,
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> int:
     elif not arguments:
         text = README.read_text(encoding="utf-8")
         README.write_text(TABLE.sub(lambda m: m[1] + table_of_lessons() + m[3], text), encoding="utf-8")
+        front.main()
     else:
         print(__doc__)
         return 2

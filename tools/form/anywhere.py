@@ -29,7 +29,7 @@ TAGS = {"setup", "parameters", "exercise", "solution", "take-with-you", "checks"
 NEEDS = {f"needs-{group}" for group in OPTIONAL}  # where a group of packages is needed first
 TAGS_WITH_REASON = {"nbval-ignore-output", "nbval-skip"}
 CODE_LINES, WIDTH, ALT = 20, 79, 60
-PNG_KB, FILE_KB = 300, 1500
+PNG_KB, FILE_KB = 700, 1500
 
 FOLDERS = "home|root|Users|tmp|work|usr|opt|var|mnt|etc|content|data|private"
 ABSOLUTE = re.compile(rf"(?<![\w./:<])/(?:{FOLDERS})/|\b[A-Za-z]:\\\w|\b[A-Z]:/\w|(?<![\w./])~/\w|file://")

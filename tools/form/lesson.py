@@ -148,14 +148,20 @@ def reading_minutes(lesson: Lesson) -> float:
     Counted are all words outside formulas, displayed formulas, and the lines of code that are not blank; the
     checks cell is left out, nobody reads it.
     """
-    formulas = re.findall(r"\$\$.+?\$\$", lesson.prose, re.DOTALL)
-    prose = re.sub(r"\$\$.+?\$\$|\$[^$\n]+\$|\]\([^)]*\)|<[^>]+>", " ", lesson.prose, flags=re.DOTALL)
+    return sum(map(reading_seconds, lesson.cells)) / 60
+
+
+def reading_seconds(cell: NotebookNode) -> float:
+    """Seconds to read one cell, see `reading_minutes`."""
+    if cell.cell_type == "code":
+        if "checks" in tags_of(cell):
+            return 0.0
+        lines = sum(bool(line.strip()) for line in cell.source.splitlines())
+        return CODE_LINE_S * lines + FIGURE_S * figures_of(cell)
+    formulas = re.findall(r"\$\$.+?\$\$", cell.source, re.DOTALL)
+    prose = re.sub(r"\$\$.+?\$\$|\$[^$\n]+\$|\]\([^)]*\)|<[^>]+>", " ", cell.source, flags=re.DOTALL)
     words = len(re.findall(r"\w[\w'’.,-]*", prose))
-    read = [cell for cell in lesson.code if "checks" not in tags_of(cell)]
-    lines = sum(bool(line.strip()) for cell in read for line in cell.source.splitlines())
-    pictures = sum(map(figures_of, lesson.code))
-    seconds = CODE_LINE_S * lines + FIGURE_S * pictures + FORMULA_S * len(formulas)
-    return words / WORDS_PER_MINUTE + seconds / 60
+    return 60 * words / WORDS_PER_MINUTE + FORMULA_S * len(formulas)
 
 
 def table_of_lessons() -> str:

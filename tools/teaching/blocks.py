@@ -8,18 +8,14 @@ from functools import lru_cache
 from nbformat import NotebookNode
 
 from tools.form.lesson import (
-    CODE_LINE_S,
-    FIGURE_S,
-    FORMULA_S,
     MINUTES,
     NOTEBOOKS,
     ROOT,
     TITLE,
-    WORDS_PER_MINUTE,
     Lesson,
     figures_of,
     find_lessons,
-    tags_of,
+    reading_seconds,
 )
 
 TEACHING = ROOT / "docs" / "teaching"
@@ -92,24 +88,6 @@ def seconds() -> dict[str, dict[str, float]]:
             for row in csv.DictReader(file):
                 found.setdefault(row["lesson"], {})[row["cell"]] = float(row["seconds"])
     return found
-
-
-def reading_seconds(cell: NotebookNode) -> float:
-    """Seconds to read a cell, by the rule of `tools.form.lesson.reading_minutes`."""
-    if cell.cell_type == "code":
-        if "checks" in tags_of(cell):
-            return 0.0
-        lines = sum(bool(line.strip()) for line in cell.source.splitlines())
-        return CODE_LINE_S * lines + FIGURE_S * figures_of(cell)
-    return 60 * words_of(cell.source) / WORDS_PER_MINUTE + FORMULA_S * len(
-        re.findall(r"\$\$.+?\$\$", cell.source, re.DOTALL)
-    )
-
-
-def words_of(text: str) -> int:
-    """Words of a text, formulas, links and tags left out."""
-    prose = re.sub(r"\$\$.+?\$\$|\$[^$\n]+\$|\]\([^)]*\)|<[^>]+>", " ", text, flags=re.DOTALL)
-    return len(re.findall(r"\w[\w'’.,-]*", prose))
 
 
 def pieces(lesson: Lesson) -> list[tuple[str, int, NotebookNode]]:

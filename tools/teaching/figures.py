@@ -122,7 +122,9 @@ def draw(folder: Path) -> None:
         "axes.spines.top": False,
         "axes.spines.right": False,
     }
-    with plt.rc_context(style):
+    with plt.rc_context():
+        plt.rcdefaults()  # what a lesson or another picture has set before counts for nothing
+        plt.rcParams.update(style)
         for name, make in FIGURES.items():
             figure = make()
             figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
