@@ -3,6 +3,8 @@
 import hashlib
 import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -210,6 +212,26 @@ def test_a_worker_that_dies_costs_time_and_nothing_else(folder, client, tmp_path
     lines = scale.parts_of(folder)[0]
     found = client.gather(client.map(work, lines, pure=False))
     assert flag.exists() and found == [len(pd.read_parquet(path)) for path in lines]
+
+
+@pytest.mark.slow
+def test_two_commands_start_a_cluster_that_is_joined_by_its_address(folder):
+    pytest.importorskip("distributed", reason=needs_group)
+    address = f"tcp://{_workers.free_addresses(1)[0]}"
+    host, port = address.removeprefix("tcp://").split(":")
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    scheduler = [*dask, "scheduler", "--host", host, "--port", port, "--dashboard-address", ":0"]
+    workers = [*dask, "worker", address, "--nworkers", "2", "--nthreads", "1"]
+    started = [subprocess.Popen(command, **quiet) for command in (scheduler, workers)]
+    try:
+        with scale.connect(address) as cluster:
+            cluster.wait_for_workers(2, timeout=60)
+            same_sums(scale.weekly_sums(folder, "dask", cluster), by_hand(folder))
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(30)
 
 
 def measured(**more):

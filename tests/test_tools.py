@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -89,6 +90,13 @@ def test_a_notebook_that_fails_is_left_as_it_was(tmp_path):
     run = notebooks.execute(path)
     assert "ZeroDivisionError" in run.problem and "\x1b" not in run.problem
     assert path.read_bytes() == before
+
+
+def test_what_processes_share_counts_once():
+    linux = [SimpleNamespace(rss=rss, shared=shared) for rss, shared in ((900, 400), (700, 390), (100, 60))]
+    assert notebooks.resident(linux) == 500 + 310 + 40 + 400
+    elsewhere = [SimpleNamespace(rss=900), SimpleNamespace(rss=700)]
+    assert notebooks.resident(elsewhere) == 1600 and notebooks.resident([]) == 0
 
 
 @pytest.fixture
