@@ -324,6 +324,11 @@ def test_what_lesson_56_says_of_the_committed_table():
     assert one("purchases, one process", "parts with equal arrays") == one("purchases, one process", "parts")
     assert one("purchases, Dask", "peak MB, a worker") < 1500 < one("purchases, one process", "peak MB")
     assert one("training, 2", "largest difference of a weight") < 1e-4 and one("training, fit", "works") == 0
+    sums = {name: table[(name, "seconds")].iloc[-1] for name in ("polars", "polars, the course's", "Dask")}
+    assert sums["Dask"] > sums["polars"] and sums["polars, the course's"] < 2 * sums["polars"]
+    assert table[("pandas by file", "peak MB")].iloc[-1] < table[("pandas", "peak MB")].iloc[-1] / 2
+    loop = [one(f"training, {n}", "seconds of the loop") for n in (1, 2)]
+    assert loop[1] > 0.9 * loop[0], "two workers gain nothing"
     losses = [f"loss, epoch {i}" for i in (1, 2, 3)]
     assert [one("training, 1", m) for m in losses] == pytest.approx(
         [one("training, 2", m) for m in losses], abs=1e-4
