@@ -322,7 +322,7 @@ def test_what_lesson_56_says_of_the_committed_table():
     for metric in ("dollars off", "rows off"):
         assert (table.xs(metric, level="metric").abs() < 0.005).all()
     assert one("purchases, one process", "parts with equal arrays") == one("purchases, one process", "parts")
-    assert one("purchases, Dask", "peak MB, a worker") < 1500 < one("purchases, one process", "peak MB")
+    assert one("purchases, Dask", "peak MB, a worker") < one("purchases, one process", "peak MB") / 2
     assert one("training, 2", "largest difference of a weight") < 1e-4 and one("training, fit", "works") == 0
     sums = {name: table[(name, "seconds")].iloc[-1] for name in ("polars", "polars, the course's", "Dask")}
     assert sums["Dask"] > sums["polars"] and sums["polars, the course's"] < 2 * sums["polars"]
