@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 USE_CASES = ("sales", "visits", "purchases", "recommend", "clicks")
 LESSONS = ("lessons", "exercises")
-SERVING = ("own", "stream")  # they serve every use case
+SERVING = ("own", "stream", "scale")  # they serve every use case
 
 
 def modules(root: Path = ROOT) -> dict[str, Path]:
