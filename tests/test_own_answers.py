@@ -434,7 +434,7 @@ def test_too_many_customers_for_the_memory_get_fewer_categories_or_a_sentence(mo
     size = ask("purchases").task(sample()).panel.known.size
     monkeypatch.setattr(questions, "MOST_CELLS", 6 * size)
     assert len(Purchases(n_categories=20, **WEEKS).task(sample()).categories) == 6
-    monkeypatch.setattr(questions, "MOST_CELLS", 4 * size)
+    monkeypatch.setattr(questions, "MOST_CELLS", 3 * size)
     with pytest.raises(BadValue, match=r"\d+ customers in \d+ weeks do not fit into memory"):
         Purchases(n_categories=20, **WEEKS).task(sample())
 
