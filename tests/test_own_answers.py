@@ -579,7 +579,8 @@ def test_what_the_model_has_not_seen_is_counted(capsys):
 def test_the_measured_limit_is_named_where_the_shop_is_smaller(monkeypatch):
     from ecomlib.own import answer as module
 
-    rows = [("sales", 50, 1.1), ("sales", 500, 0.9), ("sales", 1000, 0.8), ("purchases", 10, 0.9)]
+    rows = [("sales", 20, 0.9), ("sales", 50, 1.1), ("sales", 500, 0.9), ("sales", 1000, 0.8)]  # 20: lucky
+    rows += [("purchases", 10, 0.9)]
     table = pd.DataFrame(rows, columns=["use", "n_customers", "high"])
     table = table.assign(model="joined / rule", value=0.7, low=0.6, weeks=52)
     monkeypatch.setattr(module, "read_benchmark", lambda name: table)
