@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "book"))
 import pages as made  # noqa: E402
 
+from ecomlib.lessons import gate_explorer  # noqa: E402
 from tools.house import LESSONS, modules, room  # noqa: E402
 from tools.teaching.parts import PARTS  # noqa: E402
 
@@ -32,12 +33,12 @@ PAGES = {
 WIDGET = "application/vnd.jupyter.widget-view+json"
 EXTRA = ROOT / "build" / "book-extra"  # forms and slides: into the book as they are
 
-# Stands where a notebook shows the gate explorer: the JavaScript module of JupyterLab, without a kernel.
+# Stands where a notebook shows an explorer: the JavaScript module of JupyterLab, without a kernel.
 # Written into the page, not imported: a browser refuses imports in a page opened from the disk.
-EXPLORER = """<div class="gate-explorer"></div>
+EXPLORER = """<div class="explorer"></div>
 <script type="module">
 {module}
-const place = document.querySelector(".gate-explorer:empty");  // the first that has none yet
+const place = document.querySelector(".explorer:empty");  // the first that has none yet
 const values = new Map(Object.entries({state}));
 const model = {{
   get: (name) => values.get(name), set: (name, value) => values.set(name, value),
@@ -73,9 +74,6 @@ def stage() -> list[Path]:
         (SOURCE / "package" / f"{name}.md").write_text(text, encoding="utf-8")
     made.write(SOURCE)
     shutil.copy(ROOT / "docs" / "questions.md", SOURCE / "docs")
-    explorer = ROOT / "ecomlib" / "lessons" / "gate_explorer.js"
-    if explorer.exists():
-        shutil.copy(explorer, SOURCE / "_static")
     from tools.teaching import book as teaching  # draws pictures: only when the book is made
 
     teaching.stage(SOURCE, EXTRA)
@@ -91,7 +89,6 @@ def adapt(path: Path) -> str:
     """Return a notebook's text for the book: folded solutions, alt texts, widgets that need no kernel."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("widgets", None)
-    module = (ROOT / "ecomlib" / "lessons" / "gate_explorer.js").read_text(encoding="utf-8")
     for cell in notebook["cells"]:
         tags = cell["metadata"].setdefault("tags", [])
         shown = cell["metadata"].setdefault("mystnb", {})
@@ -104,9 +101,12 @@ def adapt(path: Path) -> str:
             shown["image"] = {"alt": alt}
         for output in cell.get("outputs", []):
             data = output.get("data", {})
+            # Half its pixels wide, so sharp; no height: where the page is narrower, it follows the width.
+            output.get("metadata", {}).get("image/png", {}).pop("height", None)
             if data.pop(WIDGET, None) is not None:
-                state = output.get("metadata", {}).get("explorer", {})
-                data["text/html"] = EXPLORER.format(module=module, state=json.dumps(state))
+                state = output["metadata"]["explorer"]
+                module = gate_explorer.module(json.loads(state)["script"])
+                data["text/html"] = EXPLORER.format(module=module, state=state)
     return json.dumps(notebook, ensure_ascii=False)
 
 

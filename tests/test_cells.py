@@ -88,6 +88,7 @@ def tasks():
     return [visits.task(each, RICH_SPLIT) for each in (shop, future)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [cells.LINE, cells.BOOSTED, "GRU"])
 def test_the_search_knows_nothing_of_the_test(tasks, arm, monkeypatch):
     monkeypatch.setattr(cells, "RATES", (0.01, 0.03))
@@ -163,6 +164,7 @@ def test_recall_is_judged_as_in_lesson_12(monkeypatch):
     assert found.shape == (2, 2) and ((found > 0.3) & (found < 0.7)).all()
 
 
+@pytest.mark.slow
 def test_the_cell_of_the_sales_network_is_exchanged(monkeypatch):
     task = sales.task(rich_shop(), RICH_SPLIT, "category", n_series=4)
     monkeypatch.setattr(cells, "SEEDS", (0,))

@@ -96,6 +96,7 @@ def test_counting_network_continues_a_rhythm():
     assert ahead.shape == (64,) and abs(ahead.mean() - 5) < 1.5
 
 
+@pytest.mark.slow
 def test_nobody_grows_older_than_in_training_while_paths_are_simulated(monkeypatch):
     counts = np.tile([1, 0, 1, 0], (6, 3)).astype(np.float32)
     net = cdnow.CountLSTM(epochs=1, units=2).fit(counts)
@@ -108,6 +109,7 @@ def test_nobody_grows_older_than_in_training_while_paths_are_simulated(monkeypat
     assert np.concatenate(ages[-5:]).max() <= 1
 
 
+@pytest.mark.slow
 def test_blocks_of_customers_and_their_paths_stay_together():
     counts = np.zeros((5, 8), np.float32)
     counts[0], counts[1:, 0] = 3, 1

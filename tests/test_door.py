@@ -121,6 +121,7 @@ def test_a_set_up_installs_the_lock_once_and_survives_a_move(home):
     assert "Set-up finished" not in home.command("setup").stdout
 
 
+@pytest.mark.slow
 def test_windows_line_ends_change_nothing(home):
     assert home.command("setup").returncode == 0
     for name in ("course.py", "requirements.lock", "tools/install.py"):
@@ -142,6 +143,7 @@ def test_an_unrelated_package_of_the_same_name_is_never_imported(home):
     assert home.says("import ecomlib; print(ecomlib.__file__)").startswith(str(home.folder / "ecomlib"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["a file", "an empty folder", "no interpreter", "a cut-off stamp"])
 def test_no_partial_environment_is_trusted(home, state):
     venv = home.folder / ".venv"
@@ -160,6 +162,7 @@ def test_no_partial_environment_is_trusted(home, state):
 
 
 @posix
+@pytest.mark.slow
 def test_a_killed_set_up_leaves_the_old_environment_and_its_rest_goes_away(home, tmp_path):
     assert home.command("setup").returncode == 0
     (home.folder / "requirements.lock").write_text(wheel(home.wheels, "other"))
@@ -192,6 +195,7 @@ def test_a_set_up_that_is_asked_to_stop_stops_what_it_started(home, tmp_path):
     assert process.returncode == 130 and not home.leftovers() and not (home.folder / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_two_set_ups_at_once_both_end_well(home):
     command = [sys.executable, str(home.folder / "course.py"), "setup"]
     both = [subprocess.Popen(command, env=home.environment(), stdout=subprocess.DEVNULL) for _ in range(2)]
@@ -199,6 +203,7 @@ def test_two_set_ups_at_once_both_end_well(home):
     assert home.says() == "installed" and not home.leftovers()
 
 
+@pytest.mark.slow
 def test_a_new_lock_takes_the_place_of_the_old_one_and_a_failing_one_does_not(home):
     assert home.command("setup").returncode == 0
     lock = home.folder / "requirements.lock"
@@ -234,6 +239,7 @@ def test_wheels_of_another_python_are_named(home):
     )
 
 
+@pytest.mark.slow
 def test_a_group_has_a_lock_of_its_own_and_stays(home):
     (home.folder / "requirements-extra.lock").write_text(wheel(home.wheels, "extra"))
     assert home.command("setup").returncode == 0

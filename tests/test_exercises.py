@@ -11,15 +11,23 @@ MODULES = [m.name for m in pkgutil.iter_modules(exercises.__path__) if m.name.st
 for _name in MODULES:
     importlib.import_module(f"ecomlib.exercises.{_name}")
 NAMES = sorted(exercises._EXERCISES)
+# In these a network is trained, several times over: they are tested beside the lessons.
+TRAINED = {"00.3", "10.3", "12.2", "13.2", "14.3", "15.3", "16.3", "17.2", "21.3", "22.2", "23.3", "32.3"}
+TRAINED |= {"33.2", "42.2", "43.2", "51.3", "52.3", "53.3", "54.3", "61.3", "62.3"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+def each(names):
+    """Parameters, with those marked slow in which a network is trained."""
+    return [pytest.param(name, marks=pytest.mark.slow if name in TRAINED else ()) for name in names]
+
+
+@pytest.mark.parametrize("name", each(NAMES))
 def test_wrong_answers_are_rejected(name):
     for wrong in exercises.exercise(name).wrong:
         assert exercises.hint(name, wrong()), f"{name} accepts a wrong answer"
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if exercises._EXERCISES[n].right])
+@pytest.mark.parametrize("name", each(n for n in NAMES if exercises._EXERCISES[n].right))
 def test_right_answer_is_accepted(name):
     assert exercises.hint(name, exercises.exercise(name).right()) is None
 

@@ -1,4 +1,4 @@
-"""A real browser moves the explorer's sliders, in JupyterLab and in a page of the web book."""
+"""A real browser moves the explorers' sliders, in JupyterLab and in a page of the web book."""
 
 import functools
 import http.server
@@ -17,16 +17,22 @@ from pathlib import Path
 import nbformat
 import pytest
 from playwright.sync_api import expect
-from test_widgets import HOUSEHOLDS, cases, compare
+from test_widgets import HOUSEHOLDS, TRACES, WAYS_BACK, cases, compare, compare_ways_back, ways_back
 
 from ecomlib.lessons import gate_explorer
+from ecomlib.lessons.gradient_explorer import GradientExplorer
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = ROOT / "notebooks" / "13_lstm_gates.ipynb"
+FIRST = LESSON.with_name("12_recurrence_and_gradients.ipynb")
 CELL = f"""import ecomlib
 from ecomlib.lessons.gate_explorer import GateExplorer
 explorer = GateExplorer(households={HOUSEHOLDS!r})
 explorer"""
+WEEKS = [f"week {k}" for k in range(1, 51)]
+DOLLARS = [12.5 * (k % 7) * (k % 2) for k in range(50)]
+BACK = f"""from ecomlib.lessons.gradient_explorer import GradientExplorer
+GradientExplorer({WEEKS!r}, {DOLLARS!r}, units=32)"""
 ASK = "print('kernel sees', explorer.weights['f'][2], explorer.held)"
 
 
@@ -107,6 +113,43 @@ def play_a_while(page, explorer):
     button.click()  # at the end it begins again
     assert int(week.input_value()) <= 2
     explorer.get_by_role("button", name="Pause").click()
+
+
+def send_back(page, explorer):
+    """Move the gradient explorer's sliders, by keyboard and play button; `explorer` is its locator."""
+
+    def shown(name):
+        return float(explorer.locator(f'[data-for="{name}"]').text_content())
+
+    explorer.wait_for()
+    explorer.scroll_into_view_if_needed()
+    lag = explorer.locator('[data-name="lag"]')
+    lag.fill("40")
+    start = {name: shown(name) for name in ("rnn", "dh", "dc", "forget")}
+    assert start["rnn"] < 0.01 and start["dc"] < 1e-3 and 0.6 < start["forget"] < 0.9
+    explorer.locator('[data-name="bias"]').fill("5")
+    assert shown("rnn") == start["rnn"] and shown("dc") > 0.1 and shown("forget") > 0.95
+    explorer.locator('[data-name="scale"]').fill("5")
+    assert shown("rnn") > 1e3
+    lag.focus()
+    page.keyboard.press("ArrowLeft")
+    assert "39 weeks back" in explorer.locator('[data-for="lag"]').text_content()
+    assert "39 weeks back" in explorer.locator("svg title").text_content()
+    explorer.get_by_role("button", name="Reset").click()
+    assert (shown("scale"), shown("bias"), lag.input_value()) == (1, 1, "0")
+    explorer.get_by_role("button", name="Send the gradient back").click()
+    page.wait_for_function("(box) => box.value >= 2", arg=lag.element_handle())
+    explorer.get_by_role("button", name="Pause").click()
+    stopped = lag.input_value()
+    page.wait_for_timeout(700)
+    assert lag.input_value() == stopped
+    box = explorer.locator("svg").bounding_box()
+    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    assert 10 < int(lag.input_value()) < 40
+    names = explorer.evaluate(
+        """(root) => [...root.querySelectorAll("input")].map((e) => e.labels[0].textContent.trim())"""
+    )
+    assert len(names) == 3 and all(names)
 
 
 # ------------------------------------------------------------------------------------------- JupyterLab
@@ -190,6 +233,13 @@ def test_in_jupyterlab(chromium, lab):
         page.keyboard.type(ASK)
         page.keyboard.press("Shift+Enter")
         page.get_by_text("kernel sees 1.5 {'f': 0}").wait_for()
+        page.locator(".jp-CodeCell .cm-content").last.click()
+        page.keyboard.insert_text(BACK)
+        page.keyboard.press("Shift+Enter")
+        back = page.locator(".ge").nth(1)
+        back.wait_for()
+        assert back.bounding_box()["height"] < seen["height"] - 20
+        send_back(page, back)
     finally:
         page.close()
 
@@ -205,17 +255,25 @@ def book(tmp_path_factory):
     spec.loader.exec_module(build)
     folder = tmp_path_factory.mktemp("book")
     shutil.copytree(ROOT / "book", folder, dirs_exist_ok=True)
-    cell = nbformat.v4.new_code_cell(CELL, execution_count=1)
-    data, metadata = gate_explorer.GateExplorer(households=HOUSEHOLDS)._repr_mimebundle_()
-    cell.outputs = [nbformat.v4.new_output("execute_result", data, metadata=metadata, execution_count=1)]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Tiny"), cell])
+    both = (
+        (CELL, gate_explorer.GateExplorer(households=HOUSEHOLDS)),
+        (BACK, GradientExplorer(WEEKS, DOLLARS, units=32)),
+    )
+    cells = [nbformat.v4.new_markdown_cell("# Tiny")]
+    for count, (code, explorer) in enumerate(both, 1):
+        data, metadata = explorer._repr_mimebundle_()
+        output = nbformat.v4.new_output("execute_result", data, metadata=metadata, execution_count=count)
+        cells.append(nbformat.v4.new_code_cell(code, execution_count=count, outputs=[output]))
+    notebook = nbformat.v4.new_notebook(cells=cells)
     source = folder / "source.json"
     nbformat.write(notebook, source)
     (folder / "notebooks").mkdir()
     (folder / "notebooks" / "tiny.ipynb").write_text(build.adapt(source), encoding="utf-8")
-    pages = ["notebooks/tiny", "notebooks/13_lstm_gates"]
-    (folder / "notebooks" / LESSON.name).write_text(build.adapt(LESSON), encoding="utf-8")
-    shutil.copy(ROOT / "ecomlib" / "lessons" / "gate_explorer.js", folder / "_static")
+    pages = ["notebooks/tiny", f"notebooks/{FIRST.stem}", f"notebooks/{LESSON.stem}"]
+    for lesson in (FIRST, LESSON):
+        (folder / "notebooks" / lesson.name).write_text(build.adapt(lesson), encoding="utf-8")
+    for script in (ROOT / "ecomlib" / "lessons").glob("*.js"):
+        shutil.copy(script, folder / "_static")
     toctree = "\n".join(pages)
     (folder / "index.md").write_text(f"# Book\n\n```{{toctree}}\n{toctree}\n```\n", encoding="utf-8")
     html = folder / "html"
@@ -244,12 +302,14 @@ def test_in_the_web_book(chromium, book, scheme):
     try:
         page.goto(f"{url}/tiny.html")
         move_sliders(page, page.locator(".ge").first)
+        send_back(page, page.locator(".ge").nth(1))
         picture(page, f"book-{scheme}")
         assert errors == []
-        script = "async ([url, cases]) => { const m = await import(url);"
-        script += " return cases.map((c) => m.trace(c.xs, c.weights, c.held)); }"
-        module = url.replace("/notebooks", "/_static/gate_explorer.js")
-        compare(page.evaluate(script, [module, json.loads(json.dumps(cases()))]))
+        static = url.replace("/notebooks", "/_static")
+        ask = "async ([url, cases]) => { const m = await import(url); return %s; }"
+        compare(page.evaluate(ask % TRACES, [f"{static}/gate_explorer.js", json.loads(json.dumps(cases()))]))
+        found = page.evaluate(ask % WAYS_BACK, [f"{static}/gradient_explorer.js", ways_back()])
+        compare_ways_back(found)
     finally:
         page.close()
 
@@ -259,6 +319,7 @@ def test_in_a_page_opened_from_the_disk(chromium, book):
     try:
         page.goto(book[1].as_uri())
         move_sliders(page, page.locator(".ge").first)
+        send_back(page, page.locator(".ge").nth(1))
     finally:
         page.close()
 
@@ -302,11 +363,28 @@ def test_it_fits_one_screen_and_plays(chromium, book, size):
         page.close()
 
 
+@pytest.mark.parametrize("size", [(1366, 768), (390, 844)])
+def test_the_gradient_explorer_of_lesson_12_fits_one_screen(chromium, book, size):
+    page = chromium.new_page(viewport={"width": size[0], "height": size[1]})
+    try:
+        page.goto(f"{book[0]}/{FIRST.stem}.html")
+        explorer = page.locator(".ge").first
+        explorer.wait_for()
+        header = page.locator(".bd-header-article").bounding_box()["height"]
+        assert explorer.bounding_box()["height"] < size[1] - header
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        send_back(page, explorer)
+        explorer.scroll_into_view_if_needed()
+        picture(page, f"lesson-12-{size[0]}")
+    finally:
+        page.close()
+
+
 def test_two_explorers_on_one_page_live_apart(chromium, book):
     page = chromium.new_page(viewport={"width": 1200, "height": 1300})
     try:
         page.goto(f"{book[0]}/13_lstm_gates.html")
-        places = page.locator(".gate-explorer")
+        places = page.locator(".explorer")
         first, second = places.nth(0).locator(".ge"), places.nth(1).locator(".ge")
         second.wait_for()
         assert places.count() == page.locator(".ge").count() == 2

@@ -203,6 +203,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(bench, "PATIENCE", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small", "eager")
 def test_nothing_after_the_cutoff_changes_what_was_made_before():
     shop = rich_shop()
@@ -216,6 +217,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small", "eager")
 @pytest.mark.parametrize("leak", PLANTED)
 def test_a_planted_leak_is_caught(leak, monkeypatch):

@@ -236,7 +236,17 @@ def check(case: str, models: list, **options) -> None:
 
 # --------------------------------------------------------------------------------------------- nothing leaks
 
-ALL = [(case, model) for case in MADE for model in every_model(case)]
+
+def is_network(model) -> bool:
+    """Whether a model stands where the networks do; training them takes a while."""
+    return type(model).__module__.endswith((".model", ".multi_hot"))
+
+
+ALL = [
+    pytest.param(case, model, marks=pytest.mark.slow if is_network(model) else ())
+    for case in MADE
+    for model in every_model(case)
+]
 
 
 @pytest.mark.parametrize(("case", "model"), ALL, ids=lambda x: x if isinstance(x, str) else repr_of(x))

@@ -133,6 +133,7 @@ def tuned(shop, monkeypatch, question="discovery") -> dict:
     return found | {"weights": joined["LSTM, joined"]["chosen"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", ["discovery", "whole"])
 def test_recommendation_is_chosen_without_the_test(shops, monkeypatch, question):
     same(shops, lambda shop: tuned(shop, monkeypatch, question))

@@ -33,7 +33,7 @@ YOUNG = {
     "pauses",
     "quiz_letters",
 }
-YOUNG |= {"size", "take_with_you", "width", "words", "wrap_up"}
+YOUNG |= {"picture_text", "size", "take_with_you", "width", "words", "wrap_up"}
 CASES = [
     pytest.param(lesson, rule, id=f"{lesson.name}-{rule.__name__}")
     for lesson in find_lessons()
@@ -78,6 +78,7 @@ def code(source, tags=(), text="", **metadata):
 ALT = "A line that rises from zero on the left to one on the right: the numbers of this lesson."
 LEVEL = "# x\n\nIntermediate · read 5 min · run 1 min · exercises 30 min"
 PNG = base64.b64encode(bytes(90)).decode()
+WIDE = {"image/png": {"width": 1050, "height": 300}}
 WORDS = """# Words
 
 ## Terms of the field
@@ -288,6 +289,8 @@ FAULTS = [
     ("hide_input", lambda notebook: notebook.cells[9].metadata.update(tags=[])),
     ("hide_input", setter(5, source=f'print(f"{SENTENCE} {{x0}}")')),
     ("picture_size", output(output_type="display_data", data={"image/png": BIG})),
+    ("picture_text", setter(9, source="ax.plot(x)\nax.legend(fontsize=7)\nplt.show()")),
+    ("picture_text", lambda notebook: notebook.cells[9].outputs[0].metadata.update(WIDE)),
     ("no_absolute_path", setter(5, source='open("/home/me/shop.csv")')),
     ("no_absolute_path", output(output_type="stream", name="stdout", text="C:\\Users\\me")),
     ("no_absolute_path", setter(5, source='open("C:/Users/me/shop.csv")')),

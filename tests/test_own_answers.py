@@ -86,6 +86,7 @@ def later(shop: Shop, days: int) -> Shop:
 # ------------------------------------------------------------------------------------------- save and load
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_numbers(tmp_path):
     for name in ASKED:
         answer(name).save(tmp_path / name)
@@ -105,6 +106,7 @@ def test_another_process_gives_the_same_numbers(tmp_path):
         pd.testing.assert_frame_equal(again, answer(name).table, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "model"),
     [

@@ -660,6 +660,7 @@ def test_the_command_shows_the_report_and_the_check_every_finding(written, capsy
     assert main([str(written(TEXT.replace("Date", "Wann"))), "--columns", "timestamp=Wann"]) == 0
 
 
+@pytest.mark.slow
 def test_course_py_takes_a_path_from_where_one_stands(written):
     path = written(TEXT)
     done = subprocess.run(

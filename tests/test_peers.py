@@ -191,6 +191,7 @@ def test_a_recommender_is_scored_alone_and_with_the_trend_once_for_each_seed():
     assert all({"rows", "coverage", "minutes", "chosen"} == set(fit) for fit in found["fixed"])
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_says_what_it_cost():
     found = alone.alone("json", echo, 3)
     fit = found["echo"][0]

@@ -670,6 +670,7 @@ def test_the_frequency_is_tuned_on_validation_weeks():
     assert best == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_network_lets_go_of_the_arrays_that_it_has_read(shop):
     early = shop.with_tables(orders=shop.orders[shop.orders["timestamp"] < "2017-06-26"])  # eight weeks
     task = purchases.task(early, Split.last(test="7D", valid="7D"), n_categories=3)

@@ -106,6 +106,7 @@ def test_the_lessons_loss_is_the_packages_and_scikit_learns():
     assert float(np.mean(pinball_loss(y, f))) == pytest.approx(slow, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_forecast_is_the_mean_of_the_members(task, tmp_path):
     import keras
 

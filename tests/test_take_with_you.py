@@ -53,6 +53,7 @@ def weekly_csv(n_days: int) -> io.StringIO:
 SIZES = (("tea", 9), ("jam", 4))
 
 
+@pytest.mark.slow
 def test_the_cell_of_lesson_14_takes_a_csv_and_beats_the_mean_of_four_weeks():
     import keras
 
@@ -63,6 +64,7 @@ def test_the_cell_of_lesson_14_takes_a_csv_and_beats_the_mean_of_four_weeks():
         taken("14")["lstm_on_csv"](weekly_csv(140))
 
 
+@pytest.mark.slow
 def test_the_checks_of_lesson_17_find_a_second_softmax():
     import keras
 

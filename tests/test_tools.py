@@ -1,6 +1,8 @@
 """Running, testing and measuring notebooks; a stick for another machine; a lesson as it came; progress."""
 
+import base64
 import csv
+import io
 import re
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from packaging.markers import Marker
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
+from PIL import Image
 
 from tools import download, install, learner, notebooks
 
@@ -67,6 +70,7 @@ def test_an_unknown_lesson_is_one_sentence(capsys):
         assert "There is no notebook '99'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_refreshes_outputs_and_measures_kernel_and_children(tmp_path):
     child = "import numpy as np, time; big = np.ones(40_000_000); time.sleep(0.6)"
     path = save(
@@ -83,6 +87,24 @@ def test_a_run_refreshes_outputs_and_measures_kernel_and_children(tmp_path):
     assert path.read_bytes().endswith(b"}\n") and not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
+def test_a_picture_is_sharp_and_small(tmp_path):
+    """Twice the pixels of its width on a page, in few colours, and the colours of thin lines stay."""
+    setup = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport ecomlib\necomlib.setup()"
+    draw = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2], color='#d55e00', linewidth=1)\nplt.show()"
+    path = save(tmp_path / "11_a.ipynb", setup, draw)
+    assert notebooks.execute(path).problem == ""
+    output = nbformat.read(path, as_version=4).cells[1].outputs[0]
+    png = base64.b64decode(output["data"]["image/png"])
+    image, shown = Image.open(io.BytesIO(png)), output["metadata"]["image/png"]
+    assert image.width == pytest.approx(2 * shown["width"], abs=1) and shown["width"] > 300
+    assert image.height == pytest.approx(2 * shown["height"], abs=1)
+    colours = [image.convert("RGB").getpixel((x, y)) for x in range(image.width) for y in range(0, 300, 3)]
+    assert len(set(colours)) <= notebooks.COLOURS and len(png) < 20_000
+    assert min(max(abs(a - b) for a, b in zip(c, (213, 94, 0), strict=True)) for c in set(colours)) < 12
+
+
+@pytest.mark.slow
 def test_a_notebook_that_fails_is_left_as_it_was(tmp_path):
     path = save(tmp_path / "11_a.ipynb", "print(1)", "1 / 0")
     before = path.read_bytes()

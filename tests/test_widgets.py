@@ -1,4 +1,4 @@
-"""The explorer's JavaScript computes what its NumPy twin computes, and that is an LSTM."""
+"""The explorers compute in JavaScript what NumPy computes: an LSTM, and gradients on their way back."""
 
 import json
 import shutil
@@ -10,9 +10,11 @@ import pytest
 
 from ecomlib import gates
 from ecomlib.lessons import gate_explorer
+from ecomlib.lessons.gradient_explorer import GradientExplorer
 from ecomlib.runtime import GATE_COLORS
 
 SCRIPT = Path(gate_explorer.__file__).with_name("gate_explorer.js")
+SCRIPTS = sorted(SCRIPT.parent.glob("*.js"))
 HOUSEHOLDS = [
     {
         "name": "household 1",
@@ -36,27 +38,85 @@ def cases(n=40):
     return out
 
 
-def test_javascript_equals_its_numpy_twin():
+def ask_node(script, expression, data):
+    """Value of a JavaScript expression in `m`, the module, and `cases`."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node found; tests/test_explorer_browser.py compares the two in a browser")
     program = (
-        f"import * as m from {json.dumps(SCRIPT.as_uri())};"
+        f"import * as m from {json.dumps(script.as_uri())};"
         "import fs from 'node:fs';"
         "const cases = JSON.parse(fs.readFileSync(0));"
-        "console.log(JSON.stringify([cases.map((c) => m.trace(c.xs, c.weights, c.held)), m.toInput(99)]));"
+        f"console.log(JSON.stringify({expression}));"
     )
+    command = [node, "--no-warnings", "--input-type=module", "-e", program]
     ran = subprocess.run(
-        [node, "--no-warnings", "--input-type=module", "-e", program],
-        input=json.dumps(cases()),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
+        command, input=json.dumps(data), capture_output=True, text=True, timeout=30, check=True
     )
-    traces, two = json.loads(ran.stdout)
+    return json.loads(ran.stdout)
+
+
+TRACES = "cases.map((c) => m.trace(c.xs, c.weights, c.held))"
+WAYS_BACK = """cases.map((c) => ({
+  rnn: m.rnnBack(c.xs, m.scaled(c.rnn, c.scale, c.bias), c.last),
+  ...m.lstmBack(c.xs, m.scaled(c.lstm, c.scale, c.bias), c.last),
+}))"""
+
+
+def test_javascript_equals_its_numpy_twin():
+    traces, two = ask_node(SCRIPT, f"[{TRACES}, m.toInput(99)]", cases())
     assert two == pytest.approx(float(gate_explorer.to_input(99)), abs=1e-12)
     compare(traces)
+
+
+def ways_back():
+    """Cases of the gradient explorer: its own starts at several scales, biases and lengths."""
+    out = []
+    for k, (scale, bias) in enumerate([(1, 1), (0.25, -2), (6, 4), (2.5, 1), (1, 6)]):
+        explorer = GradientExplorer(["week"] * (3 + 9 * k), [0, 20, 150] * (1 + 3 * k), units=3 + k, seed=k)
+        xs = gate_explorer.to_input(explorer.dollars).tolist()
+        case = {name: getattr(explorer, name) for name in ("rnn", "lstm", "last")}
+        out.append(case | {"xs": xs, "scale": scale, "bias": bias})
+    return out
+
+
+def compare_ways_back(found):
+    """Compare norms by lag with `ecomlib.gates`, through whose backward pass lesson 12 goes."""
+    for case, norms in zip(ways_back(), found, strict=True):
+        x, last = np.array(case["xs"]).reshape(1, -1, 1), np.array([case["last"]])
+        for kind, (forward, backward) in gates.CELLS.items():
+            W, U, b = (np.array(w) for w in case[kind])
+            if kind == "lstm":
+                b[len(U) : 2 * len(U)] = case["bias"]
+            _, cache = forward(x, [case["scale"] * W, case["scale"] * U, b])
+            backward(None, cache, last)
+            for state in ("dh", "dc") if kind == "lstm" else ("dh",):
+                ours = np.linalg.norm(cache[state][:, 0], axis=1)[::-1]
+                theirs = norms["rnn" if kind == "rnn" else state]
+                np.testing.assert_allclose(theirs, ours, rtol=1e-9, err_msg=f"{kind} {state}")
+            if kind == "lstm":
+                np.testing.assert_allclose(norms["forget"], cache["f"][::-1, 0].mean(axis=1), rtol=1e-12)
+
+
+def test_the_gradient_goes_back_as_in_the_package():
+    compare_ways_back(ask_node(SCRIPT.with_name("gradient_explorer.js"), WAYS_BACK, ways_back()))
+
+
+def test_the_gradient_explorer_starts_as_keras_does_with_a_gradient_of_length_one():
+    explorer = GradientExplorer(["a", "b"], [0, 5.004], units=4)
+    assert explorer.dollars == [0, 5.0] and np.linalg.norm(explorer.last) == pytest.approx(1)
+    W, U, b = explorer.lstm
+    assert np.shape(W) == (1, 16) and np.shape(U) == (4, 16) and b == [0.0] * 4 + [1.0] * 4 + [0.0] * 8
+    state = json.loads(explorer._repr_mimebundle_()[1]["explorer"])
+    assert state["script"] == "gradient_explorer" and state["rnn"] == explorer.rnn
+    assert repr(explorer) == "GradientExplorer(4 units, 2 weeks)"
+
+
+@pytest.mark.parametrize("script", [path.stem for path in SCRIPTS if path.stem != "explorer_base"])
+def test_a_page_gets_one_module_that_imports_nothing(script):
+    text = gate_explorer.module(script)
+    assert "import" not in {line.split(" ")[0] for line in text.splitlines()}
+    assert text.count("function plate(") == text.count("export default { render }") == 1
 
 
 def compare(traces):
@@ -96,14 +156,14 @@ def test_text_form_is_fixed_and_the_state_travels_with_the_output():
     assert repr(explorer) == "GateExplorer(1 households, 8 weeks)"
     data, metadata = explorer._repr_mimebundle_()
     assert data["text/plain"] == repr(explorer)
-    state = json.loads(json.dumps(metadata["explorer"]))
+    state = json.loads(metadata["explorer"])
     assert state["households"] == HOUSEHOLDS and set(state["weights"]) == set("ifgo")
     assert state["colors"]["f"] == GATE_COLORS["forget"] and state["colors"]["h"] == GATE_COLORS["hidden"]
 
 
 def test_the_javascript_holds_no_colour_of_a_gate():
     """Colours come from Python, so that a gate looks alike in every drawing of the course."""
-    text = SCRIPT.read_text().lower()
+    text = "".join(path.read_text(encoding="utf-8") for path in SCRIPTS).lower()
     assert not [color for color in GATE_COLORS.values() if color in text]
 
 

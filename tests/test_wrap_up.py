@@ -11,6 +11,8 @@ from ecomlib.exercises import wrap_up
 from ecomlib.exercises.wrap_up import foundations, purchases, recommend, sales
 from ecomlib.results import read_benchmark
 
+pytestmark = pytest.mark.slow  # all questions are computed from the whole shop
+
 ANSWERS = {"foundations": "bacba", "sales": "cabbc", "purchases": "bacab", "recommend": "cabbc"}
 
 

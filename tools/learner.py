@@ -26,7 +26,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Certificat
 body {{font: 18px/1.6 Georgia, serif; max-width: 40em; margin: 4em auto; border: 3px double; padding: 2em}}
 h1, .name {{text-align: center}} .name {{font-size: 1.6em}}
 </style>
-<h1>LSTM networks for the data of a shop</h1>
+<h1>LSTM for retail and e-commerce</h1>
 <p class="name">{name}</p>
 <p>solved {solved} of {total} exercises of this course by {date}. A program checked each answer.</p>
 <ul>{lessons}</ul></html>

@@ -1,14 +1,15 @@
 """The first Keras LSTM in full: every baseline, remedies against over-fitting one by one, three windows.
 
-Each remedy has a search of its own: three learning rates, the number of epochs by early stopping, both on the
-validation part; then two more fits at the rate chosen, and all three are scored on the test.
+Each remedy has a search of its own: three learning rates, and further ones while the best lies at an edge;
+the number of epochs by early stopping, at most 24; both on the validation part. Two more fits follow at the
+rate chosen, and all three are scored on the test.
 LightGBM and the weight of the joined forecast are chosen on each window's own validation part, the four weeks
 before it. The network's settings were chosen on weeks 33 to 44: windows 29-36 and 37-44 are not new to them.
 Weeks 45 to 52 were scored before with other settings; with these they are scored once.
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -115,7 +116,7 @@ def forecasts_of(model: Any, task: visits.VisitsTask) -> Forecast:
 
 
 def remedies(task: visits.VisitsTask, quick: bool, log: Log) -> dict[str, list[Remedy]]:
-    """Every remedy's fits: one at each rate, then those of more seeds at the rate that is best on validation.
+    """Every remedy's fits: one at each rate, then more seeds at the best on validation, which is no edge.
 
     The fit with the rate of the first try goes through all epochs, the others stop early.
     """
@@ -125,17 +126,26 @@ def remedies(task: visits.VisitsTask, quick: bool, log: Log) -> dict[str, list[R
         whole = rate == RATE and seed == 0
         return partial(remedy, task, seed, rate=rate, whole=whole, **REMEDIES[name], **few)
 
-    rates = RATES[1:2] if quick else RATES
-    first = {f"{name}, rate {rate}, seed 0": job(name, rate, 0) for name in REMEDIES for rate in rates}
-    done, out = list(kept("visits", first, log).values()), {}
-    for place, name in enumerate(REMEDIES):
-        tried = done[place * len(rates) : (place + 1) * len(rates)]
+    def fits(name: str, rates: Sequence[float], seeds: Iterable[int]) -> list[Remedy]:
+        jobs = {f"{name}, rate {rate:g}, seed {s}": job(name, rate, s) for rate in rates for s in seeds}
+        return list(kept("visits", jobs, log).values())
+
+    out = {}
+    for name in REMEDIES:
+        tried = fits(name, RATES[1:2] if quick else RATES, [0])
+        while not quick and (beyond := beyond_the_edge([each["rate"] for each in tried], best_rate(tried))):
+            tried += fits(name, [beyond], [0])
         rate = best_rate(tried)
-        seeds = range(1, 1 if quick else REMEDY_SEEDS)
-        more = {f"{name}, rate {rate}, seed {seed}": job(name, rate, seed) for seed in seeds}
-        out[name] = tried + list(kept("visits", more, log).values())
+        out[name] = tried + fits(name, [rate], range(1, 1 if quick else REMEDY_SEEDS))
         log(f"{name}: rate {rate}")
     return out
+
+
+def beyond_the_edge(rates: Sequence[float], best: float) -> float | None:
+    """The next rate to try, a third or three times the best one, if that is an edge of those tried."""
+    if best == min(rates):
+        return float(f"{best / 3:.2g}")
+    return float(f"{best * 3:.2g}") if best == max(rates) else None
 
 
 def best_rate(fits: list[Remedy]) -> float:

@@ -1,10 +1,11 @@
 // The gate explorer: one LSTM unit reads a household's weeks; every number can be moved.
 //
-// One plain module, two homes: JupyterLab loads it through anywidget, the web book through a script tag.
 // `lstmStep` and `trace` are pure functions; ecomlib.lessons.gate_explorer holds their NumPy twins and a test compares them.
 //
 // Weights: {i: [w, u, b], f: [...], g: [...], o: [...]}: of the input x_t, of the hidden state h_{t-1}, bias.
 // Held gates: {i: 0 | 1, f: 0 | 1, o: 0 | 1}; a gate that is not named is free.
+
+import { clicked, escape, fill, key, plate, player, polyline, range, tell, text, value } from "./explorer_base.js";
 
 export const sigmoid = (z) => 0.5 * Math.tanh(0.5 * z) + 0.5;
 
@@ -29,39 +30,8 @@ export function trace(xs, weights, held = {}, h0 = 0, c0 = 0) {
 export const toInput = (dollars) => Math.log10(1 + dollars);
 
 const LEFT = 46, KEY = 96, HEIGHT = 236; // of the drawing, in its own units; KEY: room for the names of the lines
-const PLAY = "▶ Play the weeks", PAUSE = "⏸ Pause";
+const PLAY = "▶ Play the weeks";
 const NAMES = { i: "input gate i", f: "forget gate f", g: "candidate g", o: "output gate o" };
-
-const STYLE = `
-.ge { font: 14px/1.4 system-ui, sans-serif; color: inherit; max-width: 860px; }
-.ge-bar { display: flex; flex-wrap: wrap; gap: .3em 1em; align-items: center; margin: .3em 0; }
-.ge-bar label.ge-grow { flex: 1 1 12em; }
-.ge-columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: .8em; }
-.ge fieldset { border: 1px solid color-mix(in srgb, currentColor 35%, transparent); border-radius: 6px;
-  padding: .1em .8em .4em; margin: 0; min-width: 0; }
-.ge legend { font-weight: 600; padding: 0 .3em; width: auto; font-size: 1em; margin: 0; float: none; }
-.ge label { display: block; margin: .1em 0; }
-.ge input[type=range] { width: 100%; margin: 0; accent-color: #1f8fd6; }
-.ge select, .ge button { font: inherit; color: inherit; background: transparent; padding: .1em .5em;
-  border: 1px solid color-mix(in srgb, currentColor 50%, transparent); border-radius: 4px; }
-.ge option { color: #111; background: #fff; }
-.ge :focus-visible { outline: 3px solid #1f8fd6; outline-offset: 2px; }
-.ge-number, .ge output { float: right; font-variant-numeric: tabular-nums; }
-.ge details.ge-weights { border: 0; padding: 0; margin: .5em 0 0; background: none; }
-.ge summary { cursor: pointer; font-weight: 600; }
-.ge-gates { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: .3em 1em; }
-.ge-gates b { display: block; border-bottom: 3px solid; margin-bottom: .2em; }
-.ge-value { display: grid; grid-template-columns: 9.5em 1fr 4.6em; gap: .6em; align-items: center; margin: .1em 0; }
-.ge-value output { float: none; text-align: right; }
-.ge-track { position: relative; height: 11px; border-radius: 3px;
-  background: color-mix(in srgb, currentColor 14%, transparent); overflow: hidden; }
-.ge-track i { position: absolute; top: 0; bottom: 0; }
-.ge svg { width: 100%; height: auto; display: block; cursor: pointer; }
-.ge svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
-.ge [hidden] { display: none; }
-.ge-note { margin: .2em 0 0; font-size: .92em; }
-@media print { .ge-bar, .ge-in, .ge-weights { display: none; } }
-`;
 
 export function render({ model, el }) {
   const households = model.get("households");
@@ -74,14 +44,7 @@ export function render({ model, el }) {
   };
   // Random: the web book writes a copy of this module into the page for every explorer.
   const id = `ge-${Math.random().toString(36).slice(2)}`;
-  const root = document.createElement("div");
-  root.className = "ge";
-  root.setAttribute("role", "group");
-  // JupyterLab's notebook would take the arrow keys away from the sliders.
-  root.dataset.lmSuppressShortcuts = "true";
-  root.addEventListener("keydown", (event) => event.stopPropagation());
-  root.setAttribute("aria-label", "Gate explorer: one LSTM unit reads a household's weeks");
-  root.innerHTML = `<style>${STYLE}</style>
+  const root = plate("Gate explorer: one LSTM unit reads a household's weeks", `
     <div class="ge-bar">
       <label>Household <select data-name="household">${households
         .map((one, k) => `<option value="${k}">${escape(one.name)}</option>`).join("")}</select></label>
@@ -110,8 +73,9 @@ export function render({ model, el }) {
     </div>
     <details class="ge-weights"><summary>Weights, and gates held fixed</summary><div class="ge-gates">
       ${["i", "f", "g", "o"].map((name) => gateColumn(name, colors[name])).join("")}
-    </div></details>`;
+    </div></details>`);
   el.replaceChildren(root);
+  const show = (name, words) => tell(root, name, words);
   const find = (name) => root.querySelector(`[data-name="${name}"]`);
 
   function readPreset(name) {
@@ -159,39 +123,20 @@ export function render({ model, el }) {
     root.dataset.last = steps.at(-1).h.toFixed(6);
   }
 
-  function show(name, text) {
-    root.querySelector(`[data-for="${name}"]`).textContent = text;
-  }
-
   function bar(name, number, [low, high], color) {
     show(name, number.toFixed(4));
-    const place = (v) => (100 * (Math.min(high, Math.max(low, v)) - low)) / (high - low);
-    const from = place(Math.min(0, number)), to = place(Math.max(0, number));
-    const fill = root.querySelector(`[data-bar="${name}"] i`);
-    fill.style.cssText = `left:${from}%;width:${to - from}%;background:${color}`;
+    const place = (v) => (v - low) / (high - low);
+    fill(root, name, place(0), place(number), color);
   }
 
   // The weeks one after the other; a click stops them, so does the year's end.
-  let clock = null;
-  function stop() {
-    clearInterval(clock);
-    clock = null;
-    find("play").textContent = PLAY;
-    find("computed").setAttribute("aria-live", "polite");
-  }
-  function nextWeek() {
-    const last = households[state.household].spend.length - 1;
-    if (state.week >= last || !root.isConnected) return stop();
+  const last = () => households[state.household].spend.length - 1;
+  const rewind = () => (state.week = state.week >= last() ? -1 : state.week);
+  const stop = player(find("play"), PLAY, find("computed"), rewind, () => {
+    if (state.week >= last()) return false;
     Object.assign(state, { week: state.week + 1, follow: true });
     update();
-  }
-  find("play").addEventListener("click", () => {
-    if (clock) return stop();
-    if (state.week >= households[state.household].spend.length - 1) state.week = -1;
-    find("play").textContent = PAUSE;
-    find("computed").setAttribute("aria-live", "off");
-    clock = setInterval(nextWeek, 300);
-    nextWeek();
+    return true;
   });
   // Where the weights are open, what comes in and out makes room: the curve stays on the screen.
   const folded = root.querySelector("details");
@@ -225,29 +170,13 @@ export function render({ model, el }) {
     send();
   });
   root.querySelector("svg").addEventListener("click", (event) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    const width = event.currentTarget.viewBox.baseVal.width;
-    const at = ((event.clientX - box.left) / box.width) * width;
+    const at = clicked(event), width = event.currentTarget.viewBox.baseVal.width;
     const n = households[state.household].spend.length;
     state.week = Math.min(n - 1, Math.max(0, Math.floor(((at - LEFT) / (width - KEY - LEFT)) * n)));
     state.follow = true;
     update();
   });
   update();
-}
-
-const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-
-function range(name, label, min, max, step, spoken = "", wrapped = true) {
-  // The number is a span: an <output> inside the label would be what the label names.
-  const inner = `${label} <span class="ge-number" data-for="${name}"></span>
-    <input type="range" data-name="${name}" min="${min}" max="${max}" step="${step}" ${spoken}>`;
-  return wrapped ? `<label>${inner}</label>` : inner;
-}
-
-function value(name, label) {
-  return `<div class="ge-value"><span>${label}</span><span class="ge-track" data-bar="${name}"><i></i></span>
-    <output data-for="${name}"></output></div>`;
 }
 
 function gateColumn(name, color) {
@@ -260,22 +189,17 @@ function gateColumn(name, color) {
     ${held}</div>`;
 }
 
-
 function draw(svg, { spend, weeks }, steps, week, colors) {
   const width = svg.clientWidth && svg.clientWidth < 560 ? 420 : 720; // on a phone: fewer units, so larger letters
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   const right = width - KEY, n = spend.length, wide = (right - LEFT) / n;
   const x = (t) => LEFT + (t + 0.5) * wide;
   const scale = (top, bottom, low, high) => (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
-  const line = (values, y, color, extra = "") => `<polyline fill="none" stroke="${color}" stroke-width="2" ${extra}
-    points="${values.map((v, t) => `${x(t).toFixed(1)},${y(v).toFixed(1)}`).join(" ")}"/>`;
-  const text = (at, y, words, anchor = "end") => `<text x="${at}" y="${y}" text-anchor="${anchor}">${words}</text>`;
+  const line = (values, y, color, extra) => polyline(values.map((v, t) => [x(t), y(v)]), color, extra);
   const axis = (y, low, high) => [low, high].map((v) => `<line x1="${LEFT}" x2="${right}" y1="${y(v)}" y2="${y(v)}"
     stroke="currentColor" opacity=".25"/>${text(LEFT - 5, y(v) + 4, Number(v.toFixed(1)))}`).join("");
   const most = Math.max(...spend, 1), far = Math.max(1, ...steps.map((s) => Math.abs(s.c)));
   const money = scale(18, 62, 0, most), unit = scale(84, 134, 0, 1), cell = scale(156, 214, -far, far);
-  const key = (names, top) => names.map(([name, label, color], k) => `<rect x="${right + 8}" y="${top + 17 * k}" width="12"
-    height="4" fill="${color}"/>${text(right + 25, top + 17 * k + 6, label, "start")}`).join("");
   svg.querySelector("g").innerHTML = `
     <rect x="${x(week) - wide / 2}" y="14" width="${wide}" height="206" fill="currentColor" opacity=".13"/>
     ${text(LEFT, 12, "spending, dollars per week", "start")}${axis(money, 0, most)}
@@ -284,10 +208,10 @@ function draw(svg, { spend, weeks }, steps, week, colors) {
     ${text(LEFT, 78, "gates, 0 closed to 1 open", "start")}${axis(unit, 0, 1)}
     ${["i", "f", "o"].map((name) => line(steps.map((s) => s[name]), unit, colors[name],
       name === "i" ? 'style="stroke-width:5;opacity:.5"' : "")).join("")}
-    ${key([["i", "input", colors.i], ["f", "forget", colors.f], ["o", "output", colors.o]], 92)}
+    ${key([["input", colors.i], ["forget", colors.f], ["output", colors.o]], right + 8, 92)}
     ${text(LEFT, 150, "states", "start")}${axis(cell, -far, far)}${axis(cell, 0, 0)}
     ${line(steps.map((s) => s.c), cell, colors.c)}${line(steps.map((s) => s.h), cell, colors.h, 'stroke-dasharray="5 3"')}
-    ${key([["c", "cell C", colors.c], ["h", "hidden h", colors.h]], 174)}
+    ${key([["cell C", colors.c], ["hidden h", colors.h]], right + 8, 174)}
     ${text(LEFT, 232, `week of ${weeks[0]}`, "start")}${text(right, 232, `week of ${weeks[n - 1]}`)}`;
 }
 

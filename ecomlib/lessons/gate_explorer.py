@@ -4,6 +4,8 @@ The numbers are computed in the browser, by `gate_explorer.js`; `trace` and `dra
 Python: a test compares them, and a page without JavaScript still has the figure.
 """
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # One letter per value in the code, the same colours as in every other drawing of the course.
 LETTERS = {"i": "input", "f": "forget", "g": "candidate", "o": "output", "c": "cell", "h": "hidden"}
+SHOWN = {"sync": True, "page": True}  # of a trait: JavaScript reads it, in the notebook and in the web book
 COLORS = {letter: GATE_COLORS[name] for letter, name in LETTERS.items()}
 
 
@@ -92,7 +95,23 @@ def trace(
     return {name: np.array([step[name] for step in steps], float) for name in "ifgoch"}
 
 
-class GateExplorer(anywidget.AnyWidget):
+def module(name: str) -> str:
+    """Text of an explorer's JavaScript, with the shared part in place of its import."""
+    own, base = (Path(__file__).with_name(f"{n}.js").read_text("utf-8") for n in (name, "explorer_base"))
+    return re.sub(r"^import .*$", lambda _: re.sub(r"^export ", "", base, flags=re.M), own, flags=re.M)
+
+
+class Explorer(anywidget.AnyWidget):
+    """A widget whose output holds its state as well, for pages that have no kernel to ask."""
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        state = {"script": type(self).__module__.split(".")[-1], **self.trait_values(page=True)}
+        return data or {}, {**metadata, "explorer": json.dumps(state)}
+
+
+class GateExplorer(Explorer):
     """Sliders for one LSTM unit's input, states and weights; live gates and the trace over a year.
 
     Parameters
@@ -106,23 +125,16 @@ class GateExplorer(anywidget.AnyWidget):
     which has no kernel. In a notebook, `explorer.weights` and `explorer.held` follow the sliders.
     """
 
-    _esm = Path(__file__).with_name("gate_explorer.js")
-    households: traitlets.List = traitlets.List().tag(sync=True)
-    presets = traitlets.Dict(PRESETS).tag(sync=True)
-    weights = traitlets.Dict(next(iter(PRESETS.values()))["weights"]).tag(sync=True)
-    held = traitlets.Dict().tag(sync=True)
-    colors = traitlets.Dict(COLORS).tag(sync=True)
+    _esm = module("gate_explorer")
+    households: traitlets.List = traitlets.List().tag(**SHOWN)
+    presets = traitlets.Dict(PRESETS).tag(**SHOWN)
+    weights = traitlets.Dict(next(iter(PRESETS.values()))["weights"]).tag(**SHOWN)
+    held = traitlets.Dict().tag(**SHOWN)
+    colors = traitlets.Dict(COLORS).tag(**SHOWN)
 
     def __repr__(self) -> str:
         weeks = len(self.households[0]["spend"]) if self.households else 0
         return f"GateExplorer({len(self.households)} households, {weeks} weeks)"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
-        """Add the state to the output's metadata, for pages that have no kernel to ask."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        names = ("households", "presets", "weights", "held", "colors")
-        return data or {}, {**metadata, "explorer": {name: getattr(self, name) for name in names}}
 
 
 def draw_trace(

@@ -61,12 +61,8 @@ def lstm_cell(ax: Axes | None = None) -> Axes:
     _arrow(ax, (0.7, top), (3.0, top), CELL, "$C_{t-1}$", (-0.6, 0.3))
     _arrow(ax, (3.5, top), (5.8, top), CELL)
     _arrow(ax, (6.3, top), (11.6, top), CELL, "$C_t$", (2.3, 0.3))
-    for x, y, sign in (
-        (3.25, top, r"$\times$"),
-        (6.05, top, "+"),
-        (6.05, 3.7, r"$\times$"),
-        (9.6, act, r"$\times$"),
-    ):
+    times = r"$\times$"
+    for x, y, sign in ((3.25, top, times), (6.05, top, "+"), (6.05, 3.7, times), (9.6, act, times)):
         ax.add_patch(plt.Circle((x, y), 0.25, facecolor="white", edgecolor="0.2", linewidth=1.6, zorder=3))
         ax.text(x, y, sign, ha="center", va="center", zorder=4)
     gates = {"forget": (3.25, "f", r"$\sigma$"), "input": (4.9, "i", r"$\sigma$")}
@@ -125,7 +121,7 @@ def unrolled_lstm(run: Mapping[str, np.ndarray], inputs: Sequence[str], ax: Axes
         _arrow(ax, (x + 0.9, 4.15), (x + 0.5, top - 0.26), GATE_COLORS["candidate"])
         _arrow(ax, (x + 1.03, out), (x + 1.38, out), GATE_COLORS["output"])
         _arrow(ax, (x + 1.65, top), (x + 1.65, out + 0.28), CELL, "tanh", (0.02, -0.05))
-        ax.texts[-1].set(rotation=90, backgroundcolor="0.96", fontsize=8)
+        ax.texts[-1].set(rotation=90, backgroundcolor="0.96", fontsize=9)
         _box(ax, x, 0.55, text, GREY, width=3.2, height=0.8)
         _arrow(ax, (x, 0.97), (x, 1.72))
         for name, y, colour in (("c", top, CELL), ("h", out, HIDDEN)):

@@ -139,7 +139,7 @@ def returns(gaps: pd.Series, trips: pd.Series) -> np.ndarray:
     left.set(title="The next trip is mostly near", ylabel="share of trips (%)")
     left.set_xlabel("days to the next trip (31 = 31 or more)")
     right.hist(trips, bins=np.arange(0, trips.max() + 10, 10))
-    right.set(title="From a few trips a year to nearly one a day", xlabel="trips in the year")
+    right.set(title="From a few trips per year to nearly one per day", xlabel="trips in the year")
     right.set_ylabel("households")
     fig.tight_layout()
     return np.array([left, right])

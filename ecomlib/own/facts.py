@@ -53,7 +53,7 @@ class Facts:
 
 
 def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
-    """Apply every switch to the lines of an export; returns those that stay, one row a product and order."""
+    """Apply every switch to the lines of an export; returns those that stay, a row per product and order."""
     lines = facts.lines
     overlap, repeated, alike = exported_twice(lines)
     facts.found("files overlap", overlap, "the same lines in two files count once", "repeats")

@@ -46,7 +46,7 @@ class Report:
     steps : DataFrame
         step, lines (found), left_out (lines), revenue (of the lines found), why.
     notes, problems : list of str
-        What to know; what has to be mended (after `check_export` only).
+        What to know; what has to be fixed (after `check_export` only).
     before, after : DataFrame
         The first lines as they are in the file, and as they were taken.
     """

@@ -13,7 +13,7 @@ from ecomlib.shop.shop import members
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Read, check or ask an export; returns the exit status: 1 where something has to be mended."""
+    """Read, check or ask an export; returns the exit status: 1 where something has to be fixed."""
     parser = argparse.ArgumentParser(prog="python course.py shop", description=__doc__)
     parser.add_argument("files", nargs="+", help="the export: a file, several, or a folder")
     parser.add_argument("--check", action="store_true", help="say every finding at once, with counts")

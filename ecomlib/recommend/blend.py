@@ -20,7 +20,7 @@ class Blend(Recommender):
     """The sum of several models' scores, by weights.
 
     Scores become z-scores in each row, over what the question asks for: for discovery over what the customer
-    never bought. A `Trend` stays as it is: days on which the whole shop turns shall count more.
+    never bought. A `Trend` stays as it is: days on which the whole shop turns are to count more.
 
     Examples
     --------

@@ -28,6 +28,7 @@ TAGS = {"setup", "parameters", "exercise", "solution", "take-with-you", "checks"
 TAGS_WITH_REASON = {"nbval-ignore-output", "nbval-skip"}
 CODE_LINES, WIDTH, ALT = 20, 79, 60
 PNG_KB, FILE_KB = 700, 1500
+COLUMN, TICKS, LEAST_POINTS = 757, 11, 8  # pixels of the book's column; points of the ticks; points to read
 
 FOLDERS = "home|root|Users|tmp|work|usr|opt|var|mnt|etc|content|data|private"
 ABSOLUTE = re.compile(rf"(?<![\w./:<])/(?:{FOLDERS})/|\b[A-Za-z]:\\\w|\b[A-Z]:/\w|(?<![\w./])~/\w|file://")
@@ -182,6 +183,20 @@ def picture_size(lesson: Lesson) -> Iterator[str]:
                 yield f"{lesson.at(cell)} holds SVG; use PNG"
     if size > PNG_KB * 1024:
         yield f"{size / 1024:.0f} KB of PNG, more than {PNG_KB}"
+
+
+@rule("lesson", "solution")
+def picture_text(lesson: Lesson) -> Iterator[str]:
+    """Text of a picture, ticks and sizes that the cell names, has 8 points or more in the book."""
+    for cell in lesson.code:
+        for output in cell.outputs:
+            if png := output.get("data", {}).get("image/png"):
+                wide = int.from_bytes(base64.b64decode(png)[16:20], "big")  # of pixels: two for one on a page
+                wide = output.get("metadata", {}).get("image/png", {}).get("width", wide)
+                named = re.findall(r"""(?:font|label)size["']?[=:]\s*(\d+)""", cell.source)
+                points = min([TICKS, *map(int, named)]) * min(1, COLUMN / max(wide, 1))
+                if points < LEAST_POINTS:
+                    yield f"{lesson.at(cell)} has text of {points:.1f} points at the book's width"
 
 
 @rule("lesson", "solution")

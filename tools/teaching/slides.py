@@ -85,11 +85,12 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 def figure(cell: NotebookNode, name: str, folder: Path) -> str:
     """Write the picture of a cell into a folder; return it as HTML."""
-    png = next(
-        base64.b64decode(o["data"]["image/png"]) for o in cell.outputs if "image/png" in o.get("data", {})
-    )
+    shown = next(o for o in cell.outputs if "image/png" in o.get("data", {}))
+    png = base64.b64decode(shown["data"]["image/png"])
     (folder / f"{name}.png").write_bytes(png)
     width, height = size_of(png)
+    wide = shown.get("metadata", {}).get("image/png", {}).get("width", width)  # on a page: half its pixels
+    width, height = wide, round(height * wide / width)
     most = f"--w:{SHARPEST * width:.0f}px;--r:{width / height:.4f}"
     size = f'style="{most}" width="{width}" height="{height}"'
     return f'<img src="img/{name}.png" {size} alt="{html.escape(alt_of(cell))}">'

@@ -48,6 +48,22 @@ function checkTest(form, explain) {
   return right;
 }
 
+/** Draw the five points of a scale: from 1, its low end, to 5, its high end. */
+function drawScale(question) {
+  const place = document.createElement("div");
+  place.className = "scale";
+  for (const [at, end] of [question.dataset.low, "", "", "", question.dataset.high].entries()) {
+    const label = document.createElement("label"), point = document.createElement("input");
+    label.className = "inline";
+    const name = question.dataset.name ?? question.querySelector("legend").textContent;
+    Object.assign(point, { type: "radio", name, value: String(at + 1) });
+    label.append(point, end ? `${at + 1} (${end})` : String(at + 1));
+    place.append(label);
+  }
+  question.append(place);
+}
+
+document.querySelectorAll("fieldset[data-low]").forEach(drawScale);
 for (const form of document.querySelectorAll("form[data-kit]")) {
   const result = form.querySelector(".result");
   form.addEventListener("submit", (event) => event.preventDefault());

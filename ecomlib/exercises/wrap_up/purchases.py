@@ -110,7 +110,7 @@ def _lift(times: np.ndarray, buys: np.ndarray) -> Question:
 def _letter(spent: np.ndarray) -> Question:
     usual = round(float(spent[spent > 0].mean()), 2)
     return Question(
-        f"A household that buys spends {usual:.2f} dollars a week on it; {100 * MARGIN:.0f} % of that is "
+        f"A household that buys spends {usual:.2f} dollars per week on it; {100 * MARGIN:.0f} % of that is "
         f"margin. A letter costs {LETTER:.2f} dollars. With probability u it makes a household buy that "
         "would not have bought otherwise, as a random test has shown. From which u does the letter pay?",
         Option(
