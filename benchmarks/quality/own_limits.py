@@ -1,10 +1,10 @@
 """From which size of a shop on is a network better than the simple rule? The course's shop, cut to parts.
 
-Protocol. The running shop is cut to 2, 5, 10, 20, 50 and 100 % of its customers and its last 52 weeks; fewer
-weeks are not tried yet. Each part is asked the three questions of `ecomlib.own` as a reader's shop would be:
-all choices on its validation weeks, the test of its last eight weeks scored once, one fit of the network. One
-sample of customers for each size, of which the smaller ones are parts of the larger ones: three samples would
-take more than an hour. A single size can be lucky or not (sales at 10 %); read the table as a whole.
+Protocol. The running shop is cut to 2, 5, 10, 20, 50 and 100 % of its customers and its last 52 weeks, 20 and
+100 % also to their last 26 weeks. Each part is asked the three questions of `ecomlib.own` as a reader's shop
+would be: all choices on its validation weeks, the test of its last eight weeks scored once, one fit of the
+network. One sample of customers for each size, of which the smaller ones are parts of the larger ones: three
+samples would take more than an hour. A single size can be lucky or not; read the table as a whole.
 
 Rows: "LSTM / rule", "joined / rule", "rival / rule", the ratio of the headline metric with its interval
 over series or customers and weeks; `rule` and `rival` say which models they were.
@@ -24,7 +24,7 @@ from ecomlib.own.questions import Purchases, Recommend
 from ecomlib.own.sales_question import Sales
 from ecomlib.shop import Shop, ShopError
 
-SIZES = ((2, 52), (5, 52), (10, 52), (20, 52), (50, 52), (100, 52))  # per cent of the customers, weeks
+SIZES = ((2, 52), (5, 52), (10, 52), (20, 52), (50, 52), (100, 52), (20, 26), (100, 26))  # per cent, weeks
 PARTS = {"test": "56D", "valid": "28D"}
 ASKED: dict[str, Callable[..., Any]] = {
     "sales": partial(
