@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from benchmarks.quality._search import in_words
 from benchmarks.run import Log, kept, row
 from ecomlib import Shop, Split, sales
 from ecomlib.bootstrap import interval, mean_of_fits
@@ -333,18 +334,22 @@ def compare(
     task: SalesTask, found: dict[str, Arm], place: dict, quick: bool, log: Log, seeds: int = SEEDS
 ) -> list[dict]:
     """WAPE of every arm, and its paired ratios to the others; a seed draws the gaps and the start."""
-    scores = {}
+    scores, chosen = {}, []
     for name, (make, grid, data) in found.items():
-        fits = forecasts(task, name, make, grid, data, place, range(1 if quick else seeds), quick, log)
+        seeds_here = range(1 if quick else seeds)
+        setting, loss, fits = forecasts(task, name, make, grid, data, place, seeds_here, quick, log)
+        if setting:
+            chosen.append(row(name, "WAPE, choosing", (loss,) * 3, 1, **place, setting=in_words(setting)))
         scores[name] = mean_of_fits([{"WAPE": sales.draws(task, p)["WAPE"]} for p in fits])["WAPE"]
     n = 1 if quick else seeds
     out = [row(name, "WAPE", interval(values), n, **place) for name, values in scores.items()]
-    return out + [
+    out += [
         row(f"{one} / {other}", "WAPE", interval(scores[one] / scores[other]), n, **place)
         for one in scores
         for other in scores
         if one != other and (other in REFERENCES or one.split(",")[0] == other.split(",")[0])
     ]
+    return out + chosen
 
 
 def forecasts(
@@ -357,8 +362,8 @@ def forecasts(
     seeds: range,
     quick: bool,
     log: Log,
-) -> list[np.ndarray]:
-    """Test forecasts of an arm, one a seed: a search on validation, then fits on training and validation."""
+) -> tuple[dict, float, list[np.ndarray]]:
+    """Search on validation, then fit on both parts: setting, validation loss, test forecasts of each seed."""
     where = f"partially_observed/{' '.join(place.values())}{' quick' * quick}"
 
     few = {"epochs": 1} if make is GapLSTM else {}
@@ -372,13 +377,13 @@ def forecasts(
         return min(tried, key=lambda pair: pair[1])
 
     setting, loss = kept(where, {f"{name}, search": search}, log)[f"{name}, search"]
-    log(f"{name}: {setting}, validation {loss:.4f}")
 
     def fit(seed: int) -> np.ndarray:
         part = data(seed)
         return make(seed, **setting).fit(part, "refit").predict(part, task.cutoffs("test"))
 
-    return list(kept(where, {f"{name}, seed {seed}": partial(fit, seed) for seed in seeds}, log).values())
+    fits = kept(where, {f"{name}, seed {seed}": partial(fit, seed) for seed in seeds}, log)
+    return setting, loss, list(fits.values())
 
 
 def wape(task: SalesTask, forecast: np.ndarray, cutoffs: np.ndarray) -> float:

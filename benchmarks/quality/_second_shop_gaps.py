@@ -38,7 +38,7 @@ def visit_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:
     out = study.table("nothing hidden", "", whole)
     out += study.table("known gaps", "blocks", study.known_gaps("blocks", ("zero", "mask")))
     found = study.missed_trips("at random", whole, missed["at random"])
-    return out + study.table("missed trips", "at random", found)
+    return out + study.table("missed trips", "at random", found) + study.chosen
 
 
 def sales_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:

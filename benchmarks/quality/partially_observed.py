@@ -2,10 +2,11 @@
 
 Visits: lesson 16's task and its test weeks 45 to 52. They had been looked at before, in the prototype of
 this lesson, too; the settings are chosen anew on validation, weeks 41 to 44, and the test is scored once. One
-LSTM layer of 32 units, Adam with cosine decay; every arm has its own search of rate and epochs with seed 0,
-then three seeds. A seed draws the gaps and the network's start; all arms of a seed meet the same gaps, so
-their seeds are paired, too. LightGBM has its search of leaves and trees for every kind of gap. What is
-forecast is what really happened, in training and in the test.
+LSTM layer of 32 units, Adam with cosine decay; every arm has its own search with seed 0: two rates, then
+twice the epochs for the better one (the rows "choosing" tell what it took). Then three seeds. A seed draws
+the gaps and the network's start; all arms of a seed meet the same gaps, so their seeds are paired, too.
+LightGBM has its search of leaves and trees for every kind of gap. What is forecast is what really happened,
+in training and in the test.
 
 * "known gaps": half of the weeks are hidden, and the shop knows which.
 * "missed trips": half of the baskets are not recorded, and nobody knows which. "whole": trained on whole
@@ -26,6 +27,7 @@ import numpy as np
 import ecomlib
 from benchmarks.quality import _gaps as gaps
 from benchmarks.quality._gaps import Gappy
+from benchmarks.quality._search import in_words
 from benchmarks.run import Log, kept, row
 from ecomlib import Shop, Split, visits
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
@@ -73,6 +75,7 @@ class Visits:
         self.seeds = range(1 if quick else SEEDS)
         self.task = visits.task(shop, split)
         self.full = Gappy(self.task, np.ones(self.task.panel.known.shape, bool))
+        self.chosen: list[dict] = []  # rows: the setting of each arm and its validation loss
 
     def rows(self) -> list[dict]:
         """The three questions, one after the other."""
@@ -83,15 +86,16 @@ class Visits:
             out += self.table("known gaps", kind, self.known_gaps(kind, ARMS))
         for kind in TRIPS:
             out += self.table("missed trips", kind, self.missed_trips(kind, whole, missed[kind]))
-        return out + self.table("silence", "", self.silence() | {"zero": whole["LSTM"]})
+        out += self.table("silence", "", self.silence() | {"zero": whole["LSTM"]})
+        return out + self.chosen
 
     def whole(self, missed: Mapping[str, list[Gappy]]) -> dict[str, list[Forecast]]:
         """Trained on whole data; served whole data, and data with missed trips."""
         full = [self.full] * len(self.seeds)
         served = [{kind: data[seed] for kind, data in missed.items()} for seed in self.seeds]
         return {
-            "LightGBM": self.trees("nothing hidden", full, plain_features, served),
-            "LSTM": self.nets("nothing hidden", "zero", full, served),
+            "LightGBM": self.trees("nothing hidden", "", full, plain_features, served),
+            "LSTM": self.nets("nothing hidden", "", "zero", full, served),
         }
 
     def known_gaps(self, kind: str, arms: tuple[str, ...]) -> dict[str, list[Forecast]]:
@@ -100,8 +104,8 @@ class Visits:
         for seed in self.seeds:
             seen = gaps.seen_weeks(kind, self.task, seed)
             data.append(gaps.hide_weeks(self.shop, self.task, seen, self.split))
-        found = {"LightGBM": self.trees(f"known gaps {kind}", data, gaps.gap_features)}
-        return found | {arm: self.nets(f"known gaps {kind}", arm, data) for arm in arms}
+        found = {"LightGBM": self.trees("known gaps", kind, data, gaps.gap_features)}
+        return found | {arm: self.nets("known gaps", kind, arm, data) for arm in arms}
 
     def missing_baskets(self, kind: str) -> list[Gappy]:
         """The task without the baskets that nobody saw, once a seed."""
@@ -114,35 +118,53 @@ class Visits:
     ) -> dict[str, list[Forecast]]:
         """Served data with missed trips: trained on whole data, and under the same gaps."""
         found = {f"{name}, whole": [{"test": p[kind]} for p in fits] for name, fits in whole.items()}
-        found["LightGBM, gaps"] = self.trees(f"missed trips {kind}", data, plain_features)
-        return found | {"LSTM, gaps": self.nets(f"missed trips {kind}", "zero", data)}
+        found["LightGBM, gaps"] = self.trees("missed trips", kind, data, plain_features)
+        return found | {"LSTM, gaps": self.nets("missed trips", kind, "zero", data)}
 
     def silence(self) -> dict[str, list[Forecast]]:
         """A week without a trip is called missing, and treated as such."""
         seen = (self.task.panel["baskets"] > 0) | (self.task.panel.known == 0)
         data = [Gappy(self.task, seen)] * len(self.seeds)
-        return {arm: self.nets("silence", arm, data) for arm in SILENCE}
+        return {arm: self.nets("silence", "", arm, data) for arm in SILENCE}
 
-    def nets(self, place: str, arm: str, data: list[Gappy], served: Any = None) -> list[Forecast]:
+    def nets(
+        self, question: str, kind: str, arm: str, data: list[Gappy], served: Any = None
+    ) -> list[Forecast]:
         """A network a seed; rate and epochs are searched with the first one."""
         grid = [{"rate": RATES[0], "epochs": 1}] if self.quick else [
             {"rate": rate, "epochs": EPOCHS[0]} for rate in RATES
         ]  # fmt: skip
         fit = partial(train, arm=arm)
-        return self.fits(f"{place}, {arm}", fit, data, grid, served, longer=not self.quick)
+        return self.fits((question, kind, arm), fit, data, grid, served, longer=not self.quick)
 
     def trees(
-        self, place: str, data: list[Gappy], table: Callable[[Gappy], np.ndarray], served: Any = None
+        self,
+        question: str,
+        kind: str,
+        data: list[Gappy],
+        table: Callable[[Gappy], np.ndarray],
+        served: Any = None,
     ) -> list[Forecast]:
         """A LightGBM a seed; leaves are searched with the first one, trees by early stopping."""
         grid = TREES[: 1 if self.quick else None]
         fit = partial(grown, table=table, most=5 if self.quick else 600)
-        return self.fits(f"{place}, LightGBM", fit, data, grid, served)
+        return self.fits((question, kind, "LightGBM"), fit, data, grid, served)
 
     def fits(
-        self, name: str, fit: Callable, data: list[Gappy], grid: list[dict], served: Any, longer: bool = False
+        self,
+        place: tuple[str, str, str],
+        fit: Callable,
+        data: list[Gappy],
+        grid: list[dict],
+        served: Any,
+        longer: bool = False,
     ) -> list[Forecast]:
-        """Search with seed 0, then fit every seed with the setting of the smallest validation loss."""
+        """Search with seed 0, then fit every seed with the setting of the smallest validation loss.
+
+        `place` is the question, the kind of gap and the arm.
+        """
+        question, kind, arm = place
+        name = f"{question} {kind}".strip() + f", {arm}"
         where = f"{NAME}/{self.name}{' quick' * self.quick}"
         served = served or [{}] * len(data)
 
@@ -157,7 +179,9 @@ class Visits:
 
         setting, first = kept(where, {f"{name}, seed 0": search}, self.log)[f"{name}, seed 0"]
         setting = {**setting, **first.get("chosen", {})}
-        self.log(f"{name}: {setting}, validation {valid_loss(self.task, first):.4f}")
+        loss = (valid_loss(self.task, first),) * 3
+        here = {"shop": self.name, "question": question, "gaps": kind, "setting": in_words(setting)}
+        self.chosen.append(row(arm, "log-loss, choosing", loss, 1, **here))
         jobs = {
             f"{name}, seed {seed}": partial(fit, data[seed], served[seed], seed=seed, **setting)
             for seed in range(1, len(data))
