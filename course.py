@@ -39,7 +39,7 @@ COMMANDS = {
     "reset": ("NN ...", "a lesson as it came; yours is kept as NN_..._mine.ipynb"),
     "progress": ("[--certificate [NAME]]", "which exercises are solved; --certificate writes a page"),
 }
-TESTED = ["scale", "stream"]  # groups of packages that lessons need: where CI is set, `test` installs them, too
+TESTED = ["scale", "stream"]  # groups that lessons need: where CI is set, `test` installs them, too
 MODULES = {
     "check": ["-m", "tools.doctor"],
     "test": ["-m", "tools.notebooks", "test"],

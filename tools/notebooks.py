@@ -32,7 +32,7 @@ NOTEBOOKS = ROOT / "notebooks"
 TABLE = ROOT / "benchmarks" / "results" / "lessons.csv"
 JOB_GB = 2.5  # memory that one running notebook may need, with some room
 CELL_SECONDS = 300  # a cell that takes longer has lost its kernel
-OPTIONAL = {"scale": "distributed", "stream": "onnxruntime"}  # group of packages that a lesson may need -> one of them
+OPTIONAL = {"scale": "distributed", "stream": "onnxruntime"}  # a group that a lesson may need -> a package
 COLOURS = 128  # of a picture in a notebook
 ONE_THREAD = dict.fromkeys(["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"], "1")
 
