@@ -322,10 +322,12 @@ def test_what_lesson_56_says_of_the_committed_table():
     for metric in ("dollars off", "rows off"):
         assert (table.xs(metric, level="metric").abs() < 0.005).all()
     assert one("purchases, one process", "parts with equal arrays") == one("purchases, one process", "parts")
-    assert one("purchases, Dask", "peak MB, a worker") < one("purchases, one process", "peak MB") / 2
+    most = one("purchases, Dask", "peak MB, a worker")
+    assert most < 1500 and most < one("purchases, one process", "peak MB") / 2
     assert one("training, 2", "largest difference of a weight") < 1e-4 and one("training, fit", "works") == 0
     sums = {name: table[(name, "seconds")].iloc[-1] for name in ("polars", "polars, the course's", "Dask")}
-    assert sums["Dask"] > sums["polars"] and sums["polars, the course's"] < 2 * sums["polars"]
+    assert sums["polars"] < sums["Dask"] < 6 * sums["polars"]
+    assert sums["polars, the course's"] < 1.3 * sums["polars"]
     assert table[("pandas by file", "peak MB")].iloc[-1] < table[("pandas", "peak MB")].iloc[-1] / 2
     loop = [one(f"training, {n}", "seconds of the loop") for n in (1, 2)]
     assert loop[1] > 0.9 * loop[0], "two workers gain nothing"
