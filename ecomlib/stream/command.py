@@ -19,11 +19,11 @@ from ecomlib.stream.log import Consumer, Log, connect, server
 from ecomlib.stream.screen import Board, Screen
 from ecomlib.stream.state import Cell, Households
 
-LEARN = 11  # weeks that the network learns from; the rest is replayed
+LEARN = 11  # weeks that the network learns from; then the whole year is replayed
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train, or read what was trained before; replay the rest of the year; returns the exit status."""
+    """Train, or read what was trained before; replay the year; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python course.py stream", description=__doc__)
     parser.add_argument("files", nargs="*", help="your shop's export; without one, the running shop")
     parser.add_argument("--days", type=float, default=2.0, help="days of the shop a second (default 2)")
