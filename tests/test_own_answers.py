@@ -149,6 +149,7 @@ def test_a_folder_without_an_answer_and_a_changed_one_are_refused(tmp_path):
 # ------------------------------------------------------------------------------------------- a later export
 
 
+@pytest.mark.slow
 def test_a_later_export_is_answered_for_its_own_last_day():
     shop = later(sample(), 14)
     end = shop.orders["timestamp"].max().normalize()

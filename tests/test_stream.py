@@ -320,6 +320,7 @@ def test_a_till_that_is_too_fast_waits(rows):
     assert log.client.xlen("trips") == 12
 
 
+@pytest.mark.slow
 def test_two_consumers_share_the_customers(table, rows):
     w, client = weights(), connect()
     logs = [Log(client).shard(k) for k in range(2)]
