@@ -66,12 +66,10 @@ class Board:
                 if not len(own):  # a later trip of the same micro-batch has replaced it
                     continue
                 self.seen.append(inputs(own, self.reference.shape[1] > len(INPUTS))[0])
-                show: dict[str, Any] = {
+                show = {
                     "time": trip.time,
                     "customer": trip.customer,
                     "spend": round(trip.spend, 2),
-                }
-                show |= {
                     "back": round(float(own["p"][0]), 3),
                     "products": self.products.get(trip.customer, []),
                 }
