@@ -34,10 +34,12 @@ COMMANDS = {
     "bench": ("NAME [--quick]", "measure the models of a use case (up to half an hour or more)"),
     "shop": ("FILE ... [--check] [--out FOLDER]", "read a shop's export, check it, or answer for next week"),
     "clicks": ("FILE ...", "which model predicts the next click of a click file?"),
+    "stream": ("[--days N] [--server S]", "replay the year, trip by trip, into a live page"),
     "download": ("[--for SYSTEM 3.NN]", "fetch every package into wheels/, for machines without a network"),
     "reset": ("NN ...", "a lesson as it came; yours is kept as NN_..._mine.ipynb"),
     "progress": ("[--certificate [NAME]]", "which exercises are solved; --certificate writes a page"),
 }
+TESTED = ["scale", "stream"]  # groups that lessons need: where CI is set, `test` installs them, too
 MODULES = {
     "check": ["-m", "tools.doctor"],
     "test": ["-m", "tools.notebooks", "test"],
@@ -46,6 +48,7 @@ MODULES = {
     "bench": ["-m", "benchmarks.run"],
     "shop": ["-m", "ecomlib.own.shop_command"],
     "clicks": ["-m", "ecomlib.own.clicks_command"],
+    "stream": ["-m", "ecomlib.stream.command"],
     "download": ["-m", "tools.download"],
     "reset": ["-m", "tools.learner", "reset"],
     "progress": ["-m", "tools.learner", "progress"],
@@ -146,7 +149,8 @@ def run(arguments):
         return 2
     from tools import install
 
-    groups = []
+    groups = [name for name in TESTED if command == "test" and os.environ.get("CI")]
+    groups = [name for name in groups if install.lock_of(name).exists()]
     if command == "setup":
         if rest and (len(rest) != 2 or rest[0] != "--group"):
             raise install.SetupError(
@@ -157,9 +161,10 @@ def run(arguments):
     if command == "setup":
         print("The course is set up. Open it with: python course.py")
         return 0
-    if command in ("shop", "clicks"):  # they run in the course's folder
+    if command in ("shop", "clicks", "stream"):  # they run in the course's folder
         named = [*zip(["", *rest], rest)]  # noqa: B905 (an old Python reads this file, too)
-        rest = [os.path.abspath(t) if os.path.exists(t) or before == "--out" else t for before, t in named]
+        new = ("--out", "--answers")
+        rest = [os.path.abspath(t) if os.path.exists(t) or before in new else t for before, t in named]
     return open_lab(python, rest) if command == "open" else call(python, *MODULES[command], *rest)
 
 

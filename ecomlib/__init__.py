@@ -21,7 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Public names are imported on first use, so that `import ecomlib` stays fast.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["clicks", "gates", "own", "purchases", "recommend", "sales", "visits"],
+    submodules=["clicks", "gates", "own", "purchases", "recommend", "sales", "stream", "visits"],
     submod_attrs={
         "exercises": ["check"],
         "own.answer": ["forecast_sales", "predict_purchases", "recommend_products"],

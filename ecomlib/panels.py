@@ -106,7 +106,7 @@ def weekly_panel(
     """
     if len(members(orders)) == 0:
         raise TooShort("the panel has no lines; give at least one sale.")
-    first, last = _whole_weeks(orders["timestamp"].to_numpy().astype("datetime64[D]"))
+    first, last = whole_weeks(orders["timestamp"].to_numpy().astype("datetime64[D]"))
     orders = members(orders)
     day = orders["timestamp"].to_numpy().astype("datetime64[D]")
     first = first if start is None else monday_of(start)
@@ -127,7 +127,7 @@ def weekly_panel(
     return WeeklyPanel(sums, ["spend", "baskets", "lines"], np.asarray(ids), weeks, first_week)
 
 
-def _whole_weeks(day: np.ndarray) -> tuple[pd.Timestamp, pd.Timestamp]:
+def whole_weeks(day: np.ndarray) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Mondays of the first and the last week with an order on every weekday on which the shop is open.
 
     Open is a weekday with orders in at least half of the weeks: a shop that is closed on Sundays has

@@ -27,7 +27,15 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Put the long notebooks first: a worker takes a file at a time, in this order."""
+    """Put the long notebooks first: a worker takes a file at a time, in this order.
+
+    Cells of a lesson from the first that needs packages which are not installed are skipped, by name.
+    """
+    for file in {item.path for item in items if hasattr(item, "cell")}:
+        cells = [item for item in items if item.path == file]
+        if stop := notebooks.first_without([item.cell for item in cells]):
+            for item in cells[stop[0] :]:
+                item.add_marker(pytest.mark.skip(reason=f"{file.name}: {stop[1]}"))
     costs = {run.lesson: run.minutes for run in notebooks.read_table().values()}
     alone = sum(costs.values()) / 8  # minutes of all take-with-you cells, which are one file
     costs["test_take_with_you"] = alone

@@ -255,6 +255,14 @@ def test_a_group_has_a_lock_of_its_own_and_stays(home):
     assert found.returncode == 2 and "There is no group 'extr'. There are: extra." in found.stderr
 
 
+@pytest.mark.parametrize(("ci", "found"), [("", "no"), ("true", "yes")])
+def test_in_ci_the_tests_install_the_groups_that_lessons_need(home, ci, found):
+    (home.folder / "requirements-scale.lock").write_text(wheel(home.wheels, "extra"))
+    home.command("test", CI=ci)  # there is nothing to test in this home
+    code = "from importlib.util import find_spec; print('yes' if find_spec('extra') else 'no')"
+    assert home.says(code) == found
+
+
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("tampered", [False, True])

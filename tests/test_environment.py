@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import course
+from tools import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -99,6 +100,14 @@ def test_an_optional_group_stands_on_the_same_versions(group):
     } <= names
     for package in own:
         assert package.specifier in course_pins.get(canonicalize_name(package.name), [package.specifier])
+
+
+def test_groups_that_lessons_need_have_a_lock_and_a_sign_of_their_presence():
+    assert {*course.TESTED} == {*notebooks.OPTIONAL} <= {*OPTIONAL}
+    for group, package in notebooks.OPTIONAL.items():
+        lock = (ROOT / f"requirements-{group}.lock").read_text(encoding="utf-8")
+        assert package in {canonicalize_name(each.name) for each in locked(lock)}
+        assert package not in {canonicalize_name(each.name) for each in locked()}
 
 
 def test_environment_yml_is_python_pip_and_the_lock():

@@ -344,10 +344,7 @@ def test_in_the_lesson_of_the_web_book(chromium, book):
 def test_it_fits_one_screen_and_plays(chromium, book, size):
     page = chromium.new_page(viewport={"width": size[0], "height": size[1]})
     try:
-        page.goto(f"{book[0]}/13_lstm_gates.html")
-        explorer = page.locator(".ge").first
-        explorer.wait_for()
-        header = page.locator(".bd-header-article").bounding_box()["height"]
+        explorer, header = first_of(page, f"{book[0]}/13_lstm_gates.html")
         for _ in ("folded", "open"):
             assert explorer.bounding_box()["height"] < size[1] - header
             explorer.locator("summary").click()
@@ -367,10 +364,7 @@ def test_it_fits_one_screen_and_plays(chromium, book, size):
 def test_the_gradient_explorer_of_lesson_12_fits_one_screen(chromium, book, size):
     page = chromium.new_page(viewport={"width": size[0], "height": size[1]})
     try:
-        page.goto(f"{book[0]}/{FIRST.stem}.html")
-        explorer = page.locator(".ge").first
-        explorer.wait_for()
-        header = page.locator(".bd-header-article").bounding_box()["height"]
+        explorer, header = first_of(page, f"{book[0]}/{FIRST.stem}.html")
         assert explorer.bounding_box()["height"] < size[1] - header
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         send_back(page, explorer)
@@ -399,6 +393,14 @@ def test_two_explorers_on_one_page_live_apart(chromium, book):
         assert titles[0] != titles[1]
     finally:
         page.close()
+
+
+def first_of(page, url):
+    """Open a page of the book; its first explorer, and the height of the header above it."""
+    page.goto(url)
+    explorer = page.locator(".ge").first
+    explorer.wait_for()
+    return explorer, page.locator(".bd-header-article").bounding_box()["height"]
 
 
 def picture(page, name):

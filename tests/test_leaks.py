@@ -302,7 +302,7 @@ PLANTED = {
     ),
     "purchases' categories of all weeks": (
         ("purchases", [], "purchases/categories"),
-        ("purchases.task", "_categories", "between(0, n_train - 1)", "between(0, 10**6)"),
+        ("purchases.task", "customer_weeks", "between(0, n_train - 1)", "between(0, 10**6)"),
     ),
     "promotions scaled by the plans of the whole year": (
         ("purchases", [], "purchases/inputs"),

@@ -16,7 +16,7 @@ from ecomlib.own.facts import exported_twice, far_dates
 from ecomlib.own.opening import check_export, open_shop
 from ecomlib.own.shop_command import main
 from ecomlib.runtime import ROOT
-from ecomlib.shop.errors import ShopError
+from ecomlib.shop.errors import MissingColumn, ShopError
 
 FLAT = "Order ID,Customer ID,Product ID,Date,Quantity,Unit Price\n"
 ROWS = [
@@ -130,6 +130,34 @@ def test_woocommerce(written):
     assert shop.orders["guest"].tolist() == [False, False, True]
     assert (shop.currency, steps(shop)["cancelled order"]) == ("€", (1, 1))
     assert open_shop(written(WOO), returns="net").orders["revenue"].tolist() == [4.5, 4.0, 5.0]
+
+
+def test_woocommerce_with_all_items_of_an_order_in_one_cell(written):
+    """Two plugins write so: all items in `line_items`, or one in each of line_item_1, line_item_2, ..."""
+    orders = (
+        "order_id,order_date,status,order_currency,customer_id,{}\n"
+        "11,2023-05-02 10:15:00,completed,EUR,7,{}\n12,2023-05-03 10:15:00,processing,EUR,0,{}\n"
+        "13,2023-05-04 10:15:00,cancelled,EUR,7,{}\n14,2023-05-05 10:15:00,completed,EUR,8,{}\n"
+    )
+    tea = (
+        "id:1|name:Tea, black; loose|product_id:501|quantity:2|subtotal:10.00|total:9.00|refunded:4.50|meta:"
+    )
+    cup = "id:2|name:Cup|product_id:502|quantity:1|subtotal:4.00|total:4.00|refunded:0|meta:size=L"
+    one = "name:Tea|product_id:501|sku:|quantity:1|total:5.00|subtotal:5.00"
+    together = orders.format("line_items", f'"{tea};{cup}"', one, f'"{one};{one}"', "")
+    apart = orders.format("line_item_1,line_item_2", f'"{tea}",{cup}', f"{one},", f"{one},{one}", ",")
+    for text in (together, apart.replace("subtotal", "sub_total")):
+        shop = open_shop(written(text))
+        assert shop.orders["revenue"].tolist() == [9.0, 4.0, 5.0]
+        assert shop.orders["discount"].tolist() == [1.0, 0.0, 0.0]
+        assert shop.orders["product_id"].tolist() == [501, 502, 501]
+        assert shop.products["name"].tolist() == ["Tea, black; loose", "Cup"]
+        assert (steps(shop)["cancelled order"], steps(shop)["without product"]) == ((2, 2), (1, 1))
+        assert any("one row an item" in note for note in shop.report.notes)
+    net = open_shop(written(together), returns="net").orders["revenue"]
+    assert net.tolist() == [4.5, 4.0, 5.0]
+    with pytest.raises(MissingColumn, match="no column is known to hold the product_id"):
+        open_shop(written(orders.format("line_items", *['"[{""id"": 1}]"'] * 4)))
 
 
 INVOICES = (

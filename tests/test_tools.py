@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -111,6 +112,58 @@ def test_a_notebook_that_fails_is_left_as_it_was(tmp_path):
     run = notebooks.execute(path)
     assert "ZeroDivisionError" in run.problem and "\x1b" not in run.problem
     assert path.read_bytes() == before
+
+
+def test_what_processes_share_counts_once():
+    linux = [SimpleNamespace(rss=rss, shared=shared) for rss, shared in ((900, 400), (700, 390), (100, 60))]
+    assert notebooks.resident(linux) == 500 + 310 + 40 + 400
+    elsewhere = [SimpleNamespace(rss=900), SimpleNamespace(rss=700)]
+    assert notebooks.resident(elsewhere) == 1600 and notebooks.resident([]) == 0
+
+
+@pytest.fixture
+def nobody_has_scale(monkeypatch):
+    monkeypatch.setattr(notebooks, "OPTIONAL", {"scale": "a_package_that_nobody_has"})
+
+
+NEEDS = new_code_cell("import a_package_that_nobody_has", metadata={"tags": ["needs-scale"]})
+
+
+def test_a_lesson_without_its_packages_runs_up_to_the_cell_that_needs_them(
+    tmp_path, nobody_has_scale, capsys
+):
+    path = save(tmp_path / "56_a.ipynb", "open('ran', 'w').close()", NEEDS, "1 / 0")
+    before = path.read_bytes()
+    run = notebooks.execute(path)
+    assert run.problem == "" and (tmp_path / "ran").exists() and path.read_bytes() == before
+    assert "56_a" in run.skipped and "from cell 1 on" in run.skipped and "--group scale" in run.skipped
+    options = notebooks.argparse.Namespace(measure=True, jobs=1, dry=False)
+    assert notebooks.run(options, [path]) == 0 and "skipped" in capsys.readouterr().out
+    assert "56_a" not in notebooks.read_table(), "what was not whole is not measured"
+
+
+def test_what_is_installed_is_not_skipped(monkeypatch):
+    monkeypatch.setattr(notebooks, "OPTIONAL", {"scale": "numpy"})
+    assert notebooks.first_without([NEEDS]) is None
+
+
+def test_tests_of_a_lesson_without_its_packages_are_skipped_from_there(nobody_has_scale):
+    import conftest
+
+    found = []
+
+    class Item:
+        def __init__(self, cell):
+            self.cell, self.path, self.marks = cell, Path("notebooks/56_a.ipynb"), []
+            found.append(self)
+
+        def add_marker(self, mark):
+            self.marks.append(mark.kwargs["reason"])
+
+    cells = [Item(cell) for cell in (new_code_cell("1"), NEEDS, new_code_cell("2"))]
+    conftest.pytest_collection_modifyitems(found)
+    assert [len(item.marks) for item in cells] == [0, 1, 1]
+    assert "56_a.ipynb" in cells[2].marks[0] and "setup --group scale" in cells[2].marks[0]
 
 
 def test_the_table_keeps_what_was_not_measured_again_and_drops_what_is_gone(tmp_path, monkeypatch):

@@ -455,9 +455,16 @@ def test_every_remedy_is_tried_until_its_best_rate_is_no_edge_and_gets_more_seed
 
 
 def test_the_next_rate_lies_beyond_the_edge():
-    assert benchmark.beyond_the_edge([0.001, 0.003, 0.009], 0.003) is None
-    assert benchmark.beyond_the_edge([0.001, 0.003, 0.009], 0.009) == 0.027
-    assert benchmark.beyond_the_edge([0.0013, 0.004], 0.0013) == 0.00043
+    low, mid, high = benchmark.RATES
+    for best, more in ((mid, []), (high, [3.6e-2]), (low, [4.3e-4])):
+        asked = []
+
+        def attempt(rate, asked=asked, best=best):
+            asked.append(rate)
+            return abs(rate - best)
+
+        assert benchmark.best_of(benchmark.LADDER, benchmark.RATES, attempt) == best
+        assert asked == [low, mid, high, *more]
 
 
 # ------------------------------------------------------------------------------------------------- scores

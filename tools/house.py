@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 USE_CASES = ("sales", "visits", "purchases", "recommend", "clicks")
 LESSONS = ("lessons", "exercises")
-SERVING = ("own",)  # they serve every use case
+SERVING = ("own", "stream", "scale")  # they serve every use case
 
 
 def modules(root: Path = ROOT) -> dict[str, Path]:
@@ -55,7 +55,7 @@ def picture(root: Path = ROOT) -> str:
     found, known = arrows(root), modules(root)
     core = sorted(set(found) - {*USE_CASES, *LESSONS, *SERVING})
     lines = ["```mermaid", "flowchart TD"]
-    wings = {"your own shop": SERVING, "use cases": USE_CASES, "for single lessons": LESSONS, "core": core}
+    wings = {"own shop, live": SERVING, "use cases": USE_CASES, "for single lessons": LESSONS, "core": core}
     for wing, names in wings.items():
         lines.append(f'  subgraph {wing.replace(" ", "_")}_["{wing}"]')
         for name in names:

@@ -16,7 +16,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import joblib
@@ -30,6 +32,7 @@ NOTEBOOKS = ROOT / "notebooks"
 TABLE = ROOT / "benchmarks" / "results" / "lessons.csv"
 JOB_GB = 2.5  # memory that one running notebook may need, with some room
 CELL_SECONDS = 300  # a cell that takes longer has lost its kernel
+OPTIONAL = {"scale": "distributed", "stream": "onnxruntime"}  # a group that a lesson may need -> a package
 COLOURS = 128  # of a picture in a notebook
 ONE_THREAD = dict.fromkeys(["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"], "1")
 
@@ -43,6 +46,7 @@ class Run:
     cpu_seconds: float = 0.0
     peak_mb: float = 0.0
     problem: str = ""
+    skipped: str = ""
 
 
 def find(prefixes: tuple[str, ...] | list[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
@@ -87,11 +91,33 @@ def write_table(runs: list[Run]) -> None:
             writer.writerow([run.lesson, *figures])
 
 
+def first_without(cells: Sequence) -> tuple[int, str] | None:
+    """Position of the first cell that is tagged `needs-GROUP` while that group is not installed, and why.
+
+    It and all cells after it are left out: nothing else of the lesson would have what it needs.
+    """
+    for at, cell in enumerate(cells):
+        for group, package in OPTIONAL.items():
+            if f"needs-{group}" in cell.metadata.get("tags", []) and find_spec(package) is None:
+                return at, f"it needs the group {group}: python course.py setup --group {group}"
+    return None
+
+
 def jobs_that_fit() -> int:
     """How many notebooks may run side by side: limited by processors and by free memory."""
     from tools.doctor import memory_gb
 
     return max(1, min(joblib.cpu_count(), 4, int(memory_gb()[1] / JOB_GB)))
+
+
+def resident(memories: Sequence) -> int:
+    """Bytes that processes hold together, where the system tells it with shared pages counted once.
+
+    Workers that have loaded TensorFlow show its 0.4 GB of library each, and hold it once. Of shared pages
+    those of the process with the most count; so what two processes share with nobody is missing.
+    """
+    shared = [getattr(memory, "shared", 0) for memory in memories]
+    return sum(memory.rss for memory in memories) - sum(shared) + max(shared, default=0)
 
 
 def watch(kernel: psutil.Process, run: Run, stop: threading.Event) -> None:
@@ -100,7 +126,7 @@ def watch(kernel: psutil.Process, run: Run, stop: threading.Event) -> None:
         try:
             family = [kernel, *kernel.children(recursive=True)]
             times = [process.cpu_times() for process in family]
-            memory = sum(process.memory_info().rss for process in family)
+            memory = resident([process.memory_info() for process in family])
         except psutil.Error:  # a child ended while it was looked at
             continue
         # user and system time; where the system tells it, also that of children which ended
@@ -121,6 +147,9 @@ def execute(path: Path, write: bool = True) -> Run:
     """Run one notebook in a fresh kernel; refresh its outputs when all its cells ran."""
     run, stop, start = Run(name_of(path)), threading.Event(), time.time()
     notebook = nbformat.read(path, as_version=4)
+    if stop_at := first_without(notebook.cells):
+        notebook.cells, write = notebook.cells[: stop_at[0]], False
+        run.skipped = f"{run.lesson} is left as it was and skipped from cell {stop_at[0]} on: {stop_at[1]}"
     client = nbclient.NotebookClient(
         notebook,
         timeout=2 * CELL_SECONDS,
@@ -172,6 +201,8 @@ def run(options: argparse.Namespace, paths: list[Path]) -> int:
         )
         if done.problem:
             print(f"{done.problem}\n{done.lesson} FAILED and was left as it was.", flush=True)
+        elif done.skipped:
+            print(done.skipped, flush=True)
         elif options.measure:
             write_table([done])
     return int(any(done.problem for done in runs))

@@ -1,6 +1,6 @@
 """One way to choose for all arms: on along a ladder of settings, and on with training while it helps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ PATIENCE = 5  # looks at the validation loss without a new smallest one, then a 
 
 
 def climbed(
-    fit: Callable[[Any], Any], ladder: Sequence, first: range, loss: Callable[[Any], float]
+    fit: Callable[[Any], Any], ladder: Sequence, first: Iterable[int], loss: Callable[[Any], float]
 ) -> dict[Any, Any]:
     """Fit the first settings of a ladder, then the next one as long as the best lies at an edge.
 
@@ -48,3 +48,9 @@ def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
 def in_words(setting: dict[str, Any]) -> str:
     """A setting as a table tells it: "rate 0.012, epochs 24"."""
     return ", ".join(f"{name} {value}" for name, value in setting.items())
+
+
+def best_of(ladder: Sequence[float], start: Iterable[float], loss: Callable[[float], float]) -> float:
+    """The setting of a ladder with the smallest loss: `start` is tried, then `climbed` goes on."""
+    losses = climbed(loss, ladder, map(ladder.index, start), loss=lambda found: found)
+    return min(losses, key=losses.__getitem__)

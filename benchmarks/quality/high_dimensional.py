@@ -39,6 +39,7 @@ from benchmarks.quality._many_inputs import (
     network,
     sequences,
 )
+from benchmarks.quality._search import best_of
 from benchmarks.quality.second_shop import SPLIT as SECOND_SPLIT
 from benchmarks.quality.second_shop import VALID, some_customers
 from benchmarks.run import Log, kept, row
@@ -143,18 +144,6 @@ def apart(*arguments: Any) -> Fit:
 
 def _fit_only(*arguments: Any) -> dict[str, list[Fit]]:
     return {"fit": [fit(*arguments)]}
-
-
-def best_of(ladder: tuple[float, ...], start: tuple[float, ...], loss: Callable[[float], float]) -> float:
-    """Try `start`, then the neighbours of the best so far, until none of them is new."""
-    found = {each: loss(each) for each in start}
-    while True:
-        best = min(found, key=lambda each: found[each])
-        i = ladder.index(best)
-        new = [each for each in ladder[max(i - 1, 0) : i + 2] if each not in found]
-        if not new:
-            return best
-        found |= {each: loss(each) for each in new}
 
 
 def searched(question: Question, arm: Arm, seeds: int, quick: bool) -> dict[str, list[Fit]]:

@@ -11,8 +11,6 @@ Each learner is fitted twice per seed: on the training days, to forecast the val
 band there; then on training and validation days, to forecast the test. "..., not calibrated" has the band as
 the model gives it. The arms that leave one part out are one network and one fit each, like "LSTM, one
 network", and are not calibrated.
-The committed rows of departments are older than MLP, joined forecasts and Theta's own band, which they lack;
-a new run fits them.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@ Weeks 45 to 52 were scored before with other settings; with these they are score
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ import ecomlib  # isort: skip  (before Keras)
 import keras
 import numpy as np
 
+from benchmarks.quality._search import best_of
 from benchmarks.run import Log, kept, row
 from ecomlib import visits
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
@@ -33,6 +34,7 @@ DAYS_SEEDS = 3  # of the network without the days
 REMEDY_SEEDS = 3  # fits of each remedy, at its own rate
 BATCH, RATE = 64, 4e-3  # of the lesson's first try, as in `VisitsLSTM`
 RATES = (1.3e-3, RATE, 1.2e-2)
+LADDER = (1.4e-4, 4.3e-4, *RATES, 3.6e-2, 0.11)  # the search goes on along it
 PATIENCE = 5  # epochs without a new best before early stopping gives up
 PLAIN, MORE = "plain", "more targets"
 REMEDIES: dict[str, dict[str, Any]] = {
@@ -126,31 +128,35 @@ def remedies(task: visits.VisitsTask, quick: bool, log: Log) -> dict[str, list[R
         whole = rate == RATE and seed == 0
         return partial(remedy, task, seed, rate=rate, whole=whole, **REMEDIES[name], **few)
 
-    def fits(name: str, rates: Sequence[float], seeds: Iterable[int]) -> list[Remedy]:
-        jobs = {f"{name}, rate {rate:g}, seed {s}": job(name, rate, s) for rate in rates for s in seeds}
+    def fits(name: str, rate: float, seeds: Iterable[int]) -> list[Remedy]:
+        jobs = {f"{name}, rate {rate:g}, seed {seed}": job(name, rate, seed) for seed in seeds}
         return list(kept("visits", jobs, log).values())
 
-    out = {}
-    for name in REMEDIES:
-        tried = fits(name, RATES[1:2] if quick else RATES, [0])
-        while not quick and (beyond := beyond_the_edge([each["rate"] for each in tried], best_rate(tried))):
-            tried += fits(name, [beyond], [0])
-        rate = best_rate(tried)
-        out[name] = tried + fits(name, [rate], range(1, 1 if quick else REMEDY_SEEDS))
+    def searched(name: str) -> list[Remedy]:
+        tried: list[Remedy] = []
+
+        def attempt(rate: float) -> float:
+            tried.extend(fits(name, rate, [0]))
+            return reached(tried[-1])
+
+        if quick:
+            attempt(RATE)
+            return tried
+        rate = best_of(LADDER, RATES, attempt)
         log(f"{name}: rate {rate}")
-    return out
+        return tried + fits(name, rate, range(1, REMEDY_SEEDS))
 
-
-def beyond_the_edge(rates: Sequence[float], best: float) -> float | None:
-    """The next rate to try, a third or three times the best one, if that is an edge of those tried."""
-    if best == min(rates):
-        return float(f"{best / 3:.2g}")
-    return float(f"{best * 3:.2g}") if best == max(rates) else None
+    return {name: searched(name) for name in REMEDIES}
 
 
 def best_rate(fits: list[Remedy]) -> float:
     """The learning rate with the smallest validation loss at the epoch that early stopping keeps."""
-    return min(fits, key=lambda each: each["valid"][early_stop(each["valid"])])["rate"]
+    return min(fits, key=reached)["rate"]
+
+
+def reached(each: Remedy) -> float:
+    """The validation loss at the epoch that early stopping keeps."""
+    return float(each["valid"][early_stop(each["valid"])])
 
 
 def remedy(task: visits.VisitsTask, seed: int, rate: float, **kind: Any) -> Remedy:
@@ -298,8 +304,8 @@ def remedy_rows(task: visits.VisitsTask, found: dict[str, list[Remedy]]) -> list
     drawn, losses = Draws.of(customer, week), {}
     for stream, (name, fits) in enumerate(found.items()):
         place = {"weeks": LESSON, "part": "valid"}
-        reached = [each["valid"][early_stop(each["valid"])] for each in fits]
-        for each, value in zip(fits[: len({fit["rate"] for fit in fits})], reached, strict=False):
+        lowest = [reached(each) for each in fits]
+        for each, value in zip(fits[: len({fit["rate"] for fit in fits})], lowest, strict=False):
             out.append(row(name, f"validation log-loss, rate {each['rate']}", (value,) * 3, 1, **place))
         whole = next(each for each in fits if each["rate"] == RATE)
         for part, word in (("train", "training"), ("valid", "validation")):
@@ -308,7 +314,7 @@ def remedy_rows(task: visits.VisitsTask, found: dict[str, list[Remedy]]) -> list
         chosen = [i for i, each in enumerate(fits) if each["rate"] == best]
         parts = {
             "learning rate": [best],
-            "validation log-loss, early stopping": [reached[i] for i in chosen],
+            "validation log-loss, early stopping": [lowest[i] for i in chosen],
             "epoch kept by early stopping": [early_stop(fits[i]["valid"]) + 1 for i in chosen],
         }
         for metric, v in parts.items():

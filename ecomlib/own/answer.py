@@ -230,12 +230,12 @@ def compare(question: Any, task: Any, fits: int) -> tuple[pd.DataFrame, pd.DataF
 def too_small(question: Any, n_customers: int) -> str:
     """What was measured on the course's shop, cut to fewer customers, where that says more than here."""
     try:
-        table = read_benchmark("own_limits")
+        table = read_benchmark("own_limits").sort_values(["weeks", "n_customers"], ascending=False)
     except FileNotFoundError:  # outside the course
         return ""
     table = table[(table["use"] == question.title) & (table["model"] == "joined / rule")]
-    better = table["high"] < 1 if question.smaller_is_better else table["low"] > 1
-    row = table[better].nsmallest(1, "n_customers").squeeze(axis=0)
+    better = (table["high"] < 1 if question.smaller_is_better else table["low"] > 1).cummin()
+    row = table[better].tail(1).squeeze(axis=0)  # the smallest one that is better with all larger ones
     if not better.any() or n_customers >= row["n_customers"]:
         return ""
     spread = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from configparser import ConfigParser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -15,10 +15,8 @@ from ecomlib.own.cells import Reader, as_amounts, as_text, as_times, bare, witho
 from ecomlib.own.files import Table, plain, table_of
 from ecomlib.shop.errors import DuplicateKey, MissingColumn, UnreadableFile
 
-NUMBERS = ["quantity", "price", "revenue", "discount", "gross", "line_discount"]
-NUMBERS += ["subtotal", "refund", "order_refund"]
-TEXTS = ["name", "category", "department", "product_type", "country", "currency", "status", "cancelled"]
-TEXTS += ["kind", "time"]
+NUMBERS = "quantity price revenue discount gross line_discount subtotal refund order_refund"
+TEXTS = "name category department product_type country currency status cancelled kind time"
 Columns = Mapping[str, list[str]]  # our column, with "?" where it may be missing -> plain headers
 ORDER_FACTS = ("customer_id", "timestamp", "currency", "status", "cancelled", "subtotal", "order_refund")
 
@@ -158,7 +156,7 @@ def read_lines(reading: Reading, reader: Reader) -> pd.DataFrame:
     head = [cells.head(3) for cells in raw.values()]
     reading.before = pd.concat(head, axis=1).set_axis([*reading.columns.values()], axis=1)
     reader.notes += [f"{reading.table.name}: {note}" for note in reading.table.notes]
-    amounts = {name: raw[name] for name in NUMBERS if name in raw}
+    amounts = {name: raw[name] for name in NUMBERS.split() if name in raw}
     lines = as_amounts(amounts, reading.table.semicolons, reader)
     moment = raw["timestamp"]
     if "time" in raw:
@@ -170,7 +168,7 @@ def read_lines(reading: Reading, reader: Reader) -> pd.DataFrame:
             lines[name] = bare(written)
             if changed := int(((written != lines[name]) & written.notna()).sum()):
                 reader.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
-    lines |= {name: as_text(raw[name]) for name in TEXTS if name in raw and name != "time"}
+    lines |= {name: as_text(raw[name]) for name in TEXTS.split() if name in raw and name != "time"}
     frame = pd.DataFrame(lines, index=moment.index)
     if reading.format == "shopify":
         frame = _filled(frame)
@@ -220,6 +218,19 @@ def _with_money(frame: pd.DataFrame, reader: Reader) -> pd.DataFrame:
         frame["discount"] = 0.0 if off is None else off
     frame["discount"] = frame["discount"].fillna(0.0)
     return frame
+
+
+def one_row_an_item(table: Table) -> Table:
+    """Part the cells in which WooCommerce writes an order's items: `name:Tea|quantity:2|total:6;name:...`."""
+    cells = [name for name in table.header if re.fullmatch(r"lineitems|lineitem\d+", plain(name))]
+    if not cells:
+        return table
+    orders = table.whole()
+    items = orders[cells].stack().dropna().str.split(r";(?=(?:id|name|product_id):)", regex=True).explode()
+    facts = [dict(re.findall(r"(?:^|\|)(\w+):([^|]*)", item)) for item in items]
+    frame = pd.DataFrame(facts, items.index.get_level_values(0), dtype="str").add_prefix("item_")
+    whole = table_of(table.name, orders.drop(columns=cells).join(frame.replace("", None)))
+    return replace(whole, notes=[*table.notes, "items that share a cell are parted: one row an item"])
 
 
 def join_olist(tables: list[Table]) -> list[Table]:

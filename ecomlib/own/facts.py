@@ -253,9 +253,7 @@ def _guests(facts: Facts, format: str) -> np.ndarray:
     if guest.any():
         facts.lines["customer_id"] = ids.mask(guest, "guest-" + orders.astype("str"))
     if guest.all():
-        facts.reader.note(
-            "no line names a customer: this export serves sales, not purchases or recommendations"
-        )
+        facts.reader.note("no line names a customer: it serves sales, not purchases or recommendations")
     return guest
 
 

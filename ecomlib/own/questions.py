@@ -25,7 +25,7 @@ from ecomlib.split import DAY, Split
 Models = dict[str, Any]  # name -> model, from simple to complex
 BUY_AGAIN = 0.05  # of the customers: with fewer, no model of repeated purchases
 MOST_CELLS = 2_600_000  # customers x weeks x categories: with more the answer takes too long, and over 2.5 GB
-FEWEST = 5  # categories: with fewer, some of the customers have to go
+FEWEST = 4  # categories: with fewer, some of the customers have to go
 HISTORY = (1, 2, 4, 8, 13)  # weeks known, or trips: from which of them on is a model better than the rule?
 TRIPS = 400_000  # a network sees in all, where that is enough for 4 epochs: more would take too long
 MOST_ITEMS = 5000  # for EASE, whose matrix has this number squared
@@ -109,10 +109,6 @@ class Question:
         both = Joined([network, rival], odds=self.headline == "log-loss")
         weight = best_weight(lambda weight: self.value(task, replace(both, weight=float(weight))))
         return replace(both, weight=round(float(weight), 2))
-
-    def prepare(self, task: Any, model: Any, rule: Any) -> list[str]:
-        """Keep what the table needs of the validation part; notes on it."""
-        raise NotImplementedError
 
     def with_rule(self, known: np.ndarray, worse: np.ndarray, model: Any, rule: Any, unit: str) -> list[str]:
         """Keep the rule for customers whose history is too short for the model; a note that says so.

@@ -44,9 +44,7 @@ def read(folder: str | Path) -> dict[str, Any]:
     facts = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
     for name, saved in facts.pop("versions").items():
         if saved.split(".")[0] != version(name).split(".")[0]:
-            raise BadValue(
-                f"{folder}: saved with {name} {saved}, here is {version(name)}; ask the shop again."
-            )
+            raise BadValue(f"{folder}: saved with {name} {saved}, not {version(name)}; ask the shop again.")
     tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         for name in ("model", "question"):
@@ -105,9 +103,7 @@ def unpack(packed: Any, arrays: Any) -> Any:
     if kind == "class":
         module, name = inner
         if module not in ROOMS:
-            raise BadValue(
-                f"answer.json names {module}.{name}, which no question uses; the file was changed."
-            )
+            raise BadValue(f"answer.json names {module}.{name}, which no question uses; it was changed.")
         made = object.__new__(getattr(import_module(module), name))
         vars(made).update(unpack(packed["fields"], arrays))
         return made

@@ -5,6 +5,7 @@ mailers and displays of week t + 1, and the coupons already in the customer's ha
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ GROUPS = {
     "trend": ("buyers this week", "buyers lately"),
 }
 CHANNELS = [name for names in GROUPS.values() for name in names]
+HOUSEHOLD = {"spend": "spend", "baskets": "baskets", "all lines": "lines"}  # channel -> the panel's
 MOST_PROMOTED = 5.0  # times the mean: a category seldom advertised must not dominate
 FEW_BUYERS = 0.002  # added to the shares of the trend: a week without a buyer has a logarithm, too
 Made = dict[str, np.ndarray]  # channel -> array (n, w, k), or one that broadcasts to it
@@ -62,10 +64,13 @@ class Channels:
         return values[0] if name in ("promotion", "trend") else values  # the same for every customer
 
 
-def build(shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int) -> Channels:
+def build(
+    shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int, common: dict[str, Any] | None = None
+) -> Channels:
     """Make all channels; the scales come from the first `n_train` weeks, what the shop lacks is 0.
 
-    `position` holds the position of each product_id's category, -1 for none.
+    `position` holds the position of each product_id's category, -1 for none. `common` is what `levels` says
+    of all customers, where the shop holds only some of them.
     """
     n, w, k = shape = (len(panel.customers), len(panel.weeks), int(position.max()) + 1)
     values = np.zeros((n, k, w, len(CHANNELS)), np.float32)
@@ -74,12 +79,14 @@ def build(shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int) -> 
         for name, each in made.items():
             values.swapaxes(1, 2)[..., CHANNELS.index(name)] = each
 
-    when = shop.orders["timestamp"]
-    weekday = when.dt.day_of_week.to_numpy()
-    customer = pd.Index(panel.customers).get_indexer(shop.orders["customer_id"])
-    cell = (customer, week_of(panel, when), _category_of(position, shop.orders["product_id"]))
-    put(_category(shop.orders, cell, shape, n_train))
-    put(_household(panel, n_train))
+    weekday = shop.orders["timestamp"].dt.day_of_week.to_numpy()
+    cell = cells(shop.orders, panel, position)
+    lines, made = _category(shop.orders, cell, shape)
+    if common is None:
+        train = lines[:, :n_train]
+        common = levels(panel, train[train > 0], (lines > 0).sum(axis=0), n_train)
+    put(made | {"lines": np.log1p(lines) / common["lines"]})
+    put(_household(panel, common))
     put(_marketing(shop, panel, position, shape))
     put(_promotion(shop, panel, position, shape, n_train))
     since, on = event_days(cell[:2], weekday, shape[:2])
@@ -87,7 +94,7 @@ def build(shop: Shop, panel: WeeklyPanel, position: pd.Series, n_train: int) -> 
     put({"days since trip": _log_days(since)[..., None]})
     since, on = event_days(cell, weekday, shape)
     put({"days since purchase": _log_days(since), "purchase days": on.sum(axis=0, dtype=np.float32) / 2})
-    put(_trend(values[..., 0].sum(axis=0).T, panel, n_train))
+    put({name: common[name] for name in GROUPS["trend"]})
     values.setflags(write=False)  # what a network reads is a view of it
     return Channels(values)
 
@@ -97,30 +104,39 @@ def week_of(panel: WeeklyPanel, when: pd.Series) -> np.ndarray:
     return ((when.to_numpy() - panel.weeks[0].to_datetime64()) // np.timedelta64(7, "D")).astype(np.int64)
 
 
+def cells(orders: pd.DataFrame, panel: WeeklyPanel, position: pd.Series) -> tuple[np.ndarray, ...]:
+    """Customer, week and category (positions) of every line, as `panels.sum_cells` takes them."""
+    customer = pd.Index(panel.customers).get_indexer(orders["customer_id"])
+    return customer, week_of(panel, orders["timestamp"]), _category_of(position, orders["product_id"])
+
+
+def levels(panel: WeeklyPanel, lines: np.ndarray, buyers: np.ndarray, n_train: int) -> dict[str, Any]:
+    """What all customers together tell: the scales of four channels, and both channels of the trend.
+
+    `lines` holds the counts above 0 of the training weeks; `buyers` (w, k) customers who bought.
+    """
+    train = {name: panel[each][:, :n_train] for name, each in HOUSEHOLD.items()}
+    logs = {"lines": np.log1p(lines)} | {name: np.log1p(x[x > 0]) for name, x in train.items()}
+    return {n: x.mean() if len(x) else 1.0 for n, x in logs.items()} | _trend(buyers, panel, n_train)
+
+
 def _category_of(position: pd.Series, product: pd.Series) -> np.ndarray:
     return position.reindex(product).fillna(-1).to_numpy(int)
 
 
-def _scaled(values: np.ndarray, n_train: int) -> np.ndarray:
-    """Divide log(1 + values) by its mean over the positive cells of the training weeks."""
-    train = values[:, :n_train]
-    known = np.log1p(train[train > 0])
-    return np.log1p(values) / (known.mean() if len(known) else 1.0)
-
-
-def _category(orders: pd.DataFrame, cell: tuple[np.ndarray, ...], shape: tuple, n_train: int) -> Made:
+def _category(orders: pd.DataFrame, cell: tuple[np.ndarray, ...], shape: tuple) -> tuple[np.ndarray, Made]:
     lines, off, paid = (
         sum_cells(cell, shape, weights).astype(np.float32)
         for weights in (None, orders["discount"], orders["revenue"])
     )
     share = off / np.maximum(off + paid, 0.01)
-    return {"bought": lines > 0, "lines": _scaled(lines, n_train), "discount": share}
+    return lines, {"bought": lines > 0, "discount": share}
 
 
-def _household(panel: WeeklyPanel, n_train: int) -> Made:
-    logs = [_scaled(panel[channel], n_train) for channel in ("spend", "baskets", "lines")]
-    values = [panel["baskets"] > 0, *logs, panel.known > 0]
-    return {name: each[..., None] for name, each in zip(GROUPS["household"], values, strict=True)}
+def _household(panel: WeeklyPanel, common: dict[str, Any]) -> Made:
+    made = {name: np.log1p(panel[each]) / common[name] for name, each in HOUSEHOLD.items()}
+    made |= {"shopped": panel["baskets"] > 0, "known": panel.known > 0}
+    return {name: each[..., None] for name, each in made.items()}
 
 
 def _marketing(shop: Shop, panel: WeeklyPanel, position: pd.Series, shape: tuple) -> Made:

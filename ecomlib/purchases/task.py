@@ -133,34 +133,45 @@ def task(shop: Shop, split: Split, n_categories: int = 30) -> PurchaseTask:
     if shop.products is None:
         raise BadValue("purchases need a products table with a category; give one to the shop.")
     panel = weekly_panel(shop.orders)
-    first_valid, first_test, end = split.positions(panel.weeks)
-    if first_valid < FIRST_CUTOFFS + 2:
-        raise TooShort(
-            f"the {len(panel.weeks)} weeks from {panel.weeks[0].date()} leave {first_valid} to train; at "
-            f"least {FIRST_CUTOFFS + 2} are needed: shorten test or valid, or give a longer history."
-        )
+    parts = split_weeks(panel.weeks, split)
+    n_train, end = parts["valid"][0] + 1, parts["test"][-1] + 2
     if end < len(panel.weeks):
         panel = weekly_panel(shop.orders, end=panel.weeks[end - 1])
-    categories, position = _categories(shop.orders, shop.products, panel, first_valid, n_categories)
-    parts = {
+    count = customer_weeks(shop.orders, shop.products, panel, n_train)
+    categories, position = most_bought(count, shop.products, n_categories)
+    return PurchaseTask(panel, categories, build(shop, panel, position, n_train), parts)
+
+
+def split_weeks(weeks: pd.DatetimeIndex, split: Split) -> dict[str, np.ndarray]:
+    """Positions of the cutoffs of "train", "valid" and "test"."""
+    first_valid, first_test, end = split.positions(weeks)
+    if first_valid < FIRST_CUTOFFS + 2:
+        raise TooShort(
+            f"the {len(weeks)} weeks from {weeks[0].date()} leave {first_valid} to train; at "
+            f"least {FIRST_CUTOFFS + 2} are needed: shorten test or valid, or give a longer history."
+        )
+    return {
         "train": np.arange(0, first_valid - 1),
         "valid": np.arange(first_valid - 1, first_test - 1),
         "test": np.arange(first_test - 1, end - 1),
     }
-    channels = build(shop, panel, position, first_valid)
-    return PurchaseTask(panel, categories, channels, parts)
 
 
-def _categories(
-    orders: pd.DataFrame, products: pd.DataFrame, panel: WeeklyPanel, n_train: int, n: int
-) -> tuple[list[str], pd.Series]:
-    """Names of the n categories of most customer-weeks in training, and every product's position there."""
+def customer_weeks(
+    orders: pd.DataFrame, products: pd.DataFrame, panel: WeeklyPanel, n_train: int
+) -> pd.Series:
+    """In how many customer-weeks of training each category was bought; sorted by category."""
     category = products.set_index("product_id")["category"].astype("str")
     lines = orders[["customer_id"]].assign(
         category=category.reindex(orders["product_id"]).to_numpy(), week=week_of(panel, orders["timestamp"])
     )
     lines = lines[lines["week"].between(0, n_train - 1) & (lines["category"] != "UNKNOWN")]
-    count = lines.dropna().drop_duplicates().groupby("category").size()
+    return lines.dropna().drop_duplicates().groupby("category").size()
+
+
+def most_bought(count: pd.Series, products: pd.DataFrame, n: int) -> tuple[list[str], pd.Series]:
+    """Names of the n categories of most customer-weeks, and every product's position there."""
+    category = products.set_index("product_id")["category"].astype("str")
     chosen = count.sort_values(ascending=False, kind="stable").index[:n]
     if len(chosen) < n:
         raise TooShort(f"training holds {len(chosen)} categories, not {n}; give a smaller n_categories.")

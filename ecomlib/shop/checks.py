@@ -157,9 +157,9 @@ def _check_one_kind(frame: pd.DataFrame, table: str, column: str) -> None:
 
 
 def _check_one_customer_an_order(orders: pd.DataFrame) -> None:
-    first = ~orders.duplicated("order_id")
-    owner = orders.loc[first].set_index("order_id")["customer_id"]
-    other = (owner.loc[orders["order_id"]].to_numpy() != orders["customer_id"].to_numpy()).nonzero()[0]
+    order, customer = (pd.factorize(orders[column])[0] for column in ("order_id", "customer_id"))
+    first = pd.Series(customer).groupby(order, sort=False).transform("first").to_numpy()
+    other = (first != customer).nonzero()[0]
     if len(other):
         raise BadValue(
             f"orders: column 'customer_id' has {quoted(orders['customer_id'].iloc[other[0]])} in "

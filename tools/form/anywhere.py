@@ -23,8 +23,10 @@ from tools.form.lesson import (
     tags_of,
     text_of,
 )
+from tools.notebooks import OPTIONAL
 
 TAGS = {"setup", "parameters", "exercise", "solution", "take-with-you", "checks", "hide-input", "wrap-up"}
+NEEDS = {f"needs-{group}" for group in OPTIONAL}  # where a group of packages is needed first
 TAGS_WITH_REASON = {"nbval-ignore-output", "nbval-skip"}
 CODE_LINES, WIDTH, ALT = 20, 79, 60
 PNG_KB, FILE_KB = 700, 1500
@@ -147,7 +149,7 @@ def tags(lesson: Lesson) -> Iterator[str]:
     """Only known tags; one that switches a comparison off carries its reason."""
     for cell in lesson.cells:
         for tag in tags_of(cell):
-            if tag not in TAGS | TAGS_WITH_REASON:
+            if tag not in TAGS | TAGS_WITH_REASON | NEEDS:
                 yield f"{lesson.at(cell)} has the unknown tag {tag!r}"
             if tag in TAGS_WITH_REASON and len(str(cell.metadata.get("reason", "")).split()) < 3:
                 yield f"{lesson.at(cell)} is tagged {tag!r} without a metadata key `reason`"

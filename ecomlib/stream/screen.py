@@ -1,0 +1,135 @@
+"""The till's screen: a live page from the standard library's server, for this machine only."""
+
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import numpy as np
+
+from ecomlib.stream.log import Log
+from ecomlib.stream.state import Households
+from ecomlib.stream.trips import INPUTS, Trip, inputs, outside, stability
+
+PAGE = Path(__file__).with_name("screen.html")
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Board:
+    """What the screen shows; `tell` is what a `Consumer` calls after each micro-batch.
+
+    Parameters
+    ----------
+    households : Households
+        Of the consumer: it reads what is kept.
+    reference : float array (n, inputs)
+        Inputs of the trips that the network was trained on: the drift is measured against them.
+    log : Log
+        It says how many trips wait and how many messages were set aside.
+    products : dict, optional
+        Customer -> names of the products to show.
+    """
+
+    def __init__(
+        self,
+        households: Households,
+        reference: np.ndarray,
+        log: Log,
+        products: Mapping[int, list[str]] | None = None,
+    ):
+        self.households, self.reference, self.products = households, reference, products or {}
+        self.log = log
+        self.latest: deque = deque(maxlen=12)
+        self.seen: deque = deque(maxlen=2000)  # inputs of the newest trips
+        self.pace: deque = deque(maxlen=200)  # (clock, trips so far)
+        self.count: Counter = Counter()
+        self.lock = Lock()
+
+    def tell(self, trips: list[Trip], said: list[str], kept: dict[int, bytes]) -> None:
+        """Take note of a micro-batch."""
+        with self.lock:
+            self.count.update(said)
+            for trip, became in zip(trips, said, strict=True):
+                if became != "counted":
+                    continue
+                book = np.frombuffer(kept[trip.customer], self.households.kind)
+                own = book[(book["order"] == trip.order) & (book["time"] == trip.time)]
+                if not len(own):  # a later trip of the same micro-batch has replaced it
+                    continue
+                self.seen.append(inputs(own, self.reference.shape[1] > len(INPUTS))[0])
+                show = {
+                    "time": trip.time,
+                    "customer": trip.customer,
+                    "spend": round(trip.spend, 2),
+                    "back": round(float(own["p"][0]), 3),
+                    "products": self.products.get(trip.customer, []),
+                }
+                self.latest.appendleft(show)
+            self.pace.append((time.monotonic(), sum(self.count.values())))
+
+    def now(self) -> dict[str, Any]:
+        """The page's numbers as JSON takes them."""
+        with self.lock:
+            (t0, n0), (t1, n1) = (self.pace[0], self.pace[-1]) if self.pace else ((0, 0), (0, 0))
+            found: dict[str, Any] = {"latest": list(self.latest), "counts": dict(self.count)}
+            recent = np.array(self.seen)
+        found["per_second"] = round((n1 - n0) / (t1 - t0), 1) if t1 > t0 else 0
+        found |= {"waiting": self.log.waiting(), "aside": len(self.log.aside()), "drift": []}
+        names = [*INPUTS, "trips so far"]
+        for i in range(self.reference.shape[1] if len(recent) >= 200 else 0):
+            pair = self.reference[:, i], recent[:, i]
+            found["drift"].append([names[i], round(stability(*pair), 3), round(outside(*pair), 3)])
+        return found
+
+
+class Screen:
+    """Serve a board on 127.0.0.1 as long as the block runs; `url` is the page's address.
+
+    A request under another name than this machine's is refused: no page elsewhere can read this one.
+    """
+
+    def __init__(self, board: Board, port: int = 0):
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), handler(board))
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+
+    def __enter__(self) -> "Screen":
+        Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def handler(board: Board) -> type[BaseHTTPRequestHandler]:
+    """The class that answers a request for a board."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            host = (self.headers.get("Host") or "").partition(":")[0]
+            body, kind = b"", "text/html; charset=utf-8"
+            if self.path == "/":
+                body = PAGE.read_bytes()
+            elif self.path == "/now":
+                body, kind = json.dumps(board.now()).encode(), "application/json"
+            status = 403 if host not in ("127.0.0.1", "localhost") else 200 if body else 404
+            self.send_response(status)
+            for name, value in {**HEADERS, "Content-Type": kind}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body if status == 200 else b"")
+
+        def log_message(self, *told: Any) -> None:
+            """Say nothing: one request comes every half second."""
+
+    return Handler
