@@ -115,18 +115,21 @@ def test_the_search_knows_nothing_of_the_test(tasks, arm, monkeypatch):
 def test_the_best_setting_and_epoch_win_by_the_mean_of_the_seeds(tasks, monkeypatch):
     task, asked = tasks[0], []
     losses = {"a": ([3.0, 1.0, 2.0], [3.0, 2.8, 1.0]), "b": ([1.9, 0.9, 1.7], [1.9, 4.0])}
+    again = {("b", 1): [1.9, 4.0, 3.0]}
 
-    def fit(setting, seed):
+    def fit(setting, seed, least=0):
         def predict(epochs, rows):
             asked.append((setting, seed, epochs))
             return np.full((len(rows[0]), task.n_classes), 1 / task.n_classes)
 
-        return np.array(losses[setting][seed]), predict
+        curve = losses[setting][seed]
+        return np.array(again.pop((setting, seed)) if len(curve) < least else curve), predict
 
     monkeypatch.setattr(cells, "fitter", lambda *to: (fit, ["a", "b"], range(2)))
     found = cells.tuned(task, "any", 50, (0, 1))
     assert (found["setting"], found["epochs"]) == ("a", 3) and {each[2] for each in asked} == {3}
     np.testing.assert_allclose(found["train"], np.log(task.n_classes))
+    assert again == {} and found["search"]["b"].tolist() == pytest.approx([1.9, 2.45, 2.35])
 
 
 @pytest.mark.parametrize(
@@ -145,8 +148,8 @@ def test_a_search_goes_on_while_the_best_lies_at_an_edge(best, tried):
     assert found[10 * best] == 0
 
 
-def test_a_fit_that_has_ended_stays_as_it_is(monkeypatch):
-    np.testing.assert_allclose(search.mean_curve([[3, 1], [5, 4, 2, 3]]), [4, 2.5, 1.5, 2])
+def test_the_mean_of_fits_ends_where_the_first_of_them_ends(monkeypatch):
+    np.testing.assert_allclose(search.mean_curve([[3, 1], [5, 4, 2, 3]]), [4, 2.5])
     monkeypatch.setattr(search, "PATIENCE", 2)
     assert [search.stands_still(x) for x in ([3], [3, 1, 2], [3, 1, 2, 2], [3, 1, 2, 0.5])] == [0, 0, 1, 0]
 
@@ -166,6 +169,7 @@ def test_a_fit_ends_when_its_validation_loss_stands_still(tasks, arm, n, monkeyp
         assert len(losses) == (patience + 1) * n
         asked = task.rows("valid")
         assert_identical(predict(len(losses), asked), predict(len(losses) + 50, asked))
+        assert len(fit(ladder[3], 0, least=5 * n)[0]) == 5 * n
     np.testing.assert_array_equal(curves[0], curves[1][: len(curves[0])])
 
 

@@ -40,9 +40,9 @@ def stands_still(losses: Sequence[float]) -> bool:
 
 
 def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
-    """Mean loss after each epoch, (epochs of the longest fit,): a fit that has ended stays as it is."""
-    longest = max(map(len, curves))
-    return np.mean([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves], axis=0)
+    """Mean loss after each epoch that all fits reached; (epochs of the shortest fit,)."""
+    shortest = min(map(len, curves))
+    return np.mean([curve[:shortest] for curve in curves], axis=0)
 
 
 def in_words(setting: dict[str, Any]) -> str:
