@@ -272,7 +272,7 @@ FAULTS = [
     ("words", setter(4, source="## The data\n\nWe train one model a quantile.")),
     ("words", setter(4, source="## The data\n\nIt makes 192 numbers a code.")),
     ("words", setter(4, source="## The data\n\nOne row is a trip. New is what we may read.")),
-    ("words", setter(4, source="## The data\n\nWhoever sees it knows.")),
+    ("words", setter(4, source="## The data\n\nThe tiniest example has two rows.")),
     ("words", setter(4, source="## The data\n\nThe origins of the forecasts.")),
     ("words", setter(5, source="results.write_results(table)")),
     ("alt", lambda notebook: notebook.cells[9].metadata.pop("alt")),
