@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
-from ecomlib.results import Forecasts, advise, score_fits, score_table
+from ecomlib.results import Forecasts, score_fits, score_table
+from ecomlib.results import advice as advice
 from ecomlib.sales.task import QUANTILES, SalesTask
 from ecomlib.shop import BadValue
 
@@ -173,11 +174,6 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     return score_table(score_fits(lambda each: draws(task, each, part, n, seed), forecasts), "WAPE")
-
-
-def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of a table of `evaluate` to use."""
-    return advise(table, "WAPE")
 
 
 def calibrate_band(
