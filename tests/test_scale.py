@@ -93,10 +93,10 @@ def test_a_week_begins_on_monday():
     lines["timestamp"] = pd.to_datetime(
         ["2024-05-05 23:59", "2024-05-06 00:00", "2024-05-12 23:59", "2024-05-06 07:00"]
     )
-    group = pd.Series(["A", "B"], pd.Index([5, 6], name="product_id"), name="brand").astype("category")
+    group = pd.Series(["A", "B"], pd.Index([5, 6], name="product_id"), name="department").astype("category")
     found = scale.sum_lines(lines, group)  # product 7 has no group
     assert found["week"].dt.strftime("%d %b").tolist() == ["29 Apr", "06 May", "06 May"]
-    assert found["brand"].tolist() == ["A", "A", "B"] and found["revenue"].tolist() == [1, 2, 4]
+    assert found["department"].tolist() == ["A", "A", "B"] and found["revenue"].tolist() == [1, 2, 4]
 
 
 def test_a_customer_in_two_parts_is_summed_over_both(folder, tmp_path):
