@@ -93,13 +93,9 @@ class Households:
             self._steps(books, todo)
         return {name: self._recent(books[name]).tobytes() for name in changed}, said
 
-    def answer(self, kept: bytes) -> float:
-        """The probability after a customer's newest trip."""
-        return float(np.frombuffer(kept, self.kind)["p"][-1])
-
-    def state(self, kept: bytes) -> np.ndarray:
-        """The state after a customer's newest trip: (2u,)."""
-        return np.frombuffer(kept, self.kind)["state"][-1]
+    def newest(self, kept: bytes) -> np.void:
+        """A customer's newest trip: a record with "p", the probability after it, and "state", (2u,)."""
+        return np.frombuffer(kept, self.kind)[-1]
 
     def _place(self, book: np.ndarray, trip: Trip) -> tuple[np.ndarray, int]:
         """Put a trip where its (time, order) belongs."""
