@@ -60,9 +60,9 @@ def advice(table: pd.DataFrame) -> str:
     headline = table["metric"][table["metric"].str.endswith(" / best")].iloc[0].removesuffix(" / best")
     value = table[table["metric"] == headline].set_index("model")["value"]
     ratio = table[table["metric"] == f"{headline} / best"].set_index("model")
-    best = str(ratio.index[ratio["value"] == 1][0])
+    best = str(ratio.index[(ratio["value"] == 1) | ratio["value"].isna()][0])  # 0 / 0 where the best is 0
     level = (ratio["low"] <= 1) & (ratio["high"] >= 1)
-    use = str(level.index[level.to_numpy()][0])
+    use = str(level.index[level.to_numpy()][0]) if level.any() else best
     spread = f"{headline} {value[use]:.4g}"
     if use == best:
         return f"Use {use}: {spread}, and no simpler model is level with it."

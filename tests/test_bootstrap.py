@@ -198,6 +198,21 @@ def test_advice_is_the_simplest_model_that_is_level_with_the_best():
     assert advice(turned).startswith("Use rule")
 
 
+@pytest.mark.parametrize("smaller", [True, False])
+def test_a_best_of_0_is_advised_although_it_has_no_ratio(smaller):
+    rest = np.array([1.0, 1, 2]) * smaller
+    draws = {"a": {"loss": rest}, "b": {"loss": np.zeros(3)}, "c": {"loss": np.zeros(3)}}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table = score_table(draws, "loss", smaller)
+    assert advice(table).startswith("Use b: loss 0, and" if smaller else "Use a: loss 0, and")
+
+
+def test_the_best_is_advised_where_a_draw_of_it_is_0():
+    draws = {"a": {"hits": np.array([1.0, 0, 3])}, "b": {"hits": np.array([2.0, 0, 3])}}
+    with np.errstate(invalid="ignore"):
+        assert advice(score_table(draws, "hits", smaller_is_better=False)).startswith("Use b: hits 2")
+
+
 def test_the_best_is_chosen_on_the_data_not_on_a_draw():
     draws = {"a": {"loss": np.array([1.0, 9.0, 9.0])}, "b": {"loss": np.array([2.0, 1.0, 1.0])}}
     table = score_table(draws, "loss").set_index(["model", "metric"])["value"]
