@@ -66,7 +66,7 @@ def in_batch(table, w):
 def worst(households, kept, wanted):
     """The largest difference of a state or a probability."""
     assert set(kept) == set(wanted)
-    newest = {c: households.newest(kept[c]) for c in wanted}
+    newest = {c: np.frombuffer(kept[c], households.kind)[-1] for c in wanted}
     gaps = [np.abs(newest[c]["state"] - s).max() for c, (s, _) in wanted.items()]
     return max(*gaps, *(abs(newest[c]["p"] - p) for c, (_, p) in wanted.items()))
 

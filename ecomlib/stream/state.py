@@ -70,7 +70,7 @@ class Households:
         Returns
         -------
         dict
-            What is kept now, of the customers that changed.
+            What is kept now, of the customers that changed: records of `kind` as bytes, the newest trip last.
         list of str
             "counted", "duplicate" or "too late" for each trip.
         """
@@ -92,10 +92,6 @@ class Households:
         while todo:
             self._steps(books, todo)
         return {name: self._recent(books[name]).tobytes() for name in changed}, said
-
-    def newest(self, kept: bytes) -> np.void:
-        """A customer's newest trip: a record with "p", the probability after it, and "state", (2u,)."""
-        return np.frombuffer(kept, self.kind)[-1]
 
     def _place(self, book: np.ndarray, trip: Trip) -> tuple[np.ndarray, int]:
         """Put a trip where its (time, order) belongs."""
