@@ -13,11 +13,7 @@ Callbacks = Sequence[keras.callbacks.Callback]
 
 
 def visits_network(
-    n_channels: int,
-    n_classes: int = 5,
-    units: int = 50,
-    dropout: float = 0.0,
-    recurrent_dropout: float = 0.0,
+    n_channels: int, n_classes: int = 5, units: int = 50, dropout: float = 0.0, recurrent_dropout: float = 0.0
 ) -> keras.Model:
     """Two LSTM layers and a softmax, not compiled: a forecast after every week.
 

@@ -108,12 +108,7 @@ def shopping_weeks_ahead(panel: WeeklyPanel, horizon: int) -> np.ndarray:
     return ahead
 
 
-def task(
-    shop: Shop,
-    split: Split,
-    horizon: int = 4,
-    min_known: int = 8,
-) -> VisitsTask:
+def task(shop: Shop, split: Split, horizon: int = 4, min_known: int = 8) -> VisitsTask:
     """Build the task. The scales of the channels come from the weeks up to the last training cutoff.
 
     Parameters
