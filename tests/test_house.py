@@ -128,7 +128,7 @@ def test_the_package_stays_small():
     size = {m: lines(p)[0] for m, p in KNOWN.items()}
     stream = sum(n for m, n in size.items() if wing(m) == "stream")
     assert stream <= 770  # a wing of its own, with lesson 55: what it has comes on top of the limit before it
-    assert sum(n for m, n in size.items() if wing(m) not in LESSONS) <= 9515 + stream + SCALE
+    assert sum(n for m, n in size.items() if wing(m) not in LESSONS) <= 9500 + stream + SCALE
     assert sum(n for m, n in size.items() if wing(m) == "lessons") <= 1600
     assert {m: n for m, n in size.items() if n > 400} == {}
 
