@@ -2,17 +2,13 @@
 
 import os
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-# Its grammar takes a second to build in every process, and checks URIs in JSON schemas: no notebook has one.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-
-from tools import notebooks  # noqa: E402
+from tools import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 SPENT: Counter[str] = Counter()  # seconds by file
