@@ -156,6 +156,7 @@ SPOKEN = [
         "<td></td>",
     ),  # an empty corner
     (r'<img alt="[^"]*" src="([^"]*\.png)"[^>]*>', r'<a class="large" href="\1">\g<0></a>'),
+    (r'(<img alt="[^>]*width="(\d+)")', r'\1 style="--width: \2px"'),  # course.css: a share of it on phones
 ]
 
 
