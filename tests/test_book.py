@@ -111,6 +111,7 @@ def test_every_page_has_a_description_an_icon_and_words_for_a_screen_reader(book
             assert len(texts[path]) == 1, path
             assert "favicon.svg" in html, path
             assert "Toggle hidden content" not in html, path
+            assert "<summary><span" not in html and not re.search(r"<a [^>]*>\s*<a ", html), path
             assert not re.search(r"<th[^>]*>\s*(<p></p>)?\s*</th>", html), f"{path}: an empty heading"
     lessons = [text[0] for path, text in texts.items() if path.parent.name == "notebooks"]
     assert len(set(lessons)) == len(lessons) > 0
