@@ -100,7 +100,7 @@ def three_results() -> list[tuple[Table, Comparison, str, str]]:
 
 
 def results_block() -> str:
-    """Markdown table of the three results, and how often the LSTM wins over all questions."""
+    """Markdown table of the three results, and how often the LSTM is better over all questions."""
     lessons = heads()
     rows = ["| a shop asks | the LSTM is compared with | result | the LSTM is |", "| --- | --- | --- | --- |"]
     for table, one, question, against in three_results():

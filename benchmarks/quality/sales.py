@@ -203,7 +203,7 @@ class Study:
         self._say(name)
 
     def means(self) -> None:
-        """Means of fits and of two kinds of models, each calibrated anew."""
+        """Means of fits and of two kinds of models, each calibrated again."""
         for name in ("LSTM", "LightGBM"):
             if len(self.forecasts[name]) > 1:
                 alone = (part.mean(axis=0, keepdims=True) for part in self.raw[name])
@@ -300,7 +300,7 @@ class Study:
         return out | {name: self.forecasts[name][..., 2][:, :, self.fresh] for name in POOLED}
 
     def money(self) -> list[dict]:
-        """Cost of the orders in dollars a week, and what the LSTM's save: series, weeks and fits drawn."""
+        """Cost of the orders in dollars per week, and what the LSTM's save: series, weeks and fits drawn."""
         sold, place = self.actual[:, self.fresh], self.place | {"holidays": "in", "series": "fresh"}
         week, series = np.divmod(np.arange(sold[..., 0].size), sold.shape[1])
         drawn, cost = Draws.of(series, week), {}
