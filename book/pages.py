@@ -149,13 +149,19 @@ def glossary(words: str) -> str:
 # What the theme writes and a screen reader stumbles over: (pattern, what stands instead).
 SPOKEN = [
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),  # it has a text of its own
+    (r'<summary>(<span class="toctree-toggle")', r'<summary aria-label="Pages below">\1'),  # an arrow only
     (r'(<button class="[^"]*search-button-field[^"]*" title="Search") aria-label="Search"', r"\1"),
     (r'(<a class="navbar-brand logo".*?</a>)', r'<nav aria-label="Home">\1</nav>'),
     (
         r"<th( class=\"head[^\"]*\")?>\s*(<p></p>)?\s*</th>",
         "<td></td>",
     ),  # an empty corner
-    (r'<img alt="[^"]*" src="([^"]*\.png)"[^>]*>', r'<a class="large" href="\1">\g<0></a>'),
+    (
+        r'(<a class="reference internal image-reference"[^>]*>)?(<img alt="[^"]*" src="([^"]*\.png)"[^>]*>)'
+        r"(?(1)\s*</a>)",
+        r'<a class="large" href="\3">\2</a>',  # Sphinx links some pictures already: one link, not two
+    ),
+    (r'(<img alt="[^>]*width="(\d+)")', r'\1 style="--width: \2px"'),  # course.css: a share of it on phones
 ]
 
 

@@ -38,7 +38,12 @@ def score_table(
     A row per model and metric, and a row "<headline> / best" per model: the paired ratio to the model with
     the best headline. Its interval holds 1 where the two are level. `draws`: see `score_fits`.
     """
-    best = _best({model: scores[headline][0] for model, scores in draws.items()}, smaller_is_better)
+    value = {model: float(scores[headline][0]) for model, scores in draws.items()}
+    if broken := [model for model in value if not np.isfinite(value[model])]:
+        raise BadValue(
+            f"{broken[0]}: its forecasts hold a value that is no number; train it again or leave it out."
+        )
+    best = (min if smaller_is_better else max)(value, key=lambda model: value[model])
     rows = []
     for model, scores in draws.items():
         rows += [(model, metric, *interval(values)) for metric, values in scores.items()]
@@ -46,24 +51,16 @@ def score_table(
     return results_table(rows)
 
 
-def _best(values: Mapping[str, float], smaller_is_better: bool) -> str:
-    if not np.isfinite(list(values.values())).all():
-        broken = next(model for model, value in values.items() if not np.isfinite(value))
-        raise BadValue(
-            f"{broken}: its forecasts hold a value that is no number; train it again or leave it out."
-        )
-    return (min if smaller_is_better else max)(values, key=lambda model: values[model])
-
-
-def advise(table: pd.DataFrame, headline: str, smaller_is_better: bool = True) -> str:
-    """Say in one sentence which model to use: the first that is level with the best.
+def advice(table: pd.DataFrame) -> str:
+    """Say in one sentence which model of a table of `evaluate` to use: the first that is level with the best.
 
     Models stand in the table from simple to complex. Two models are level when the paired interval of
     their ratio holds 1.
     """
+    headline = table["metric"][table["metric"].str.endswith(" / best")].iloc[0].removesuffix(" / best")
     value = table[table["metric"] == headline].set_index("model")["value"]
     ratio = table[table["metric"] == f"{headline} / best"].set_index("model")
-    best = _best(value.to_dict(), smaller_is_better)
+    best = str(ratio.index[(ratio["value"] == 1) | ratio["value"].isna()][0])  # 0 / 0 where the best is 0
     level = (ratio["low"] <= 1) & (ratio["high"] >= 1)
     use = str(level.index[level.to_numpy()][0]) if level.any() else best
     spread = f"{headline} {value[use]:.4g}"

@@ -25,7 +25,7 @@ from ecomlib.split import Split
 
 ENGINES = ("files", "polars", "dask")
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
-KEY = ["customer_id", "week"]
+KEY = ["customer_id", "week", "department"]
 Client = Any  # dask.distributed.Client, which is imported only when it is asked for
 
 
@@ -70,9 +70,7 @@ def parts_of(folder: str | Path) -> tuple[list[Path], dict[str, Path]]:
     return lines, others
 
 
-def weekly_sums(
-    folder: str | Path, engine: str = "files", client: Client = None, by: str = "department"
-) -> pd.DataFrame:
+def weekly_sums(folder: str | Path, engine: str = "files", client: Client = None) -> pd.DataFrame:
     """Sum the revenue of a shop in parts by customer, week and department.
 
     Parameters
@@ -82,26 +80,24 @@ def weekly_sums(
         streams through the files; "dask": as "files", the parts side by side on the workers.
     client : Client, optional
         For "dask"; see `connect`.
-    by : str
-        A column of the products.
 
     Returns
     -------
     DataFrame
-        customer_id, week (its Monday), `by`, revenue; sorted. The same rows from every engine.
+        customer_id, week (its Monday), department, revenue; sorted. The same rows from every engine.
     """
     if engine not in ENGINES:
         raise BadValue(f"engine={engine!r}: choose from {ENGINES}.")
     lines, others = parts_of(folder)
     if engine == "polars":
-        return _polars(lines, others["products"], by)
-    products = pd.read_parquet(others["products"], columns=["product_id", by])
-    group = products.set_index("product_id")[by].astype("str").astype("category")
+        return _polars(lines, others["products"])
+    products = pd.read_parquet(others["products"], columns=["product_id", "department"])
+    group = products.set_index("product_id")["department"].astype("str").astype("category")
     if engine == "dask":
         sums = client.gather(client.map(_sum_file, lines, group=client.scatter(group), pure=False))
     else:
         sums = [_sum_file(path, group) for path in lines]
-    return _sum(pd.concat(sums, ignore_index=True), by)
+    return _sum(pd.concat(sums, ignore_index=True))
 
 
 def _sum_file(path: Path, group: pd.Series) -> pd.DataFrame:
@@ -110,24 +106,25 @@ def _sum_file(path: Path, group: pd.Series) -> pd.DataFrame:
 
 
 def sum_lines(lines: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
-    """The sums of some order lines; `group` has the group of each product_id."""
+    """The sums of some order lines; `group` has the department of each product_id."""
     day = lines["timestamp"].to_numpy().astype("datetime64[D]")
     monday = day - (day.astype(np.int64) + 3) % 7  # 1 January 1970 was a Thursday
     which = group.index.get_indexer(lines["product_id"])
-    named = lines.assign(week=monday, **{str(group.name): group.array.take(which, allow_fill=True)})
-    return _sum(named, str(group.name))
+    return _sum(lines.assign(week=monday, department=group.array.take(which, allow_fill=True)))
 
 
-def _sum(lines: pd.DataFrame, by: str) -> pd.DataFrame:
-    return lines.groupby([*KEY, by], observed=True)["revenue"].sum().reset_index()
+def _sum(lines: pd.DataFrame) -> pd.DataFrame:
+    return lines.groupby(KEY, observed=True)["revenue"].sum().reset_index()
 
 
-def _polars(lines: Sequence[Path], products: Path, by: str) -> pd.DataFrame:
+def _polars(lines: Sequence[Path], products: Path) -> pd.DataFrame:
     pl = package("polars")
     week = pl.col("timestamp").dt.truncate("1w").alias("week")
-    named = pl.scan_parquet(lines).join(pl.scan_parquet(products).select("product_id", by), on="product_id")
-    sums = named.group_by("customer_id", week, by).agg(pl.col("revenue").sum())
-    return sums.sort(*KEY, by).collect(engine="streaming").to_pandas()
+    named = pl.scan_parquet(lines).join(
+        pl.scan_parquet(products).select("product_id", "department"), on="product_id"
+    )
+    sums = named.group_by("customer_id", week, "department").agg(pl.col("revenue").sum())
+    return sums.sort(KEY).collect(engine="streaming").to_pandas()
 
 
 @dataclass(frozen=True)

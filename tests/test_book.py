@@ -111,6 +111,7 @@ def test_every_page_has_a_description_an_icon_and_words_for_a_screen_reader(book
             assert len(texts[path]) == 1, path
             assert "favicon.svg" in html, path
             assert "Toggle hidden content" not in html, path
+            assert "<summary><span" not in html and not re.search(r"<a [^>]*>\s*<a ", html), path
             assert not re.search(r"<th[^>]*>\s*(<p></p>)?\s*</th>", html), f"{path}: an empty heading"
     lessons = [text[0] for path, text in texts.items() if path.parent.name == "notebooks"]
     assert len(set(lessons)) == len(lessons) > 0
@@ -130,13 +131,18 @@ def test_results_glossary_and_notebooks_are_there(book):
 
 @pytest.mark.browser
 @pytest.mark.book
-def test_nothing_scrolls_sideways_on_a_phone(site, chromium):
-    page = chromium.new_page(viewport={"width": 390, "height": 844})
+def test_nothing_scrolls_sideways_on_a_phone_and_figures_stay_readable(site, chromium):
+    page, figures = chromium.new_page(viewport={"width": 390, "height": 844}), []
     names = ["index", "results", "docs/words", "docs/questions", "package/core", "data/README"]
     for name in [*(f"{name}.html" for name in names), *pages()[:3]]:
         page.goto(f"{site}/{name}", wait_until="load")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+        figures += page.evaluate(
+            "[...document.querySelectorAll('.large img[width]')].map(each => "
+            "each.clientWidth / each.getAttribute('width'))"
+        )
     page.close()
+    assert min(figures) > 0.71, "a figure is shrunk below the size at which its words can be read"
 
 
 @pytest.mark.book

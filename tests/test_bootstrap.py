@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from ecomlib.bootstrap import Draws, draw_units, interval, mean_of_fits, ratio_interval
 from ecomlib.lessons.bars import score_bars
 from ecomlib.probability import brier, log_loss, ranking_draws
-from ecomlib.results import COLUMNS, advise, read_benchmark, results_table, score_fits, score_table
+from ecomlib.results import COLUMNS, advice, read_benchmark, results_table, score_fits, score_table
 from ecomlib.shop import BadValue
 
 RNG = np.random.default_rng(0)
@@ -191,11 +191,26 @@ def test_the_table_holds_every_metric_and_the_paired_ratio_to_the_best():
 
 def test_advice_is_the_simplest_model_that_is_level_with_the_best():
     table = score_table(LOSSES, "loss")
-    assert advise(table, "loss").startswith("Use trees: loss 1.01, level with network")
+    assert advice(table).startswith("Use trees: loss 1.01, level with network")
     alone = score_table({name: LOSSES[name] for name in ("rule", "network")}, "loss")
-    assert advise(alone, "loss").startswith("Use network: loss 1, and no simpler model")
+    assert advice(alone).startswith("Use network: loss 1, and no simpler model")
     turned = score_table(LOSSES, "loss", smaller_is_better=False)
-    assert advise(turned, "loss", smaller_is_better=False).startswith("Use rule")
+    assert advice(turned).startswith("Use rule")
+
+
+@pytest.mark.parametrize("smaller", [True, False])
+def test_a_best_of_0_is_advised_although_it_has_no_ratio(smaller):
+    rest = np.array([1.0, 1, 2]) * smaller
+    draws = {"a": {"loss": rest}, "b": {"loss": np.zeros(3)}, "c": {"loss": np.zeros(3)}}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table = score_table(draws, "loss", smaller)
+    assert advice(table).startswith("Use b: loss 0, and" if smaller else "Use a: loss 0, and")
+
+
+def test_the_best_is_advised_where_a_draw_of_it_is_0():
+    draws = {"a": {"hits": np.array([1.0, 0, 3])}, "b": {"hits": np.array([2.0, 0, 3])}}
+    with np.errstate(invalid="ignore"):
+        assert advice(score_table(draws, "hits", smaller_is_better=False)).startswith("Use b: hits 2")
 
 
 def test_the_best_is_chosen_on_the_data_not_on_a_draw():
@@ -215,7 +230,7 @@ def test_an_interval_that_ends_at_the_tie_is_level(low, high):
             ("rule", "other", 0.5, 0.5, 0.5),
         ]
     )
-    sentence = advise(table, "loss")
+    sentence = advice(table)
     level = f"(ratio 1.100 [{low:.3f}, {high:.3f}])"
     assert sentence == f"Use rule: loss 1.1, level with network, which is more complex {level}."
 

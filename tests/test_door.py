@@ -356,8 +356,8 @@ def test_a_failed_step_is_explained(output, tmp_path, monkeypatch, capsys):
 
 
 def test_a_long_step_shows_that_it_is_alive(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(install, "SILENCE", 0.3)
-    program = "import time; print('Downloading tiny (2.0MiB)', flush=True); time.sleep(1.5)"
+    monkeypatch.setattr(install, "SILENCE", 0.2)
+    program = "import time; print('Downloading tiny (2.0MiB)', flush=True); time.sleep(1)"
     install.step(tmp_path, "fetching", [sys.executable, "-c", program], dict(os.environ))
     out = capsys.readouterr().out
     assert "    Downloading tiny (2.0MiB)" in out and re.search(r"^    \.\.\. [01] s$", out, re.M)

@@ -43,15 +43,15 @@ def sample() -> Shop:
     return open_shop(ROOT / "data" / "sample_shop")
 
 
-def ask(name):
+def ask(name, **more):
     kind, plan = ASKED[name]
-    return kind(**plan, **WEEKS)
+    return kind(**plan | more, **WEEKS)
 
 
 @cache
-def answer(name, model="joined") -> Answer:
+def answer(name, model="joined", **plan) -> Answer:
     """An answer by a model of one's choice, without the comparison."""
-    question, shop = ask(name), sample()
+    question, shop = ask(name, **plan), sample()
     task = question.task(shop)
     simple, rivals, network = question.models(task)
     models = simple | rivals
@@ -531,7 +531,7 @@ def test_two_years_have_a_yearly_season():
 
 @pytest.mark.parametrize("model", ["LightGBM (correction)", "ETS", "mean of 4 weeks"])
 def test_no_band_crosses_or_falls_below_zero(model):
-    made = answer("sales", model)
+    made = answer("sales", model, n_series=3)
     question = made.question
     task = question.known(question.task(sample()))
     question.plan["band"] = np.full((2, task.n_series, 1), 30.0).tolist()  # far too wide

@@ -7,6 +7,7 @@ import pytest
 from perturb import assert_identical
 from test_recommend import CUTOFF, SPLIT, invent_shop, two_futures
 
+from benchmarks.quality.recommend import Changed, of_like_length
 from ecomlib import recommend
 from ecomlib.recommend import NextItems, PureSVD, cut_windows, set_loss
 from ecomlib.recommend.history import history
@@ -149,3 +150,48 @@ def test_today_can_be_asked_of_a_fitted_network(task):
     last = task.targets("test")[-1:]  # an old trip scores as before
     at = last + task.who[last]  # every household before it has one step more
     np.testing.assert_allclose(model.scores(longer, at), model.scores(task, last), atol=1e-6)
+
+
+# ----------------------------------------------------------------- what the benchmark changes in training
+
+
+class LastSeen(keras.callbacks.Callback):
+    """The weights after the last epoch, before training ends."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights = [w.numpy() for w in self.model.trainable_weights]
+
+
+@pytest.mark.usefixtures("eager")
+def test_the_benchmarks_network_keeps_the_weights_of_the_last_step(task):
+    found, seen = {}, LastSeen()
+    for last in (True, False):
+        model = Changed(**SIZES, epochs=2, batch_size=8, last_weights=last).fit(task, "valid", [seen])
+        found[last] = [w.numpy() for w in model.network_.trainable_weights]
+        if last:
+            assert_identical(found[True], seen.weights)
+    assert_identical(found[True], seen.weights)  # the second run trained in the same way ...
+    assert np.abs(found[True][0] - found[False][0]).max() > 1e-3  # ... and ends with a mean
+
+
+def test_batches_of_like_length_hold_every_window_once():
+    length = np.random.default_rng(1).integers(1, 60, 95)
+    groups = list(of_like_length(length, 5, np.random.default_rng(0)))
+    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(95))
+    firsts = [length[group].min() for group in groups]
+    assert [len(group) for group in groups] == [5] * 19 and firsts != sorted(firsts)
+    pools = np.random.default_rng(0).permutation(95)
+    for pool in (pools[:50], pools[50:]):
+        inside = sorted((group for group in groups if group[0] in pool), key=lambda g: length[g].min())
+        np.testing.assert_array_equal(np.concatenate([length[g] for g in inside]), np.sort(length[pool]))
+
+
+def test_sorted_windows_are_the_same_targets_with_less_padding(task):
+    seen, cells = {}, {}
+    for kind in (False, True):
+        model = Changed(**SIZES, batch_size=4, sorted_windows=kind).build(task)
+        batches = list(model._epoch(task, "train")(np.random.default_rng(0)))
+        seen[kind] = np.sort(np.concatenate([batch["known_ahead"] @ [1, *range(7)] for batch in batches]))
+        cells[kind] = sum(int(np.prod(batch["shape"])) for batch in batches)
+    np.testing.assert_allclose(seen[True], seen[False], rtol=1e-6)
+    assert cells[True] < cells[False]

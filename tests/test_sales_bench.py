@@ -89,13 +89,13 @@ def full(study, values, lstm=1.0):
 def test_the_rows_of_a_place_by_hand(study):
     own = full(study, np.full((2, 42), 50.0))
     rows = own.rows()
-    lstm = found(rows, "LSTM", "WAPE", holidays="in")
+    lstm = found(rows, "LSTM", "WAPE", period="test")
     assert (lstm["value"], lstm["seeds"]) == (pytest.approx(2 / 50), 2)
     assert (lstm["low"], lstm["high"]) == (pytest.approx(1 / 50), pytest.approx(3 / 50))  # a fit drawn twice
-    assert found(rows, "LSTM / LightGBM", "WAPE", holidays="in")["value"] == pytest.approx(2 / 3)
-    both = found(rows, f"{bench.BOTH} / LightGBM", "WAPE", holidays="in")
+    assert found(rows, "LSTM / LightGBM", "WAPE", period="test")["value"] == pytest.approx(2 / 3)
+    both = found(rows, f"{bench.BOTH} / LightGBM", "WAPE", period="test")
     assert both["value"] == pytest.approx((1 + 0) / 2 / 3)  # the fits' means are off by -1 and by 0
-    part = found(rows, "LSTM, one network / LSTM, no encoder", "WAPE", holidays="in")
+    part = found(rows, "LSTM, one network / LSTM, no encoder", "WAPE", period="test")
     assert part["value"] == part["high"] == pytest.approx(4 / 5)
     assert {r["series"] for r in rows} == {"all", "fresh", "BEEF", "SOUP"}
     assert found(rows, "LSTM", "coverage", series="SOUP")["value"] == 1
@@ -143,6 +143,41 @@ def test_a_model_for_every_few_series_sees_those_only():
     assert [model.seen[0] for model in models] == [("refit", 2), ("refit", 2)]
 
 
+def test_a_week_alone_is_compared_with_itself(study):
+    own = full(study, np.full((2, 42), 50.0))
+    own.forecasts["mean of 8 weeks"][:, -1] += 4.0  # the last week only
+    rows = [r for r in own.by_week() if r["model"] == "LSTM / mean of 8 weeks"]
+    days = [f"week of {own.task.days[cutoff + 1]:%Y-%m-%d}" for cutoff in own.cutoffs]
+    assert [r["period"] for r in rows] == days
+    assert [r["value"] for r in rows[:-1]] == pytest.approx([2 / 4] * (len(rows) - 1))
+    assert rows[-1]["value"] == pytest.approx(2 / 8) and {r["metric"] for r in rows} == {"WAPE"}
+
+
+def test_the_weekday_columns_are_left_out_and_no_other():
+    task = task_of(np.full((2, 42), 50.0))
+    names = ["Mon", "display", "Sun"]
+    known = np.zeros((2, 49, 3), np.float32) + [1, 2, 3]
+    left = bench.without_weekdays(replace(task, known=known, known_names=names))
+    assert left.known_names == ["display"] and (left.known == 2).all()
+
+
+def test_a_median_alone_learns_from_the_absolute_error_and_has_no_band():
+    from ecomlib.sales import model
+
+    class Asked:
+        def fit(self, *about):
+            forecast = np.array([[[0.0, 3.0, 9.0]], [[0.0, 1.0, 9.0]]])
+            self.loss = model.pinball_loss(np.array([[1.0], [2.0]]), forecast).tolist()
+
+        def predict(self, *about):
+            return np.array([[[[1.0, 2.0, 3.0]]]])
+
+    pinball, alone = model.pinball_loss, bench.median_only(Asked())
+    assert alone.fit("task", "refit") is alone and alone.loss == [[2.0], [1.0]]
+    assert alone.predict("task", "cutoffs").tolist() == [[[[2.0, 2.0, 2.0]]]]
+    assert model.pinball_loss is pinball
+
+
 def test_the_committed_table_holds_the_fits_that_the_docstring_names():
     table = pd.read_csv(run.ROOT / "benchmarks" / "results" / "sales.csv")
     main = {"dataset": "categories", "horizon": 7, "metric": "WAPE", "holidays": "in", "series": "all"}
@@ -150,7 +185,14 @@ def test_the_committed_table_holds_the_fits_that_the_docstring_names():
     for period, n in {"test": 3, "autumn": 2, "summer": 2, "24 weeks": 2}.items():
         assert [seeds[period, name] for name in ("LSTM", "MLP", "LightGBM", bench.BOTH)] == [n] * 4
     assert all(seeds["test", name] == 1 for name in [*bench.ARMS, *bench.PARTS])
+    weekly = table["period"].str.startswith("week of ")
     places = {tuple(place.values()) for place in bench.PLACES} | {("categories", "24 weeks", 7)}
-    assert set(table[["dataset", "period", "horizon"]].itertuples(index=False, name=None)) == places
+    found = table.loc[~weekly, ["dataset", "period", "horizon"]]
+    assert set(found.itertuples(index=False, name=None)) == places
+    mondays = [f"week of {day:%Y-%m-%d}" for day in pd.date_range("2017-07-17", periods=24, freq="7D")]
+    counts = table[weekly].groupby("model")["period"].agg(list)
+    assert {name: sorted(weeks) for name, weeks in counts.items()} == {
+        " / ".join(pair): mondays for pair in bench.WEEKLY
+    }
     departments = set(table.loc[table["dataset"] == "departments", "model"])
     assert {"MLP", "LSTM", "LightGBM", "Theta", bench.BOTH} <= departments

@@ -19,6 +19,7 @@ from ecomlib.results import read_benchmark
 from ecomlib.shop import BadValue
 from ecomlib.split import Split
 
+cluster = pytest.mark.slow  # it starts workers, each with imports of its own
 needs_group = "the packages of requirements-scale.lock: python course.py setup --group scale"
 
 
@@ -84,6 +85,7 @@ def test_one_query_gives_the_same_sums(folder):
     same_sums(scale.weekly_sums(folder, "polars"), by_hand(folder))
 
 
+@cluster
 def test_workers_give_the_same_sums(folder, client):
     same_sums(scale.weekly_sums(folder, "dask", client), by_hand(folder))
 
@@ -93,10 +95,10 @@ def test_a_week_begins_on_monday():
     lines["timestamp"] = pd.to_datetime(
         ["2024-05-05 23:59", "2024-05-06 00:00", "2024-05-12 23:59", "2024-05-06 07:00"]
     )
-    group = pd.Series(["A", "B"], pd.Index([5, 6], name="product_id"), name="brand").astype("category")
+    group = pd.Series(["A", "B"], pd.Index([5, 6], name="product_id"), name="department").astype("category")
     found = scale.sum_lines(lines, group)  # product 7 has no group
     assert found["week"].dt.strftime("%d %b").tolist() == ["29 Apr", "06 May", "06 May"]
-    assert found["brand"].tolist() == ["A", "A", "B"] and found["revenue"].tolist() == [1, 2, 4]
+    assert found["department"].tolist() == ["A", "A", "B"] and found["revenue"].tolist() == [1, 2, 4]
 
 
 def test_a_customer_in_two_parts_is_summed_over_both(folder, tmp_path):
@@ -124,6 +126,7 @@ def test_a_missing_package_says_how_to_get_it():
 # ------------------------------------------------------------------------------------------ the shop in parts
 
 
+@cluster
 def test_parts_hold_the_lines_of_the_whole_shop(folder, parts, whole):
     orders = pd.concat(parts.map(lambda shop: shop.orders))
     order = ["timestamp", "customer_id", "order_id", "product_id"]
@@ -134,6 +137,7 @@ def test_parts_hold_the_lines_of_the_whole_shop(folder, parts, whole):
     assert read["lines"].tolist() == [len(pd.read_parquet(path)) for path in scale.parts_of(folder)[0]]
 
 
+@cluster
 def test_every_part_has_the_other_tables_and_a_name_of_its_own(parts, whole):
     for products, campaigns, workers in parts.map(lambda s: (s.products, s.campaigns, os.getpid())):
         pd.testing.assert_frame_equal(products, whole.products)
@@ -141,6 +145,7 @@ def test_every_part_has_the_other_tables_and_a_name_of_its_own(parts, whole):
         assert workers != os.getpid(), "it ran on a worker"
 
 
+@cluster
 @pytest.mark.parametrize("border", [{}, {"end": "2024-05-05"}, {"start": "2024-02-01", "end": "2024-03-03"}])
 def test_the_weekly_panel_is_equal(parts, whole, border):
     found, wanted = scale.weekly_panel(parts, **border), weekly_panel(whole.orders, **border)
@@ -149,6 +154,7 @@ def test_the_weekly_panel_is_equal(parts, whole, border):
     assert found.weeks.equals(wanted.weeks) and found.channels == wanted.channels
 
 
+@cluster
 @pytest.mark.parametrize("split", [RICH_SPLIT, Split.last(test="35D", valid="21D")])
 def test_the_purchase_task_is_equal_bit_by_bit(parts, whole, split):
     wanted = purchases.task(whole, split, 4)
@@ -166,6 +172,7 @@ def test_the_purchase_task_is_equal_bit_by_bit(parts, whole, split):
     )
 
 
+@cluster
 def test_a_part_alone_would_have_other_scales(parts, whole):
     """What the first pass over all parts is for."""
     wanted = purchases.task(whole, RICH_SPLIT, 4).channels["spend"]
@@ -173,6 +180,7 @@ def test_a_part_alone_would_have_other_scales(parts, whole):
     assert not np.isclose(sum(alone), wanted.sum(), rtol=1e-4)
 
 
+@cluster
 def test_only_the_answer_of_the_function_comes_back(parts):
     found = scale.purchase_tasks(
         parts, RICH_SPLIT, lambda task: hashlib.sha256(task.channels.values.tobytes()).hexdigest(), 4
@@ -180,6 +188,7 @@ def test_only_the_answer_of_the_function_comes_back(parts):
     assert len({*found}) == 3 and all(len(each) == 64 for each in found)
 
 
+@cluster
 def test_a_customer_in_two_parts_is_refused_and_by_customer_repairs_it(folder, tmp_path, client, whole):
     lines, others = scale.parts_of(folder)
     orders = pd.concat(map(pd.read_parquet, lines), ignore_index=True)
@@ -199,6 +208,7 @@ def test_a_customer_in_two_parts_is_refused_and_by_customer_repairs_it(folder, t
     assert np.array_equal(scale.weekly_panel(parts).values, weekly_panel(whole.orders).values)
 
 
+@cluster
 def test_a_worker_that_dies_costs_time_and_nothing_else(folder, client, tmp_path):
     """The first task that runs kills its own worker; Dask starts another one and does the task again."""
     flag = tmp_path / "died"

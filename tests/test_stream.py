@@ -66,8 +66,9 @@ def in_batch(table, w):
 def worst(households, kept, wanted):
     """The largest difference of a state or a probability."""
     assert set(kept) == set(wanted)
-    gaps = [np.abs(households.state(kept[c]) - s).max() for c, (s, _) in wanted.items()]
-    return max(*gaps, *(abs(households.answer(kept[c]) - p) for c, (_, p) in wanted.items()))
+    newest = {c: np.frombuffer(kept[c], households.kind)[-1] for c in wanted}
+    gaps = [np.abs(newest[c]["state"] - s).max() for c, (s, _) in wanted.items()]
+    return max(*gaps, *(abs(newest[c]["p"] - p) for c, (_, p) in wanted.items()))
 
 
 def run_through(households, arrivals, size=7):

@@ -1,6 +1,7 @@
 """Draw the package from its imports: `python -m tools.house` renews the picture in docs/house.md."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,8 +16,9 @@ def modules(root: Path = ROOT) -> dict[str, Path]:
     return {".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
 
 
-def imports(path: Path, known: dict[str, Path]) -> set[str]:
-    """Modules of `known` that a file imports, inside functions as well; those for type hints do not count."""
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Names that a file imports, inside functions as well; those for type hints do not count."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     hints = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
     skip = {id(inner) for node in hints for inner in ast.walk(node)}
@@ -26,7 +28,12 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
             names |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and id(node) not in skip and not node.level:
             names |= {f"{node.module}.{name.name}" for name in node.names}
-    found = {name if name in known else name.rpartition(".")[0] for name in names}
+    return frozenset(names)
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """Modules of `known` that a file imports, see `imported`."""
+    found = {name if name in known else name.rpartition(".")[0] for name in imported(path)}
     return {name for name in found if name in known and known[name] != path}
 
 

@@ -219,7 +219,8 @@ def test(options: argparse.Namespace, paths: list[Path]) -> int:
     nbval += ["--nbval-sanitize-with", str(ROOT / "tests" / "sanitize.cfg")]
     files = [str(path.relative_to(ROOT)) for path in paths]
     if options.quick:
-        pytest += ["--doctest-modules", "-m", "not slow and not browser and not book", "tests", "ecomlib"]
+        pytest += ["-p", "no:nbval", "--doctest-modules", "-m", "not slow and not browser and not book"]
+        pytest += ["tests", "ecomlib"]
     elif options.notebooks:
         lessons = [path.stem for path in paths if path.parent == NOTEBOOKS]
         alone = [f"tests/test_take_with_you.py::test_it_runs_alone[{name}]" for name in lessons]

@@ -1,4 +1,4 @@
-"""Work in a process of its own, with what it costs: some libraries shall not meet TensorFlow."""
+"""Work in a process of its own, with what it costs: some libraries must not share one with TensorFlow."""
 
 import importlib
 import re

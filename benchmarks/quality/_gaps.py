@@ -40,7 +40,7 @@ class Gappy:
 def seen_weeks(kind: str, whole: VisitsTask, seed: int) -> np.ndarray:
     """Draw the weeks that are seen, bool (n, w): about half, at random or in blocks of `BLOCK` weeks.
 
-    The week of a household's first order is always seen: it is how the shop knows the household.
+    The week of a household's first order is always seen, because the shop knows the household by it.
     """
     n, w = whole.panel.known.shape
     rng = np.random.default_rng([53, seed])
@@ -63,7 +63,7 @@ def hide_weeks(shop: Shop, whole: VisitsTask, seen: np.ndarray, split: Split) ->
 def missed_trips(kind: str, shop: Shop, whole: VisitsTask, seed: int) -> np.ndarray:
     """Order lines that the shop did see, bool (n_lines,): about half of the baskets, and nobody knows which.
 
-    "at random": each basket alike; "small baskets": a basket is missed the more often, the smaller it is
+    "at random": all baskets alike; "small baskets": a basket is missed the more often, the smaller it is
     among those of its household; "elsewhere": each household has a share of its own, which it buys in
     other shops. A household's first basket is always seen.
     """
@@ -186,7 +186,7 @@ class InputDecay(keras.layers.Layer):
 
 
 def network(arm: str, made: list[np.ndarray], units: int, n_classes: int) -> keras.Model:
-    """One LSTM layer and a softmax after every week; what stands before it is the arm's."""
+    """One LSTM layer and a softmax after every week; each arm has its own input before it."""
     given = [keras.Input((None, each.shape[-1])) for each in made]
     lstm = keras.layers.LSTM(units, return_sequences=True)
     if arm == "skip":  # at a skipped week the state is the last seen week's: the head needs the time since

@@ -112,7 +112,7 @@ def sequences(question: Question, name: str, rows: sp.csr_matrix, size: int = 0)
 
 
 def compressed(question: Question, name: str, rows: sp.csr_matrix, method: str) -> Arm:
-    """Codes made into 64 numbers a week by something that is fitted on the weeks before validation."""
+    """Codes made into 64 numbers per week by something that is fitted on the weeks before validation."""
     n, w, _ = question.bought.shape
     start = time.process_time()
     seen = np.tile(np.arange(w) <= question.parts["valid"][0], n) & (np.diff(rows.indptr) > 0)

@@ -29,7 +29,7 @@ def classical(task: SalesTask, name: str) -> Found:
 
 
 def per_series(task: SalesTask, cutoffs: np.ndarray, make: Callable[[], Any], every: int = 7) -> np.ndarray:
-    """Forecast each series on its own, fitted anew after `every` days and brought up to date in between."""
+    """Forecast each series on its own, fitted again after `every` days and brought up to date in between."""
     out = np.zeros((len(cutoffs), task.n_series, task.horizon, 3), np.float32)
     for s, values in enumerate(task.panel.values.astype(float)):
         # A multiplicative season cannot start from 0: the course's own ETS has the same floor.

@@ -124,7 +124,7 @@ def filled(windows: GapWindows, fill: str) -> np.ndarray:
 
 
 def seen_pinball(target: Any, forecast: Any) -> Any:
-    """`pinball_loss` of the days whose target is no NaN; a hidden day adds nothing to the loss."""
+    """`pinball_loss` of the days whose target is not NaN; a hidden day adds nothing to the loss."""
     seen = ops.logical_not(ops.isnan(target))
     quantile = ops.convert_to_tensor(QUANTILES, forecast.dtype)
     error = ops.expand_dims(ops.where(seen, target, 0.0), -1) - forecast
@@ -282,7 +282,7 @@ class Kalman:
 
 
 def thrice(task: SalesTask, flat: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-    """One forecast a day, (n, horizon), in the place of three quantiles; never below 0."""
+    """One forecast per day, (n, horizon), instead of three quantiles; never below 0."""
     return task.by_cutoff(np.repeat(flat[..., None], 3, axis=-1), cutoffs)
 
 

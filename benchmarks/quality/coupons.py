@@ -167,7 +167,7 @@ def valid_loss(task: Task, p: dict) -> float:
 
 
 def mean_loss(task: Task, model: dict) -> float:
-    """Validation loss of a model: the mean over its fits, so that no lucky seed is chosen."""
+    """Validation loss of a model: the mean over its fits, so that no seed is chosen by chance."""
     return float(np.mean([valid_loss(task, p) for p in model["fits"]]))
 
 

@@ -1,14 +1,14 @@
-"""A year trip by trip: does a network that was trained in March still know in December who comes back.
+"""A year trip by trip: whether a network trained in March is still as good in December.
 
 After each trip: does the customer return within seven days? Every arm is trained on the weeks up to 10, whose
 answers are known at the start of week 12. Settings are chosen on weeks 12 to 17, each arm's own; weeks 18 to
 51 are played once. (The prototype of this lesson had looked at them.) A label is known seven days after its
 trip: at the start of week w an arm may learn from weeks up to w - 2. Updates come every third week, those
-of LightGBM, too, the shift of one number every week; a network is trained anew before weeks 18 and 35.
+of LightGBM, too, the shift of one number every week; a network is trained again before weeks 18 and 35.
 
 "recent weeks" are the weights of "LSTM frozen" with a state no older than those of the training: it reads the
 trips of the last weeks only, the first of them as a first trip. How many weeks is chosen, too. (Earlier runs
-trained on batches of customers with a like number of trips; the mean forecast hung on their order.)
+trained on batches of customers with a similar number of trips; the mean forecast depended on their order.)
 """
 
 from collections.abc import Callable
@@ -81,7 +81,7 @@ class Year:
     ) -> list[np.ndarray]:
         """Rows (customers, trips) up to a week, -1 behind the last.
 
-        Customers of a like length stand together, which is fast; with `rng` they are mixed.
+        Customers with a similar number of trips stand together, which is fast; with `rng` they are mixed.
         """
         until = np.bincount(self.customer[self.week <= last_week], minlength=len(self.count))
         order = rng.permutation(len(until)) if rng else np.argsort(until, kind="stable")
@@ -98,9 +98,9 @@ class Year:
 def train(
     model: Any, year: Year, x: np.ndarray, weeks: tuple[int, int], recent: int, updates: int, seed: int
 ):
-    """Make updates from the trips of labelled weeks (first, last); one batch an update, in random order.
+    """Make updates from the trips of labelled weeks (first, last); one batch per update, in random order.
 
-    The rate falls to nothing along half a cosine.
+    The rate falls to zero along half a cosine.
     """
     rng, queue, rate = np.random.default_rng(seed), [], float(model.optimizer.learning_rate)
     for done in range(updates):
@@ -215,7 +215,7 @@ def retrained(year: Year, x: np.ndarray, rate: float, epochs: int, seed: int) ->
 
 
 def shifted(year: Year, odds: np.ndarray, back: int, weeks: range) -> np.ndarray:
-    """Log-odds plus one number a week, with which the last `back` labelled weeks would have been right."""
+    """Log-odds plus one number per week, with which the last `back` labelled weeks would have been right."""
     made = odds.copy()
     for week in weeks:
         rows = year.rows(range(week - 1 - back, week - 1))
@@ -245,7 +245,7 @@ def faded(year: Year, half: float, weight: float) -> np.ndarray:
 
 
 def tree_inputs(year: Year, counter: bool) -> np.ndarray:
-    """What the network reads, gaps before, and faded means of gaps and returns: (n, k)."""
+    """What the network reads, gaps before, and exponentially weighted means of gaps and returns: (n, k)."""
     table = year.table
     gap = np.where(table["before"] >= 0, (table["time"] - table["before"]) / DAY, np.nan)
     long = pd.DataFrame({"gap": gap, "log": np.log1p(gap), "came": np.where(np.isnan(gap), gap, gap <= 7)})
@@ -290,7 +290,7 @@ def plays(
 
 
 def updated(year: Year, x: np.ndarray, leaves: int, trees: int, seed: int) -> np.ndarray:
-    """Log-odds of LightGBM that learns anew from all labelled weeks, every third week."""
+    """Log-odds of LightGBM that learns again from all labelled weeks, every third week."""
     odds = np.zeros(len(year.y))
     for week in PLAY[::EVERY]:
         now = np.isin(year.week, range(week, week + EVERY))

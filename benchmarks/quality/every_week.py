@@ -17,7 +17,7 @@ The yearly season is not an input: in the first year no day has a year before it
 Rows: scores of all 52 weeks and of each quarter; ratios of the paired draws (series, weeks, fits); "WAPE /
 rule" of every week (series and fits drawn); "age": the error of models that are 4, 8, ... weeks old, over
 that of models under 4 weeks old in the same weeks; the coverage of the band: set once on the four weeks
-before the year, or set anew every week from the errors of the last eight weeks; seconds of a fit on one core.
+before the year, or set again each week from the errors of the last eight weeks; seconds of a fit on one core.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Thousands of inputs a week: multi-hot, and five ways to make 64 numbers of them. Lesson 52.
+"""Thousands of inputs per week: multi-hot, and five ways to make 64 numbers of them. Lesson 52.
 
 Protocol. Lesson 31's task and split: local weeks 2 to 52, targets of weeks 41 to 44 choose, 45 to 52 test.
 One sequence per household; every network is one LSTM of 48 units and answers for all 30 categories. To its
@@ -12,7 +12,7 @@ one week more; with these, they are scored once.
 
 `where`: "" the test of the running shop; "validation" the same fits on the four weeks; "paired" minus the
 network that reads 30 categories, or the smoothed frequency; "cost" weights, megabytes of the
-input, CPU seconds an epoch, and what was chosen; "children" the small example, households and repeats drawn;
+input, CPU seconds per epoch, and what was chosen; "children" the small example, households and repeats drawn;
 "online retail" the second shop, every fifth customer, two fits, its codes as inputs.
 """
 
@@ -103,7 +103,7 @@ class Keep(keras.callbacks.Callback):
             self.best = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Stop where nothing came for long."""
+        """Stop after `patience` epochs without a smaller loss."""
         self.model.stop_training = epoch - int(np.argmin(self.losses)) >= self.patience
 
 
@@ -112,7 +112,7 @@ def fit(
 ) -> Fit:
     """Train one network; with `watch` its best epoch on validation is kept.
 
-    "losses" by epoch on validation, "epochs" of the one kept, "seconds" of CPU an epoch, "weights", and the
+    "losses" by epoch on validation, "epochs" of the one kept, "seconds" of CPU per epoch, "weights", and the
     forecasts "valid" and "test".
     """
     keras.utils.set_random_seed(seed)

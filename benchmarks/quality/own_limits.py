@@ -4,7 +4,7 @@ Protocol. The running shop is cut to 2, 5, 10, 20, 50 and 100 % of its customers
 100 % also to their last 26 weeks. Each part is asked the three questions of `ecomlib.own` as a reader's shop
 would be: all choices on its validation weeks, the test of its last eight weeks scored once, one fit of the
 network. One sample of customers for each size, of which the smaller ones are parts of the larger ones: three
-samples would take more than an hour. A single size can be lucky or not; read the table as a whole.
+samples would take more than an hour. A single size can be good or bad by chance: read the whole table.
 
 Rows: "LSTM / rule", "joined / rule", "rival / rule", the ratio of the headline metric with its interval
 over series or customers and weeks; `rule` and `rival` say which models they were.

@@ -4,7 +4,7 @@ Visits: lesson 16's task and its test weeks 45 to 52. They had been looked at be
 this lesson, too; the settings are chosen anew on validation, weeks 41 to 44, and the test is scored once. One
 LSTM layer of 32 units, Adam with cosine decay; every arm has its own search with seed 0: two rates, then
 twice the epochs for the better one (the rows "choosing" tell what it took). Then three seeds. A seed draws
-the gaps and the network's start; all arms of a seed meet the same gaps, so their seeds are paired, too.
+the gaps and the network's start; all arms of a seed have the same gaps, so their seeds are paired, too.
 LightGBM has its search of leaves and trees for every kind of gap. What is forecast is what really happened,
 in training and in the test.
 
@@ -108,7 +108,7 @@ class Visits:
         return found | {arm: self.nets("known gaps", kind, arm, data) for arm in arms}
 
     def missing_baskets(self, kind: str) -> list[Gappy]:
-        """The task without the baskets that nobody saw, once a seed."""
+        """The task without the baskets that nobody saw, once per seed."""
         lines = [gaps.missed_trips(kind, self.shop, self.task, seed) for seed in self.seeds]
         tasks = [gaps.task_of(self.shop, self.task, keep, self.split) for keep in lines]
         return [Gappy(task, self.full.seen) for task in tasks]
@@ -130,7 +130,7 @@ class Visits:
     def nets(
         self, question: str, kind: str, arm: str, data: list[Gappy], served: Any = None
     ) -> list[Forecast]:
-        """A network a seed; rate and epochs are searched with the first one."""
+        """A network per seed; rate and epochs are searched with the first one."""
         grid = [{"rate": RATES[0], "epochs": 1}] if self.quick else [
             {"rate": rate, "epochs": EPOCHS[0]} for rate in RATES
         ]  # fmt: skip
@@ -145,7 +145,7 @@ class Visits:
         table: Callable[[Gappy], np.ndarray],
         served: Any = None,
     ) -> list[Forecast]:
-        """A LightGBM a seed; leaves are searched with the first one, trees by early stopping."""
+        """A LightGBM per seed; leaves are searched with the first one, trees by early stopping."""
         grid = TREES[: 1 if self.quick else None]
         fit = partial(grown, table=table, most=5 if self.quick else 600)
         return self.fits((question, kind, "LightGBM"), fit, data, grid, served)

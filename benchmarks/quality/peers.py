@@ -1,10 +1,10 @@
-"""Peers that nobody here wrote: the libraries that others use, on the course's arrays, rows and metrics.
+"""Peers: libraries that others wrote and use, on the course's arrays, rows and metrics.
 
     python course.py setup --group peers
     python course.py bench peers
 
 Sales: 60 categories, 7 days ahead, the eight test cutoffs of `benchmarks/quality/sales.py`. statsforecast's
-models see one series each, all of it up to the cutoff, and are fitted anew every week (AutoARIMA once, with
+models see one series each, all of it up to the cutoff, and are fitted again every week (AutoARIMA once, with
 its approximation). neuralforecast's networks are trained on all series with the course's covariates known
 ahead: once on the training days, to forecast the validation days, on which every band is calibrated, and
 once on both. Four or five settings of each network were tried on validation: scale, steps, rate, size.

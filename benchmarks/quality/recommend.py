@@ -13,14 +13,19 @@ Categories and single products: the last window only, one fit of the network wit
 types. At products the network learns from drawn negatives, and blends are tuned on every fourth validation
 trip: to rank 4,632 items takes five times as long.
 
+What each ingredient of the network brings: the same network with one thing changed (`CHANGED`), fitted once,
+at product types in the last window.
+
 Rows whose model reads "A / B" are ratios by the same draws; "window" is a window, "all three" or one week.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
+from typing import Self
 
+import keras
 import numpy as np
 import pandas as pd
 
@@ -44,6 +49,8 @@ from ecomlib.recommend import (
     TwoStage,
     tune_blend,
 )
+from ecomlib.recommend.batches import Batch, Batches, chunks, cut_windows
+from ecomlib.recommend.model import Callbacks, Epoch
 from ecomlib.recommend.task import HISTORY
 
 WINDOWS = {"45-52": "2017-12-24", "37-44": "2017-10-29", "29-36": "2017-09-03"}
@@ -70,16 +77,26 @@ TIFU = [TIFUKNN(300, 0.7, 7, 0.95, 0.8), TIFUKNN(300, 0.9, 7, 0.95, 0.9), TIFUKN
 MIX_3 = Blend([ALS(32, 30, 0.5), EASE(1000), Trend(7), Trend(3)], [1, 0.2, 2.1, 1])
 DISCOVERY = NextItems(64, dropout=0.4, trend_days=(3, 7, 14, 28), profile=True, epochs=12, learning_rate=3e-3)
 WHOLE = NextItems(128, dropout=0.3, own=True, trend_days=(7,), epochs=8)
-# One change at a time; at product types, in the last window.
-CHANGED = {
+# One change at a time; at product types, in the last window. Settings of a `Changed`.
+TRAINED = {
+    "LSTM, random first vectors": {"factors": False},
+    "LSTM, all trips weigh the same": {"weight_power": 0.0},
+    "LSTM, 3 epochs": {"epochs": 3},
+    "LSTM, last weights": {"last_weights": True},
+    "LSTM, sorted windows": {"sorted_windows": True},
+}
+CHANGED: dict[str, dict[str, dict]] = {
     "discovery": {
         "LSTM without recurrence": {"units": 0},
+        "LSTM without profile": {"profile": False},
         "LSTM with one trend": {"trend_days": (14,)},
-        "LSTM, random first vectors": {"factors": False},
+        **TRAINED,
     },
     "whole": {
         "LSTM without recurrence": {"units": 0},
         "LSTM without own habits": {"own": False, "trend_days": (), "epochs": 12},
+        "LSTM without trend": {"trend_days": ()},
+        **TRAINED,
     },
 }
 BEST = {
@@ -205,7 +222,7 @@ def net_jobs(
     net = replace(net, n_sampled=1024 * (level == "product_id"), **({"epochs": 1} if quick else {}))
     kinds = {"LSTM": net}
     if level == "product_type" and window == LAST:
-        kinds |= {name: replace(net, **change) for name, change in CHANGED[task.question].items()}
+        kinds |= {name: Changed(**vars(net) | change) for name, change in CHANGED[task.question].items()}
     jobs = {}
     for name, kind in kinds.items():
         fits = (
@@ -221,6 +238,57 @@ def net_jobs(
                 task, name, one, rival
             )
     return jobs
+
+
+@dataclass
+class Changed(NextItems):
+    """The network, with two changes of its training that are no settings of it.
+
+    `last_weights`: those after the last step, not their mean over the last hundred. `sorted_windows`: batches
+    of windows of like length, see `of_like_length`.
+    """
+
+    last_weights: bool = False
+    sorted_windows: bool = False
+
+    def fit(
+        self,
+        task: recommend.SequenceTask,
+        part: str = "train",
+        callbacks: Callbacks = (),
+        watch: bool = False,
+    ) -> Self:
+        """See `NextItems.fit`."""
+        own = [LastWeights()] * self.last_weights
+        return super().fit(task, part, [*callbacks, *own], watch)
+
+    def _epoch(self, task: recommend.SequenceTask, part: str) -> Epoch:
+        if not self.sorted_windows:
+            return super()._epoch(task, part)
+        cut, batches = cut_windows(task, task.targets(part)), Batches(task, self, self.n_sampled)
+
+        def epoch(rng: np.random.Generator) -> Iterator[Batch]:
+            for group in of_like_length(cut.length, self.batch_size, rng):
+                rows, batch = batches.inputs(cut, group)
+                yield batch | batches.outputs(rows, rng)
+
+        return epoch
+
+
+class LastWeights(keras.callbacks.Callback):
+    """Keep the weights of the last step: what the optimizer does at the end of training is left out."""
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Before the first step."""
+        self.model.optimizer.finalize_variable_values = lambda weights: None
+
+
+def of_like_length(length: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Batches of `size` windows with little padding: of ten batches drawn, sorted by length, in any order."""
+    drawn = chunks(rng.permutation(len(length)), 10 * size)
+    order = np.concatenate([pool[np.argsort(length[pool], kind="stable")] for pool in drawn])
+    groups = list(chunks(order, size))
+    return (groups[i] for i in rng.permutation(len(groups)))
 
 
 def trained(

@@ -10,7 +10,7 @@ fit. LSTM, MLP and LightGBM have three seeds in the test, two in the other windo
 Each learner is fitted twice per seed: on the training days, to forecast the validation days and calibrate the
 band there; then on training and validation days, to forecast the test. "..., not calibrated" has the band as
 the model gives it. The arms that leave one part out are one network and one fit each, like "LSTM, one
-network", and are not calibrated.
+network", and are not calibrated. "week of" a day: one cutoff alone, where only series and seeds are drawn.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from typing import Any
+from unittest.mock import patch
 
 import joblib
 import numpy as np
@@ -44,6 +45,7 @@ from ecomlib.sales import (
     score_forecast,
 )
 from ecomlib.sales.evaluate import METRICS, forecast_errors
+from ecomlib.sales.known_ahead import WEEKDAYS
 from ecomlib.shop import Shop
 from ecomlib.shop.complete_journey import CLOSED, HOLIDAYS
 
@@ -68,6 +70,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "LSTM, level instead of correction": {"correct": False, "learning_rate": 0.01},
     "LSTM, no encoder": {"encode": False},
 }
+GROUP = 12  # series of one network, in "LSTM, one per 12 series"
 ONE = "LSTM, one network"
 BOTH = "mean of LSTM and LightGBM"
 # Ratios, paired: both meet the same draws of series and weeks; the seeds of each are drawn apart.
@@ -76,7 +79,10 @@ PAIRS += [("LSTM, mean of 3", "LightGBM, mean of 3"), ("LSTM", ONE), ("MLP", "Li
 PAIRS += [(BOTH, rival) for rival in ("LightGBM", "LSTM")]
 PAIRS += [("mean of MLP and LightGBM", "LightGBM")]
 PAIRS += [("Ridge", "Ridge, one per series")]
-PARTS = [*list(ARMS)[1:], "LSTM without promotions", "LSTM without holidays"]
+PARTS = [*list(ARMS)[1:], "LSTM without promotions", "LSTM without holidays", "LSTM without weekdays"]
+ALONE = "LSTM, median only"
+PARTS += [f"LSTM, one per {GROUP} series", ALONE]
+WEEKLY = [("LSTM", "mean of 8 weeks"), ("LSTM", "LightGBM"), (BOTH, "LightGBM")]
 POOLED = [
     "mean of 8 weeks",
     "ETS",
@@ -106,6 +112,28 @@ class InGroups:
         """Forecasts of all groups, in the order of the series."""
         parts = [model.predict(some_series(task, rows), cutoffs) for rows, model in self.models]
         return np.concatenate(parts, axis=1)
+
+
+def median_only(model: Any) -> Any:
+    """The network trained for its median alone, by the absolute error; its band is the median, too."""
+    fit, predict = model.fit, model.predict
+
+    def absolute_error(target: Any, forecast: Any) -> Any:
+        return abs(target - forecast[:, :, 1])
+
+    def fit_median(*about: Any) -> Any:
+        with patch("ecomlib.sales.model.pinball_loss", absolute_error):
+            fit(*about)
+        return model
+
+    model.fit, model.predict = fit_median, lambda *about: predict(*about)[..., [1, 1, 1]]
+    return model
+
+
+def without_weekdays(task: SalesTask) -> SalesTask:
+    """The task without the columns that tell the weekday of a day ahead."""
+    keep = [i for i, name in enumerate(task.known_names) if name not in WEEKDAYS]
+    return replace(task, known=task.known[:, :, keep], known_names=[task.known_names[i] for i in keep])
 
 
 def some_series(task: SalesTask, rows: np.ndarray) -> SalesTask:
@@ -161,6 +189,10 @@ def study(shop: Shop, place: dict, quick: bool, log: Log) -> "Study":
             own.arm(name, [lstm(**arm)])
         for word in ("promotions", "holidays"):
             own.arm(f"LSTM without {word}", [lstm()], task.without(word))
+        fast = partial(lstm, learning_rate=0.01)
+        own.arm("LSTM without weekdays", [fast()], without_weekdays(task))
+        own.arm(f"LSTM, one per {GROUP} series", [InGroups(fast, size=GROUP)])
+        own.arm(ALONE, [median_only(fast())])
         own.fit("Ridge, one per series", [InGroups(Ridge, size=1)])
     own.means()
     return own
@@ -203,7 +235,7 @@ class Study:
         self._say(name)
 
     def means(self) -> None:
-        """Means of fits and of two kinds of models, each calibrated anew."""
+        """Means of fits and of two kinds of models, each calibrated again."""
         for name in ("LSTM", "LightGBM"):
             if len(self.forecasts[name]) > 1:
                 alone = (part.mean(axis=0, keepdims=True) for part in self.raw[name])
@@ -246,6 +278,8 @@ class Study:
             for name in self.forecasts:
                 out += self._scores(name, keep, place)
             out += self._ratios(keep, place)
+        if self.place["dataset"] == "categories":
+            out += self.by_week()
         if main and self.place["dataset"] == "categories":
             out += self.by_series("LSTM") + self.money()
         return out
@@ -269,9 +303,21 @@ class Study:
             one = f"{first}, not calibrated" if second == ONE else first
             if {one, second} <= set(self.forecasts):
                 one, two = (self.forecasts[name][:, keep] for name in (one, second))
-                for metric in ("WAPE", "pinball"):
+                for metric in ("WAPE", "pinball")[: 1 if second == ALONE else 2]:  # a median has no band
                     values = compare_forecasts(self.actual[keep], one, two, self.is_open[keep], metric)
                     out.append(row(f"{first} / {second}", metric, values, len(one), **place))
+        return out
+
+    def by_week(self) -> list[dict]:
+        """Ratios of WAPE in each week alone; series and fits are drawn."""
+        out = []
+        for i, cutoff in enumerate(self.cutoffs):
+            week = f"week of {self.task.days[cutoff + 1]:%Y-%m-%d}"
+            place = self.place | {"period": week, "holidays": "in", "series": "all"}
+            for pair in [pair for pair in WEEKLY if set(pair) <= set(self.forecasts)]:
+                one, two = (self.forecasts[name][:, i : i + 1] for name in pair)
+                ratio = compare_forecasts(self.actual[i : i + 1], one, two, self.is_open[i : i + 1])
+                out.append(row(" / ".join(pair), "WAPE", ratio, len(one), **place))
         return out
 
     def by_series(self, name: str) -> list[dict]:
@@ -300,7 +346,7 @@ class Study:
         return out | {name: self.forecasts[name][..., 2][:, :, self.fresh] for name in POOLED}
 
     def money(self) -> list[dict]:
-        """Cost of the orders in dollars a week, and what the LSTM's save: series, weeks and fits drawn."""
+        """Cost of the orders in dollars per week, and what the LSTM's save: series, weeks and fits drawn."""
         sold, place = self.actual[:, self.fresh], self.place | {"holidays": "in", "series": "fresh"}
         week, series = np.divmod(np.arange(sold[..., 0].size), sold.shape[1])
         drawn, cost = Draws.of(series, week), {}

@@ -6,7 +6,8 @@ import pandas as pd
 from ecomlib.bootstrap import Draws
 from ecomlib.clicks.task import places
 from ecomlib.recommend.task import SequenceTask
-from ecomlib.results import Forecasts, advise, score_fits, score_table
+from ecomlib.results import Forecasts, score_fits, score_table
+from ecomlib.results import advice as advice
 
 DRAWN = 20_000_000  # weights of sessions that are in memory at once: a file may hold a million sessions
 
@@ -34,8 +35,3 @@ def evaluate(
     """Score lists as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     found = score_fits(lambda each: draws(task, each, part, n, seed), forecasts)
     return score_table(found, "recall@20", smaller_is_better=False)
-
-
-def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of a table of `evaluate` to use."""
-    return advise(table, "recall@20", smaller_is_better=False)

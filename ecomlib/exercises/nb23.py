@@ -1,6 +1,6 @@
 """Self-checks of 23_sales_evaluate."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,23 @@ def _drawn(a, b, n=1000, weeks=True, series=True, level=0.95, paired=True, cells
     return tuple(np.quantile(ratio, [(1 - level) / 2, (1 + level) / 2]))
 
 
+# Settings of `_drawn`, the right ones first, and what to say to an answer that is nearest to them.
+WAYS: list[tuple[dict[str, Any], str]] = [
+    ({}, "in each draw: rows and columns with replacement, then a's sum over b's sum of what was drawn."),
+    ({"paired": False}, "both models must meet the same draws: draw once, use the draw for both."),
+    ({"series": False}, "draw both: the weeks and the series."),
+    ({"weeks": False}, "draw both: the weeks and the series."),
+    ({"cells": True}, "draw whole weeks and whole series; what a week does to all series is chance, too."),
+    ({"level": 0.8}, "95 % of the draws lie between the 2.5 and the 97.5 % quantile."),
+]
+
+
+@cache
+def _ends() -> np.ndarray:
+    """The interval of many draws in each of the WAYS, (n_ways, 2)."""
+    return np.array([_drawn(*two_models(), n=10_000, **other) for other, _ in WAYS])
+
+
 @checker(
     "23.2",
     wrong=[
@@ -71,21 +88,9 @@ def interval_of_ratio(answer: Any) -> str | None:
     if found.shape != (2,) or not found[0] < found[1]:
         return "return two numbers, the low and the high end."
 
-    ways: list[tuple[dict[str, Any], str]] = [
-        ({}, "in each draw: rows and columns with replacement, then a's sum over b's sum of what was drawn."),
-        ({"paired": False}, "both models must meet the same draws: draw once, use the draw for both."),
-        ({"series": False}, "draw both: the weeks and the series."),
-        ({"weeks": False}, "draw both: the weeks and the series."),
-        (
-            {"cells": True},
-            "draw whole weeks and whole series; what a week does to all series is chance, too.",
-        ),
-        ({"level": 0.8}, "95 % of the draws lie between the 2.5 and the 97.5 % quantile."),
-    ]
-    intervals = np.array([_drawn(a, b, n=10_000, **other) for other, _ in ways])
-    off = np.abs(intervals - found).max(axis=1)
-    right = off.argmin() == 0 and off[0] < 0.1 * np.ptp(intervals[0])
-    return None if right else ways[off.argmin()][1]
+    off = np.abs(_ends() - found).max(axis=1)
+    right = off.argmin() == 0 and off[0] < 0.1 * np.ptp(_ends()[0])
+    return None if right else WAYS[off.argmin()][1]
 
 
 SERIES, WEEKS, READ, AHEAD = 120, 24, 14, 7  # of the invented shop; the days that the right answer reads

@@ -57,7 +57,7 @@ def new_customers(answer: Any) -> str | None:
     if close(given, 0.5):
         return "that is the share of the lines; a share of the revenue is asked for."
     if close(given, 1):
-        return "whoever bought before `since` is known: compare with the earlier lines."
+        return "a customer who bought before `since` is known: compare with the earlier lines."
     return f"in the example known customers paid 40 and new ones 60: 0.6, not {given:.3g}."
 
 
@@ -105,12 +105,10 @@ def switch_or_keep(answer: Any) -> str | None:
         if given == word:
             continue
         if word == "switch":
-            return "a new model that is 10 % better everywhere is to be switched to; are the draws paired?"
+            return "switch to a new model that is 10 % better everywhere; are the draws paired?"
         if ratio > 1:
             return "the new model has learned from the weeks before new_end: compare on the later ones only."
-        return (
-            "the new model is ahead, but the interval of the ratio contains 1: that is no reason to switch."
-        )
+        return "the new model's error is lower, but the interval of the ratio contains 1: keep the old one."
     return None
 
 
@@ -197,7 +195,7 @@ def train_again(answer: Any) -> str | None:
     if not ours < 0.6 * theirs:
         return (
             f"after the change your WAPE is {ours:.3f}; the old model's is {theirs:.3f}. Train on windows of "
-            "four weeks, each divided by its mean, for more epochs, and use the new network where it wins."
+            "four weeks, each divided by its mean, for more epochs, and use the new network if it is better."
         )
     calm = paydays(changed=False, seed=2)
     _, given, problem = run_on((calm,), asked, CUTOFF, (AHEAD,), shaped, "forecast")

@@ -214,7 +214,7 @@ def three_sequences(daily: pd.Series, weeks: pd.DataFrame, trips: pd.Series) -> 
     axes[1].imshow(weeks, aspect="auto", cmap="Blues", vmax=1.4)
     axes[1].set(title="Purchases: a step is a week, it holds a set (dark = bought)", xlabel="week of 2017")
     axes[1].set(xticks=range(weeks.shape[1]), xticklabels=weeks.columns, yticks=range(len(weeks)))
-    axes[1].set_yticklabels([str(name).capitalize()[:22] for name in weeks.index], fontsize=9)
+    axes[1].set_yticklabels([str(name).capitalize()[:28] for name in weeks.index], fontsize=9)
     axes[1].set_xticks(np.arange(0.5, weeks.shape[1] - 1), minor=True)
     axes[1].grid(False)
     axes[1].grid(which="minor", axis="x", color="white")

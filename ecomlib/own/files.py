@@ -82,11 +82,11 @@ def read_tables(paths: Any, known: frozenset[str] = frozenset()) -> list[Table]:
         if path.is_dir():
             files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
             if not files:
-                raise UnreadableFile(f"{path}: no table lies in this folder; put the exported files there.")
+                raise UnreadableFile(f"{path}: no table is in this folder; put the exported files there.")
         elif path.is_file():
             files = [path]
         else:
-            raise UnreadableFile(f"{path}: there is no such file or folder; look at how it is written.")
+            raise UnreadableFile(f"{path}: there is no such file or folder; check the spelling.")
         for file in files:
             for name, opener in _unpacked(file):
                 tables += _tables(name, opener, known)
@@ -182,7 +182,7 @@ def _text(name: str, opener: Callable[[], BinaryIO], head: bytes, known: frozens
     elif head[1::2][:200].count(0) > 50:
         encoding = "utf-16-le"
     elif b"\0" in head:
-        raise UnreadableFile(f"{name}: this is no text and no table that is known here; export it as CSV.")
+        raise UnreadableFile(f"{name}: this is neither text nor a table of a known kind; export it as CSV.")
     text = head.decode(encoding, errors="replace")
     if len(head) == 1 << 17:
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]  # the last line may be cut
@@ -246,7 +246,7 @@ def _cells(
             )
     except UnicodeDecodeError:
         if encoding == "cp1252":
-            raise UnreadableFile(f"{name}: no text in UTF-8 or cp1252; save it with UTF-8.") from None
+            raise UnreadableFile(f"{name}: not a text in UTF-8 or cp1252; save it as UTF-8.") from None
         notes.append("the text is no UTF-8 and is read as cp1252: look at names with accents")
         return _cells(name, opener, columns, (width, skip, separator, "cp1252"), notes)
     except pd.errors.ParserError as error:

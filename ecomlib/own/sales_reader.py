@@ -109,5 +109,5 @@ def _steps(sold: pd.Series, last: pd.Timestamp, name: str) -> pd.DatetimeIndex:
     gaps = (days[1:] - days[:-1]).days.to_numpy()
     weekly = bool((gaps % 7 == 0).all())
     if np.median(gaps) > (7 if weekly else 2):
-        raise BadValue(f"{name}: the dates lie {np.median(gaps):.0f} days apart; give sums of days or weeks.")
+        raise BadValue(f"{name}: the dates are {np.median(gaps):.0f} days apart; give sums of days or weeks.")
     return pd.date_range(days[0], last, freq="7D" if weekly else "D")

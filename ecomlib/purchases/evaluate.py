@@ -6,7 +6,8 @@ import pandas as pd
 from ecomlib.bootstrap import Draws
 from ecomlib.probability import brier, log_loss, ranking_draws
 from ecomlib.purchases.task import PurchaseTask
-from ecomlib.results import Forecasts, advise, score_fits, score_table
+from ecomlib.results import Forecasts, score_fits, score_table
+from ecomlib.results import advice as advice
 from ecomlib.shop import BadValue
 
 
@@ -17,7 +18,6 @@ def draws(
     n: int = 1000,
     seed: int = 0,
     n_ranked: int = 200,
-    where: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers and weeks.
 
@@ -27,8 +27,6 @@ def draws(
         Probabilities at the part's cutoffs.
     n_ranked : int
         At most as many samples for the three scores of ranking, of which each takes 0.1 s at 600,000 rows.
-    where : bool array (n_rows,), optional
-        Rows to score, in the order of `task.rows(part)`. Default: all.
 
     Returns
     -------
@@ -40,8 +38,6 @@ def draws(
     p = np.asarray(task.flat(forecast, part), float)
     if not ((p >= 0) & (p <= 1)).all():  # also false for a value that is no number
         raise BadValue("a forecast holds probabilities between 0 and 1, every one a number; check the model.")
-    if where is not None:
-        customer, week, y, p = customer[where], week[where], y[where], p[where]
     if not 0 < y.mean() < 1:
         raise BadValue(f"{part}: a ranking needs rows with and rows without a purchase; score more weeks.")
     drawn = Draws.of(customer, week, n, seed)
@@ -59,11 +55,6 @@ def evaluate(
     """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     found = score_fits(lambda each: draws(task, each, part, n, seed), forecasts)
     return score_table(found, "log-loss")
-
-
-def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of a table of `evaluate` to use."""
-    return advise(table, "log-loss")
 
 
 def calibration_bins(p: np.ndarray, n_bins: int = 20) -> np.ndarray:

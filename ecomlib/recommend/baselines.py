@@ -192,28 +192,22 @@ class ALS(Recommender):
 class EASE(Recommender):
     """Each item's purchases by ridge regression on those of all other items, in closed form.
 
-    `penalty` is the ridge's; `counts` reads log(1 + times bought) instead of bought or not. Source: Steck
-    (2019), WWW, Embarrassingly shallow autoencoders for sparse data.
+    `penalty` is the ridge's. Source: Steck (2019), WWW, Embarrassingly shallow autoencoders for sparse data.
     """
 
     penalty: float = 1000.0
-    counts: bool = False
     name: ClassVar[str] = "EASE"
 
     def _learn(self, task: SequenceTask, part: str) -> None:
-        seen = self._seen(sequence_counts(task, part))
+        seen = sequence_counts(task, part).sign()  # bought or not
         square = (seen.T @ seen).toarray()
         square[np.diag_indices_from(square)] += self.penalty
         inverse = np.linalg.inv(square)
         self.weights_ = -inverse / np.diag(inverse)
         np.fill_diagonal(self.weights_, 0)
 
-    def _seen(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
-        counts.data = np.log1p(counts.data) if self.counts else np.ones_like(counts.data)
-        return counts
-
     def _score(self, task: SequenceTask, rows: np.ndarray) -> np.ndarray:
-        return self._seen(history(task, rows)) @ self.weights_
+        return history(task, rows).sign() @ self.weights_
 
 
 @dataclass

@@ -21,10 +21,6 @@ class Blend(Recommender):
 
     Scores become z-scores in each row, over what the question asks for: for discovery over what the customer
     never bought. A `Trend` stays as it is: days on which the whole shop turns are to count more.
-
-    Examples
-    --------
-    >>> Blend([Popularity(), Trend(7)], [1, 0.5])  # doctest: +SKIP
     """
 
     models: Sequence[Recommender]

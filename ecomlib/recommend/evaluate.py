@@ -8,7 +8,8 @@ import pandas as pd
 from ecomlib.bootstrap import Draws
 from ecomlib.recommend.history import history
 from ecomlib.recommend.task import SequenceTask
-from ecomlib.results import Forecasts, advise, score_fits, score_table
+from ecomlib.results import Forecasts, score_fits, score_table
+from ecomlib.results import advice as advice
 from ecomlib.shop import BadValue, TooShort
 
 
@@ -89,8 +90,3 @@ def evaluate(
     """Score lists as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     found = score_fits(lambda each: draws(task, each, part, n, seed), forecasts)
     return score_table(found, "recall@10", smaller_is_better=False)
-
-
-def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of a table of `evaluate` to use."""
-    return advise(table, "recall@10", smaller_is_better=False)

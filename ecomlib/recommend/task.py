@@ -196,15 +196,13 @@ def _with_side(task: SequenceTask, shop: Shop, level: str) -> SequenceTask:
     return replace(task, items=pd.concat([task.items, side], axis=1))
 
 
-def with_today(task: SequenceTask, day: float | None = None) -> tuple[SequenceTask, np.ndarray]:
-    """Give every sequence one more, empty step: the moment at which its customer is served.
+def with_today(task: SequenceTask) -> tuple[SequenceTask, np.ndarray]:
+    """Give every sequence one more, empty step, on the day after the last one: its customer is served.
 
-    `day` counts from the task's first Monday; the default is the day after the last step. Returns the longer
-    task, and the step before each new one, (n_sequences,): the cutoffs that `predict` is asked with.
+    Returns the longer task, and the step before each new one, (n_sequences,): the cutoffs that `predict` is
+    asked with.
     """
-    day = np.floor(task.day.max()) + 1 if day is None else day
-    if day <= task.day.max():
-        raise BadValue(f"day {day} is not after the last step, which is on day {task.day.max():g}.")
+    day = np.floor(task.day.max()) + 1
     last = np.flatnonzero(np.r_[task.who[1:] != task.who[:-1], True]) + 1
     indptr = np.insert(task.baskets.indptr, last, task.baskets.indptr[last])
     baskets = sparse.csr_matrix(

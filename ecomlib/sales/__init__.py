@@ -6,8 +6,7 @@ from ecomlib.sales.evaluate import evaluate as evaluate
 from ecomlib.sales.task import task as task
 
 SCORES = ["advice", "calibrate_band", "compare_forecasts", "draws", "naive_scale", "order_cost"]
-# Imported on first use: the network needs TensorFlow, which takes seconds. The two names above are imported
-# now, since a module of the same name would hide them.
+# On first use: the network needs TensorFlow. Modules of the same name would hide the two names above.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ecomlib.bootstrap import Draws, interval, mean_of_fits
-from ecomlib.results import Forecasts, advise, score_fits, score_table
+from ecomlib.bootstrap import Draws, interval
+from ecomlib.results import Forecasts, Scores, score_fits, score_table
+from ecomlib.results import advice as advice
 from ecomlib.sales.task import QUANTILES, SalesTask
 from ecomlib.shop import BadValue
 
@@ -59,7 +60,7 @@ def naive_scale(values: np.ndarray, season: int = 7) -> Scale:
     return np.abs(error).mean(axis=1), np.sqrt((error**2).mean(axis=1))
 
 
-def _scores(errors: dict[str, np.ndarray], scale: Scale | None, n: int, seed: int) -> dict[str, np.ndarray]:
+def _scores(errors: dict[str, np.ndarray], scale: Scale | None, n: int, seed: int) -> Scores:
     """Every metric of one forecast on the data (entry 0) and on n bootstrap samples of series and cutoffs.
 
     `errors` as in `forecast_errors`, each (n_cutoffs, n_series).
@@ -114,22 +115,16 @@ def score_forecast(
     >>> [round(value, 3) for value in score_forecast(actual, forecast)["WAPE"]]
     [0.1, 0.1, 0.1]
     """
-    found = _fits_scores(actual, forecast, is_open, scale, n, seed)
+    [found] = _all_scores(actual, [forecast], is_open, scale, n, seed)
     return {metric: interval(values) for metric, values in found.items()}
 
 
-def _fits_scores(
-    actual: np.ndarray,
-    forecast: np.ndarray,
-    is_open: np.ndarray | None,
-    scale: Scale | None,
-    n: int,
-    seed: int,
-    stream: int = 0,
-) -> dict[str, np.ndarray]:
-    fits = forecast if np.ndim(forecast) == 5 else [forecast]
-    made = [_scores(forecast_errors(actual, fit, is_open), scale, n, seed) for fit in fits]
-    return mean_of_fits(made, stream)
+def _all_scores(
+    actual: np.ndarray, forecasts: list, is_open: np.ndarray | None, scale: Scale | None, n: int, seed: int
+) -> list[Scores]:
+    lists = {str(i): list(each) if np.ndim(each) == 5 else each for i, each in enumerate(forecasts)}
+    made = score_fits(lambda fit: _scores(forecast_errors(actual, fit, is_open), scale, n, seed), lists)
+    return list(made.values())
 
 
 def compare_forecasts(
@@ -146,11 +141,8 @@ def compare_forecasts(
     Arguments as in `score_forecast`. Where the interval lies below 1 the first is better, where it holds 1
     the two are level.
     """
-    first, second = (
-        _fits_scores(actual, each, is_open, None, n, seed, stream)[metric]
-        for stream, each in enumerate((forecast, other))
-    )
-    return interval(first / second)
+    first, second = _all_scores(actual, [forecast, other], is_open, None, n, seed)
+    return interval(first[metric] / second[metric])
 
 
 def draws(
@@ -173,11 +165,6 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     return score_table(score_fits(lambda each: draws(task, each, part, n, seed), forecasts), "WAPE")
-
-
-def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of a table of `evaluate` to use."""
-    return advise(table, "WAPE")
 
 
 def calibrate_band(

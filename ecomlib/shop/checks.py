@@ -192,6 +192,7 @@ _REMEDIES = {
     "discount": ("amounts, 0 or more", "give the discount as a positive amount"),
     **dict.fromkeys(("display", "mailer"), ("shares from 0 to 1", "divide by the number of stores")),
     **dict.fromkeys(("start", "end", "date"), ("naive dates", "parse the dates")),
+    _YEAR: ("a year from 1990 to 2100", "look at its format and its unit (seconds or milliseconds?)"),
 }
 # The columns a table cannot do without; those in brackets may have empty cells. Before the bar: its key.
 _COLUMNS = {
@@ -225,11 +226,7 @@ def _explain(error: Any, frame: pd.DataFrame, table: str) -> ShopError:
             f"{table}: column {column!r} is of type {series.dtype}{example}; it must hold {holds}: "
             f"{_KIND_REMEDIES[check]}."
         )
-    if check == _YEAR:
-        holds, remedy = (
-            "a year from 1990 to 2100",
-            "look at its format and its unit (seconds or milliseconds?)",
-        )
+    holds, remedy = _REMEDIES[_YEAR] if check == _YEAR else (holds, remedy)
     failed = error.failure_cases
     value, position = failed["failure_case"].iloc[0], int(failed["index"].iloc[0])
     if pd.api.types.is_number(value) and value == float("inf"):

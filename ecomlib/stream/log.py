@@ -140,7 +140,7 @@ class Log:
     ) -> None:
         """Write states and acknowledge messages: both or, when the consumer dies, neither.
 
-        `one=False` writes first and acknowledges then. `between` is called in between: there a test kills
+        `one=False` writes first, then acknowledges. `between` is called in between: there a test kills
         the consumer, with what stands before it sent to the server.
         """
         if not ids:
@@ -210,7 +210,7 @@ class Consumer:
         return len(messages)
 
     def run(self, stop: Callable[[], bool], say: Callable[[str], None] = print, pause: float = 1.0) -> None:
-        """Work until `stop()`; a server that is lost or full is said once, and tried again every `pause`."""
+        """Work until `stop()`; a lost or full server is reported once, and tried again every `pause`."""
         well = True
         while not stop():
             try:

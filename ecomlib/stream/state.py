@@ -70,7 +70,7 @@ class Households:
         Returns
         -------
         dict
-            What is kept now, of the customers that changed.
+            What is kept now, of the customers that changed: records of `kind` as bytes, the newest trip last.
         list of str
             "counted", "duplicate" or "too late" for each trip.
         """
@@ -92,14 +92,6 @@ class Households:
         while todo:
             self._steps(books, todo)
         return {name: self._recent(books[name]).tobytes() for name in changed}, said
-
-    def answer(self, kept: bytes) -> float:
-        """The probability after a customer's newest trip."""
-        return float(np.frombuffer(kept, self.kind)["p"][-1])
-
-    def state(self, kept: bytes) -> np.ndarray:
-        """The state after a customer's newest trip: (2u,)."""
-        return np.frombuffer(kept, self.kind)["state"][-1]
 
     def _place(self, book: np.ndarray, trip: Trip) -> tuple[np.ndarray, int]:
         """Put a trip where its (time, order) belongs."""

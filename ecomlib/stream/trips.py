@@ -87,7 +87,7 @@ def network(width: int, units: int = 32) -> Any:
 def stability(reference: np.ndarray, now: np.ndarray, bins: int = 10) -> float:
     """Population stability index of one input: 0 for the same shares in the reference's quantile bins.
 
-    Sum over the bins of (q - p) ln(q / p); half a row is added to each bin. Above .25 the input has moved.
+    Sum over the bins of (q - p) ln(q / p); half a row is added to each bin. Above .25 the input has changed.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def read_trip(fields: dict[bytes, bytes]) -> Trip:
     Raises
     ------
     BadValue
-        When a field is missing, is no number, or cannot be true; it names the field.
+        When a field is missing, is not a number, or cannot be true; it names the field.
     """
     values: dict[str, Any] = {}
     for name, kind in Trip.__annotations__.items():

@@ -135,7 +135,7 @@ class Logistic(ClassShares):
 class LightGBM(Logistic):
     """Gradient boosting on `features`: the mean of `fits` models, the first with `seed`.
 
-    What a network gains by averaging fits, it may have, too. A leaf holds at least `leaf_rows` rows.
+    It may average fits, as a network may. A leaf holds at least `leaf_rows` rows.
     """
 
     name = "LightGBM"

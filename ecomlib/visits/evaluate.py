@@ -5,7 +5,8 @@ import pandas as pd
 
 from ecomlib.bootstrap import Draws
 from ecomlib.probability import brier, log_loss, ranking_draws
-from ecomlib.results import Forecasts, advise, score_fits, score_table
+from ecomlib.results import Forecasts, score_fits, score_table
+from ecomlib.results import advice as advice
 from ecomlib.shop import BadValue
 from ecomlib.visits.task import VisitsTask
 
@@ -50,8 +51,3 @@ def evaluate(
     """Score forecasts as `draws` takes them, from simple to complex: model, metric, value, low, high."""
     found = score_fits(lambda each: draws(task, each, part, n, seed), forecasts)
     return score_table(found, "log-loss")
-
-
-def advice(table: pd.DataFrame) -> str:
-    """Say in one sentence which model of a table of `evaluate` to use."""
-    return advise(table, "log-loss")

@@ -13,32 +13,18 @@ Callbacks = Sequence[keras.callbacks.Callback]
 
 
 def visits_network(
-    n_channels: int,
-    n_classes: int = 5,
-    units: int = 50,
-    every_week: bool = True,
-    dropout: float = 0.0,
-    recurrent_dropout: float = 0.0,
+    n_channels: int, n_classes: int = 5, units: int = 50, dropout: float = 0.0, recurrent_dropout: float = 0.0
 ) -> keras.Model:
-    """Two LSTM layers and a softmax, not compiled.
+    """Two LSTM layers and a softmax, not compiled: a forecast after every week.
 
-    Parameters
-    ----------
-    every_week : bool
-        True: a forecast after every week, (batch, n_weeks, n_classes). False: after the last week only,
-        (batch, n_classes). The weights are the same arrays in both.
-
-    Returns
-    -------
-    keras.Model
-        Input (batch, n_weeks, n_channels), n_weeks free.
+    Input (batch, n_weeks, n_channels), n_weeks free; output (batch, n_weeks, n_classes).
     """
     drop = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
     return keras.Sequential(
         [
             keras.Input((None, n_channels)),
             keras.layers.LSTM(units, return_sequences=True, **drop),
-            keras.layers.LSTM(units, return_sequences=every_week, **drop),
+            keras.layers.LSTM(units, return_sequences=True, **drop),
             keras.layers.Dense(n_classes, activation="softmax"),
         ]
     )

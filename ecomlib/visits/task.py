@@ -4,7 +4,6 @@ The *cutoff* is the last week that is known, the target counts the weeks after i
 position in the panel.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,14 +108,7 @@ def shopping_weeks_ahead(panel: WeeklyPanel, horizon: int) -> np.ndarray:
     return ahead
 
 
-def task(
-    shop: Shop,
-    split: Split,
-    target: Callable[[WeeklyPanel, int], np.ndarray] = shopping_weeks_ahead,
-    n_classes: int | None = None,
-    horizon: int = 4,
-    min_known: int = 8,
-) -> VisitsTask:
+def task(shop: Shop, split: Split, horizon: int = 4, min_known: int = 8) -> VisitsTask:
     """Build the task. The scales of the channels come from the weeks up to the last training cutoff.
 
     Parameters
@@ -125,10 +117,6 @@ def task(
         Orders are enough.
     split : Split
         Whole weeks. A target lies in one part with all its weeks, so the parts share none of them.
-    target : function of panel and horizon
-        The class of each customer and week, int (n, w), -1 where it is not known yet.
-    n_classes : int, optional
-        Classes of the target. Default: horizon + 1, as `shopping_weeks_ahead` has.
     horizon, min_known : int
         Weeks ahead; weeks since its first order, that week included, after which a customer is forecast.
 
@@ -137,7 +125,7 @@ def task(
     TooShort
         When a part holds no forecast.
     BadValue
-        When horizon or min_known is below 1, a part is not made of whole weeks, or a class is too large.
+        When horizon or min_known is below 1, or a part is not made of whole weeks.
     """
     if min(horizon, min_known) < 1:
         raise BadValue(f"horizon={horizon}, min_known={min_known}: both are weeks, at least 1.")
@@ -156,13 +144,8 @@ def task(
                 f"{part}: of {end} weeks none has a customer known for {min_known} weeks and the {horizon} "
                 f"weeks after it in the same part; give a longer history or part, or a smaller min_known."
             )
-    y, n_classes = target(panel, horizon), horizon + 1 if n_classes is None else n_classes
-    if y.max() >= n_classes:
-        raise BadValue(
-            f"the target holds a class {y.max()}; with n_classes={n_classes} the last is one less."
-        )
-    x = _channels(shop.orders, panel, int(parts["train"][-1]))
-    return VisitsTask(panel, x, y, horizon, min_known, n_classes, parts)
+    x, y = _channels(shop.orders, panel, int(parts["train"][-1])), shopping_weeks_ahead(panel, horizon)
+    return VisitsTask(panel, x, y, horizon, min_known, horizon + 1, parts)
 
 
 def _channels(orders: pd.DataFrame, panel: WeeklyPanel, last: int) -> np.ndarray:

@@ -38,6 +38,8 @@ ODD = re.compile(
     r"\bmend(s|ed)?\b|\bspelt so\b|\bby lot\b|\bred-handed\b|\brestless|\bfeasts?\b|\bcrippled\b|\bone sees\b"
     r"|\bby the weights\b|\bcalls? \w+ so\b|\bto be found out\b|\bwants? (honest|shorter)|\bthe more the\b"
     r"|\bspeaks? of eight\b|\bsources of luck\b|\blike is against like\b|\banecdote\b|\busual fraud\b"
+    r"|\btiniest\b|(?<=[.:!?] )(New|Kept|Asked|Wanted|Left) (is|are)\b"
+    r"|\b(numbers?|bytes|updates) an? (code|customer|trip|number|file|part|worker|epoch|machine)\b"
     r"|\b(one|dollars|numbers) (\w+ )?an? (day|week|window|household|product|quantile|step|category)\b",
     re.IGNORECASE,
 )
