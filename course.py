@@ -53,8 +53,6 @@ MODULES = {
     "reset": ["-m", "tools.learner", "reset"],
     "progress": ["-m", "tools.learner", "progress"],
 }
-# glibc gives every tensor back to the system and asks for it anew: a fifth of the time of a whole shop.
-KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
 
 
 def unfit(version=None, system=None, machine=None):
@@ -101,8 +99,7 @@ def child_env():
 
 def call(python, *arguments):
     """Run a part of the course with its own Python; return its exit code."""
-    more = KEEP if "ecomlib.own.shop_command" in arguments else {}
-    return subprocess.call([python, *arguments], cwd=ROOT, env={**more, **child_env()})
+    return subprocess.call([python, *arguments], cwd=ROOT, env=child_env())
 
 
 def open_lab(python, rest):

@@ -133,16 +133,6 @@ def test_files_and_the_folder_lie_where_the_reader_stands(monkeypatch, tmp_path)
     assert called[-5:] == [str(tmp_path / "x.csv"), "--out", str(tmp_path / "new"), "--country", "DE"]
 
 
-def test_only_this_command_keeps_its_memory_from_one_tensor_to_the_next(monkeypatch):
-    import course
-
-    seen: list[dict] = []
-    monkeypatch.setattr(course.subprocess, "call", lambda *_, env, **__: seen.append(env))
-    for command in ("shop", "bench"):
-        course.call("python", *course.MODULES[command], "x")
-    assert course.KEEP.items() <= seen[0].items() and not set(course.KEEP) & set(seen[1])
-
-
 def test_more_to_learn_from_takes_longer():
     assert shop_command.expected_minutes(sample()) < shop_command.expected_minutes(later(sample(), 60))
 
