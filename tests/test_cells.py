@@ -1,5 +1,7 @@
 """The comparison of lesson 51: causal networks of one size, one search for all, paired differences."""
 
+from itertools import islice
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from perturb import assert_identical, change_future
 from toy_shop import RICH_SPLIT, RICH_TEST, rich_shop
 
 from benchmarks.quality import _networks as networks
+from benchmarks.quality import _search as search
 from benchmarks.quality import cells, memory
 from ecomlib import sales, visits
 from ecomlib.probability import log_loss
@@ -72,13 +75,15 @@ def test_a_second_training_starts_afresh_and_averages_its_weights():
     assert not np.array_equal(first[0], other[0])
     x = X[:8, :5, :2]
     data = x, (x[..., 0] > 0).astype(int), np.ones(x.shape[:2], np.float32)
-    once = networks.learn(model, first, data, 0.01, 8, 3, 0)
-    after_one = networks.learn(model, first, data, 0.01, 8, 1, 0)[0]
-    assert_identical(once[0], after_one)
+    once, again = (list(islice(networks.learn(model, first, data, 0.01, 8, 0), 3)) for _ in range(2))
+    assert_identical(once, again)
+    epochs = networks.learn(model, first, data, 0.01, 8, 0)
+    assert_identical(once[0], after_one := next(epochs))
     stepped = model.get_weights()  # those of the one update, not averaged
     for mean, start, weight in zip(after_one, first, stepped, strict=True):
         np.testing.assert_allclose(mean, start + 0.02 * (weight - start), atol=1e-7)
-    assert_identical(once, networks.learn(model, first, data, 0.01, 8, 3, 0))
+    model.set_weights(other)  # whoever looks may set others: training goes on from its own
+    assert_identical(once[1], next(epochs))
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +93,13 @@ def tasks():
     return [visits.task(each, RICH_SPLIT) for each in (shop, future)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arm", [cells.LINE, cells.BOOSTED, "GRU"])
 def test_the_search_knows_nothing_of_the_test(tasks, arm, monkeypatch):
     monkeypatch.setattr(cells, "RATES", (0.01, 0.03))
     monkeypatch.setattr(cells, "CS", (0.003, 0.3))
     monkeypatch.setattr(cells, "TREES", [(4, 20), (4, 40)])
+    for first in ("FIRST_RATES", "FIRST_CS", "FIRST_TREES"):
+        monkeypatch.setattr(cells, first, range(2))
     monkeypatch.setattr(cells, "ROUNDS", 20)
     monkeypatch.setattr(cells, "SIZES", {0: (64, 2)})
     found = []
@@ -108,7 +114,7 @@ def test_the_search_knows_nothing_of_the_test(tasks, arm, monkeypatch):
 
 def test_the_best_setting_and_epoch_win_by_the_mean_of_the_seeds(tasks, monkeypatch):
     task, asked = tasks[0], []
-    losses = {"a": ([3.0, 1.0, 2.0], [3.0, 2.8, 1.0]), "b": ([1.9, 0.9, 1.7], [1.9, 4.0, 1.9])}
+    losses = {"a": ([3.0, 1.0, 2.0], [3.0, 2.8, 1.0]), "b": ([1.9, 0.9, 1.7], [1.9, 4.0])}
 
     def fit(setting, seed):
         def predict(epochs, rows):
@@ -117,10 +123,50 @@ def test_the_best_setting_and_epoch_win_by_the_mean_of_the_seeds(tasks, monkeypa
 
         return np.array(losses[setting][seed]), predict
 
-    monkeypatch.setattr(cells, "fitter", lambda *to: (fit, ["a", "b"]))
+    monkeypatch.setattr(cells, "fitter", lambda *to: (fit, ["a", "b"], range(2)))
     found = cells.tuned(task, "any", 50, (0, 1))
     assert (found["setting"], found["epochs"]) == ("a", 3) and {each[2] for each in asked} == {3}
     np.testing.assert_allclose(found["train"], np.log(task.n_classes))
+
+
+@pytest.mark.parametrize(
+    ("best", "tried"), [(3, [2, 3, 4]), (2, [1, 2, 3, 4]), (0, [0, 1, 2, 3, 4]), (6, [2, 3, 4, 5, 6])]
+)
+def test_a_search_goes_on_while_the_best_lies_at_an_edge(best, tried):
+    fitted = []
+
+    def fit(setting):
+        fitted.append(setting)
+        return abs(setting - 10 * best)
+
+    ladder = tuple(range(0, 70, 10))
+    found = search.climbed(fit, ladder, range(2, 5), loss=lambda loss: loss)
+    assert list(found) == [10 * at for at in tried] == sorted(fitted) and len(set(fitted)) == len(fitted)
+    assert found[10 * best] == 0
+
+
+def test_a_fit_that_has_ended_stays_as_it_is(monkeypatch):
+    np.testing.assert_allclose(search.mean_curve([[3, 1], [5, 4, 2, 3]]), [4, 2.5, 1.5, 2])
+    monkeypatch.setattr(search, "PATIENCE", 2)
+    assert [search.stands_still(x) for x in ([3], [3, 1, 2], [3, 1, 2, 2], [3, 1, 2, 0.5])] == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("arm", "n"), [("GRU", 1), (cells.BOOSTED, cells.STEP)])
+def test_a_fit_ends_when_its_validation_loss_stands_still(tasks, arm, n, monkeypatch):
+    """Of two fits, one stops early: its curve is a beginning of the other's, its last answer stays."""
+    task, curves = tasks[0], []
+    for patience in (2, 3):
+        monkeypatch.setattr(search, "PATIENCE", patience)
+        # A loss that rises from the first look on.
+        rising = iter(range(1, 99))
+        monkeypatch.setattr(cells, "log_loss", lambda p, y, rising=rising: np.array([float(next(rising))]))
+        fit, ladder, _ = cells.fitter(task, arm, 50, False)
+        losses, predict = fit(ladder[3], 0)
+        curves.append(losses)
+        assert len(losses) == (patience + 1) * n
+        asked = task.rows("valid")
+        assert_identical(predict(len(losses), asked), predict(len(losses) + 50, asked))
+    np.testing.assert_array_equal(curves[0], curves[1][: len(curves[0])])
 
 
 def test_a_share_has_its_own_households(tasks):
@@ -164,7 +210,6 @@ def test_recall_is_judged_as_in_lesson_12(monkeypatch):
     assert found.shape == (2, 2) and ((found > 0.3) & (found < 0.7)).all()
 
 
-@pytest.mark.slow
 def test_the_cell_of_the_sales_network_is_exchanged(monkeypatch):
     task = sales.task(rich_shop(), RICH_SPLIT, "category", n_series=4)
     monkeypatch.setattr(cells, "SEEDS", (0,))

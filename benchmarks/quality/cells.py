@@ -2,17 +2,18 @@
 
 *visits*: lesson 16's question (weeks 45 to 52 test, the four weeks before them validate), with 100, 20 and
 5 % of the households. A seed draws the households of a share and the start of a network. Every arm chooses
-its setting (a network its learning rate out of three) and its number of epochs (or trees) by the mean
-validation loss over the seeds, on the households of the share only; with 1,000 households or more, seed 0
-alone chooses the setting. Averaged weights answer, as in lesson 16; no arm has dropout. All households are
-asked in the test weeks. These were scored before, by lesson 16 and by trials of this comparison with one rate
-for all arms; here all is chosen anew on validation and scored once. Differences are paired: the same draws of
-households, weeks and seeds.
+its setting (a network its learning rate) and its number of epochs (or trees) by the mean validation loss over
+the seeds, on the households of the share only; with 1,000 households or more, seed 0 alone chooses the
+setting. All search as `_search` does: on along a ladder while the best is at an edge; a fit ends when its
+validation loss has stopped falling. Averaged weights answer, as in lesson 16; no arm has dropout. All
+households are asked in the test weeks. These were scored before, by lesson 16 and twice by this comparison:
+with one rate for all, and with three rates and few epochs. Here all is chosen anew on validation.
+Differences are paired: the same draws of households, weeks and seeds.
 *second shop*: the same with every sixth customer of Online Retail.
 *memory*: lesson 12's coupon task, with its search, three seeds, and about as many weights as the LSTM there.
 No linear filter can do it: the answer is a product of two inputs.
 *sales*: lesson 22's network with its two cells exchanged, one network of about equal weights; the rate by
-seed 0 on validation.
+seed 0 on validation, from a ladder, too; ten epochs of a cosine schedule each.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 import ecomlib
 from benchmarks.quality import _networks as networks
 from benchmarks.quality import memory
+from benchmarks.quality._search import climbed, mean_curve, stands_still
 from benchmarks.quality.second_shop import SPLIT as SECOND_SPLIT
 from benchmarks.quality.second_shop import VALID, some_customers
 from benchmarks.run import Log, kept, row
@@ -42,18 +44,20 @@ from ecomlib.visits.baselines import grow
 SEEDS = (0, 1, 2)
 WINDOW = Split.last(test="56D", valid="28D", end="2017-12-24")  # lesson 16's
 SHARES = (100, 20, 5)  # % of the households
-SIZES = {1000: (64, 12), 300: (32, 16), 0: (16, 30)}  # households at least -> batch, epochs at most
-RATES = (0.002, 0.006, 0.02)
-CS = (0.0003, 0.003, 0.03, 0.3)  # inverse strength of the line's penalty
-TREES = [(4, 100), (8, 100), (8, 400), (15, 400)]  # leaves, rows per leaf
-ROUNDS, STEP = 300, 10  # trees at most, and looked at after so many each
+SIZES = {1000: (64, 40), 300: (32, 60), 0: (16, 90)}  # households at least -> batch, epochs at most
+# Ladders of settings, and where on them every search begins.
+RATES, FIRST_RATES = (0.0002, 0.0006, 0.002, 0.006, 0.02, 0.06, 0.2), range(2, 5)
+CS, FIRST_CS = (3e-5, 3e-4, 0.003, 0.03, 0.3, 3.0), range(1, 5)  # inverse strength of the line's penalty
+TREES = ((2, 400), (4, 400), (4, 100), (8, 400), (8, 100), (15, 400), (15, 100), (31, 100))
+FIRST_TREES = range(2, 6)  # leaves, rows per leaf
+ROUNDS, STEP = 1000, 10  # trees at most, and looked at after so many each
 LINE, BOOSTED = "logistic regression", "LightGBM"
 MANY = 1000  # of so many households, seed 0 alone chooses the setting
 SOME = 6  # every sixth customer of the second shop
 FORGET = {"convolution": 9, "attention": 8}  # sizes in the memory task
 LAGS = (10, 50, 100)
-SALES = {"SimpleRNN": 52, "GRU": 28, "LSTM": 24}  # units, for about equal weights
-SALES_RATES = (0.0025, 0.005, 0.01)
+SALES = {"SimpleRNN": 65, "GRU": 30, "LSTM": 24}  # units, for about equal weights
+SALES_RATES, FIRST_SALES = (0.0006, 0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04), range(2, 5)
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # customer, cutoff, class
 Predict = Callable[[int, Rows], np.ndarray]  # epochs, rows -> probabilities
 Fit = Callable[[Any, int], tuple[np.ndarray, Predict]]  # setting, seed -> validation loss by epoch, forecasts
@@ -152,13 +156,17 @@ def tuned(task: visits.VisitsTask, arm: str, share: int, seeds: Sequence[int], q
         "setting", "epochs"; "test": probabilities (n_rows, n_classes) a seed; "train": log-loss a seed on
         the training rows of the share; "search": setting -> mean validation loss by epoch.
     """
-    fit, settings = fitter(task, arm, share, quick)
+    fit, ladder, first = fitter(task, arm, share, quick)
     few = seeds[:1] if len(households(task, share, 0)) >= MANY else seeds
-    fits = {setting: [fit(setting, seed) for seed in few] for setting in settings}
-    search = {setting: np.mean([losses for losses, _ in each], axis=0) for setting, each in fits.items()}
+
+    def curve(fits: list) -> np.ndarray:
+        return mean_curve([losses for losses, _ in fits])
+
+    fits = climbed(lambda s: [fit(s, seed) for seed in few], ladder, first, lambda each: curve(each).min())
+    search = {setting: curve(each) for setting, each in fits.items()}
     best = min(search, key=lambda setting: search[setting].min())
     every = fits[best] + [fit(best, seed) for seed in seeds[len(few) :]]
-    epochs = int(np.mean([losses for losses, _ in every], axis=0).argmin()) + 1
+    epochs = int(curve(every).argmin()) + 1
     found: dict[str, Any] = {"setting": best, "epochs": epochs, "search": search, "test": [], "train": []}
     for seed, (_, predict) in zip(seeds, every, strict=True):
         found["test"].append(predict(epochs, task.rows("test")).astype(np.float32))
@@ -167,17 +175,19 @@ def tuned(task: visits.VisitsTask, arm: str, share: int, seeds: Sequence[int], q
     return found
 
 
-def fitter(task: visits.VisitsTask, arm: str, share: int, quick: bool) -> tuple[Fit, list]:
-    """How an arm is fitted at a share, and the settings to try."""
-    few = slice(1 if quick else None)
+def fitter(task: visits.VisitsTask, arm: str, share: int, quick: bool) -> tuple[Fit, Sequence, range]:
+    """How an arm is fitted at a share, its ladder of settings, and where the search begins; quick: one."""
+    few = slice(3, 4) if quick else slice(None)
     if arm == LINE:
-        return partial(fit_line, task, share, visits.features(task)[0]), list(CS[few])
+        fit = partial(fit_line, task, share, visits.features(task)[0])
+        return fit, CS[few], range(1) if quick else FIRST_CS
     if arm == BOOSTED:
-        most = STEP if quick else ROUNDS
-        return partial(fit_trees, task, share, visits.features(task)[0], most), TREES[few]
+        fit = partial(fit_trees, task, share, visits.features(task)[0], STEP if quick else ROUNDS)
+        return fit, TREES[few], range(1) if quick else FIRST_TREES
     # Compiled once, for all settings and seeds.
     model = networks.network(arm, task.x.shape[-1], networks.SIZES[arm], task.n_classes)
-    return partial(fit_network, task, share, model, 1 if quick else None), list(RATES[few])
+    fit = partial(fit_network, task, share, model, 1 if quick else None)
+    return fit, RATES[few], range(1) if quick else FIRST_RATES
 
 
 def households(task: visits.VisitsTask, share: int, seed: int) -> np.ndarray:
@@ -203,18 +213,22 @@ def fit_network(
     batch, most = next(how for least, how in SIZES.items() if len(who) >= least)
     start = networks.first_weights(model, seed)
     data = task.x[who, : y.shape[1]], y[who], weight[who]
-    by_epoch = networks.learn(model, start, data, rate, batch, epochs or most, seed)
+    by_epoch: list[list[np.ndarray]] = []
 
     def predict(epoch: int, asked: Rows) -> np.ndarray:
         customer, cutoff, _ = asked
-        model.set_weights(by_epoch[epoch - 1])
+        model.set_weights(by_epoch[min(epoch, len(by_epoch)) - 1])
         ids, at = np.unique(customer, return_inverse=True)
         x = task.x[ids, : int(cutoff.max()) + 1]
         p = np.concatenate([model.predict_on_batch(x[i : i + 512]) for i in range(0, len(x), 512)])
         return p[at, cutoff].astype(float)
 
-    valid = rows_of(task, "valid", who)
-    losses = [log_loss(predict(k + 1, valid), valid[2]).mean() for k in range(len(by_epoch))]
+    valid, losses = rows_of(task, "valid", who), []
+    for weights in networks.learn(model, start, data, rate, batch, seed):
+        by_epoch.append(weights)
+        losses.append(log_loss(predict(len(by_epoch), valid), valid[2]).mean())
+        if stands_still(losses) or len(losses) == (epochs or most):
+            break
     return np.array(losses), predict
 
 
@@ -237,17 +251,30 @@ def fit_trees(
     task: visits.VisitsTask, share: int, x: np.ndarray, most: int, setting: tuple[int, int], seed: int
 ) -> tuple[np.ndarray, Predict]:
     """LightGBM on the same features; its epochs are trees, `most` at most."""
+    from lightgbm.callback import EarlyStopException
+
     customer, cutoff, y = rows_of(task, "train", who := households(task, share, seed))
-    model = grow(x[customer, cutoff], y, *setting, most, seed)
+    classes, losses, valid = np.unique(y), [], rows_of(task, "valid", who)
+
+    def answers(booster: Any, trees: int, asked: Rows) -> np.ndarray:
+        p = booster.predict(x[asked[0], asked[1]], num_iteration=trees)
+        return whole(p, classes, task.n_classes)
+
+    def look(env: Any) -> None:
+        trees = env.iteration + 1
+        if trees % STEP == 0:
+            losses.append(log_loss(answers(env.model, trees, valid), valid[2]).mean())
+            if stands_still(losses):
+                raise EarlyStopException(env.iteration, [])
+
+    model = grow(x[customer, cutoff], y, *setting, most, seed, callbacks=[look])
+    # The loss stands until the next look; there is none before the first.
+    curve = np.repeat([losses[0], *losses], [STEP - 1, *[STEP] * (len(losses) - 1), 1])
 
     def predict(trees: int, asked: Rows) -> np.ndarray:
-        p = model.booster_.predict(x[asked[0], asked[1]], num_iteration=trees)
-        return whole(p, model.classes_, task.n_classes)
+        return answers(model.booster_, min(trees, STEP * len(losses)), asked)
 
-    valid = rows_of(task, "valid", who)
-    steps = range(STEP, most + 1, STEP)
-    losses = {trees: log_loss(predict(trees, valid), valid[2]).mean() for trees in steps}
-    return np.array([losses[max(STEP, k // STEP * STEP)] for k in range(1, most + 1)]), predict
+    return curve, predict
 
 
 def whole(p: np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray:
@@ -360,12 +387,14 @@ def exchanged(task: sales.SalesTask, cell: str, seeds: Sequence[int], quick: boo
             net = sales.SalesLSTM(seed, members=1, learning_rate=rate, units=SALES[cell], **epochs)
             return net.fit(task)
 
-    tried = {rate: fit(rate, seeds[0]) for rate in (SALES_RATES[:1] if quick else SALES_RATES)}
-    search = {
-        rate: float(sales.draws(task, net.predict(task, task.cutoffs("valid")), "valid", n=1)["pinball"][0])
-        for rate, net in tried.items()
-    }
+    def first_fit(rate: float) -> tuple[sales.SalesLSTM, float]:
+        p = (net := fit(rate, seeds[0])).predict(task, task.cutoffs("valid"))
+        return net, float(sales.draws(task, p, "valid", n=1)["pinball"][0])
+
+    ladder, first = (SALES_RATES[3:4], range(1)) if quick else (SALES_RATES, FIRST_SALES)
+    tried = climbed(first_fit, ladder, first, loss=lambda found: found[1])
+    search = {rate: loss for rate, (_, loss) in tried.items()}
     best = min(search, key=lambda rate: search[rate])
-    nets = [tried[best], *(fit(best, seed) for seed in seeds[1:])]
+    nets = [tried[best][0], *(fit(best, seed) for seed in seeds[1:])]
     test = [net.predict(task, task.cutoffs("test")) for net in nets]
     return {"rate": best, "search": search, "test": test, "weights": nets[0].model.count_params()}
