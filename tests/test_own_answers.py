@@ -614,6 +614,23 @@ def test_the_profile_sees_closed_days_a_broken_last_day_and_a_strange_clock():
     assert facts["open days without a sale"] == "0 of 60" and "100.0% bought twice" in facts["customers"]
 
 
+def test_the_profile_asks_about_days_on_which_no_year_has_a_sale():
+    days = pd.Series(pd.date_range("2021-12-31", "2023-12-31"))
+    shut = days.dt.strftime("%m-%d").isin(["12-25", "01-01"]) | (days == "2023-05-09")  # open in May 2022
+    orders = pd.DataFrame({"timestamp": days[~shut] + pd.Timedelta(hours=9), "product_id": "tea"})
+    orders = orders.assign(customer_id=1, order_id=orders.index, quantity=1, revenue=2.0, discount=0.0)
+    said = "; no year has one on 01-01, 12-25: never open then? Say --closed 01-01 12-25"
+
+    def told(some):
+        return profile(Shop(orders[some].reset_index(drop=True)))["open days without a sale"]
+
+    when = orders["timestamp"]
+    assert told(when > "2000") == "5 of 731" + said
+    assert told(when < "2023") == "2 of 366" + said
+    assert told((when < "2023") & (when.dt.month != 7)) == "33 of 366"  # one year does not tell a break
+    assert told(when.dt.day_of_year % 9 > 0).endswith("of 731")  # 41 days of both years: chance, too
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["forecast_sales", "predict_purchases", "recommend_products"])
 def test_a_question_from_the_export_to_the_files(name, tmp_path, capsys):

@@ -12,6 +12,7 @@ from ecomlib.own import answer as asked
 from ecomlib.own import report, shop_command
 from ecomlib.own.opening import open_shop
 from ecomlib.runtime import ROOT
+from ecomlib.sales.known_ahead import open_days
 from ecomlib.shop import TooShort
 
 SALES, LIST = "forecast.csv", "recommendations.csv"
@@ -84,11 +85,16 @@ def test_the_command_says_how_long_answers_the_rest_and_ends_well(answers, tmp_p
     def refuse(shop, **_):
         raise TooShort("purchases: of 74 customers 0.4% bought twice: no model.")
 
-    monkeypatch.setattr(asked, "forecast_sales", lambda shop, country, fits: answers[SALES])
+    def forecast(shop, country, closed, fits):
+        assert (country, closed) == ("DE", ["Sun", (12, 25)])
+        return answers[SALES]
+
+    monkeypatch.setattr(asked, "forecast_sales", forecast)
     monkeypatch.setattr(asked, "predict_purchases", refuse)
     monkeypatch.setattr(asked, "recommend_products", lambda shop, fits: answers[LIST])
     monkeypatch.setattr(shop_command, "open_shop", lambda *_, **__: sample())
-    assert shop_command.main(["x.csv", "--out", str(tmp_path / "out"), "--country", "DE"]) == 0
+    options = ["--country", "DE", "--closed", "sunday", "12-25"]
+    assert shop_command.main(["x.csv", "--out", str(tmp_path / "out"), *options]) == 0
     printed = capsys.readouterr().out
     assert "this takes about" in printed and printed.count("bought twice: no model.") == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [SALES, LIST, report.PAGE]
@@ -96,6 +102,22 @@ def test_the_command_says_how_long_answers_the_rest_and_ends_well(answers, tmp_p
         monkeypatch.setattr(asked, name, refuse)
     assert shop_command.main(["x.csv", "--out", str(tmp_path / "none")]) == 1
     assert [path.name for path in (tmp_path / "none").iterdir()] == [report.PAGE]
+
+
+@pytest.mark.parametrize("day", ["Sund", "7", "13-25", "2-30", "2023-02-29", "25.12.", "Christmas"])
+def test_a_closed_day_that_cannot_be_read_is_one_sentence(day, capsys):
+    assert shop_command.main(["x.csv", "--closed", "Sun", day]) == 1  # before the file is opened
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and f"--closed {day}: say a weekday (Sun)" in said.err and not said.out
+
+
+def test_closed_days_are_those_that_the_forecast_takes():
+    days = pd.date_range("2024-12-20", "2025-12-31")
+    told = [shop_command.closed_day(text) for text in ("SUN", "12-25", "2-29", "2024-12-27")]
+    shut = days[~open_days(days, told)]
+    other = [str(day.date()) for day in shut if day.day_of_week < 6]
+    assert other == ["2024-12-25", "2024-12-27", "2025-12-25"]
+    assert (days.day_of_week == 6).sum() == len(shut) - 3
 
 
 def test_files_and_the_folder_lie_where_the_reader_stands(monkeypatch, tmp_path):

@@ -5,7 +5,8 @@ parts, and the test weeks are scored once. The network, its joined forecast or a
 where the paired 95 % interval (units, weeks and fits drawn) excludes the tie with the simple one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow import default_memory_pool
 
 from ecomlib.bootstrap import interval
 from ecomlib.own.profile import profile
@@ -31,22 +33,10 @@ LSTM, JOINED = "LSTM", "joined"
 class Answer:
     """What one of the three functions found; `print` shows the verdict, `table` is the answer.
 
-    Attributes
-    ----------
-    question : Question
-        With its plan: settings, dates, names.
-    scores : DataFrame
-        model, metric, value, low, high on the test part, from simple to complex.
-    paired : DataFrame
-        metric, first, second, ratio, low, high, verdict ("better", "level", "worse") of the first.
-    advice, chosen : str
-        One sentence; the model that made `table`.
-    notes : list of str
-        What to know of the data and the answer.
-    model
-        The chosen model, fitted on all days.
-    table : DataFrame
-        The answer for what comes after the last day.
+    `question` has its plan: settings, dates, names. `scores` has columns model, metric, value, low, high on
+    the test part, from simple to complex; `paired` metric, first, second, ratio, low, high and the verdict of
+    the first: "better", "level", "worse". `advice` is one sentence, `notes` what to know of data and answer;
+    `chosen` names the model that made `table`, for what comes after the last day; `model` knows all days.
     """
 
     question: Any
@@ -81,9 +71,8 @@ class Answer:
         save(self, folder)
 
     def __str__(self) -> str:
-        return "\n".join(
-            [self.advice, *(f"- {note}" for note in self.notes), self.paired.to_string(index=False)]
-        )
+        notes = (f"- {note}" for note in self.notes)
+        return "\n".join([self.advice, *notes, self.paired.to_string(index=False)])
 
 
 def load(folder: str | Path) -> Answer:
@@ -175,6 +164,7 @@ def recommend_products(
 def _answer(question: Any, shop: Shop, fits: int) -> Answer:
     """Compare, advise, fit the advised model on everything, answer for what comes after the last day."""
     task = question.task(shop)
+    default_memory_pool().release_unused()  # what the texts of a million lines took: 0.3 GB
     scores, paired, models = compare(question, task, fits)
     rule, rival = (name for name in models if name not in (LSTM, JOINED))
     chosen, advice = _advise(question, paired, rule, rival)
@@ -187,37 +177,40 @@ def _answer(question: Any, shop: Shop, fits: int) -> Answer:
     notes += question.prepare(task, model, first)
     question.made.clear()
     whole = question.known(task)
-    _fit(question, whole, f"{chosen}, on all days", model)
-    if model is not first:
-        first.fit(whole)
+    parts = model.models if chosen == JOINED else [model]
+    _together(
+        lambda: [each.fit(whole) for each in (*parts[1:], first) if each is not model],
+        lambda: _fit(question, whole, f"{chosen}, on all days", parts[0]),
+    )
     return Answer(question, scores, paired, advice, chosen, notes, model, question.table(shop, whole, model))
 
 
 def compare(question: Any, task: Any, fits: int) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, list[Any]]]:
     """Choose on validation, then score the test once.
 
-    Returns
-    -------
-    scores, paired : DataFrame
-        As in `Answer`.
-    models : dict
-        Name -> its fits on all weeks before the test: the rule, the rival, the LSTM, joined.
+    Returns `scores` and `paired` as in `Answer`, and the models: rule, rival, LSTM and joined, name -> its
+    fits on all weeks before the test.
     """
     if fits < 1:
         raise BadValue(f"fits={fits}: at least one network has to be trained.")
     simple, rivals, network = question.models(task)
-    rule, first = _best(question, task, simple)
-    rival, second = _best(question, task, rivals)
-    one = _fit(question, task, "LSTM, to choose by", network(0))
+    one = network(0)
+    (rule, first), (rival, second) = _together(
+        lambda: [_best(question, task, models) for models in (simple, rivals)],
+        lambda: _fit(question, task, "LSTM, to choose by", one),
+    )
     joined = question.join(task, one, second)
     for each in (first, second, one, joined):
         question.forecast(task, each, "valid")  # kept: the band is made from it
     # Everything is chosen. Before the test is scored, all learn from the validation weeks, too.
     known = question.known(task, "test_from")
-    names = [f"LSTM, fit {i + 1} of {fits}" for i in range(fits)]
-    networks = [_fit(question, known, name, one if i == 0 else network(i)) for i, name in enumerate(names)]
+    networks = [one, *(network(i) for i in range(1, fits))]
+    _together(
+        lambda: (first.fit(known), second.fit(known)),
+        lambda: [_fit(question, known, f"LSTM, fit {i + 1} of {fits}", n) for i, n in enumerate(networks)],
+    )
     both = [joined, *(_with_network(joined, each) for each in networks[1:])]
-    models = {rule: [first.fit(known)], rival: [second.fit(known)], LSTM: networks, JOINED: both}
+    models = {rule: [first], rival: [second], LSTM: networks, JOINED: both}
     forecasts = {name: [question.forecast(task, model, "test") for model in m] for name, m in models.items()}
     with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to a recall of 0 excludes no tie
         found = score_fits(lambda each: question.draws(task, each, "test", N_DRAWS), forecasts)
@@ -255,6 +248,14 @@ def _with_network(joined: Any, network: Any) -> Any:
 def _fit(question: Any, task: Any, name: str, model: Any) -> Any:
     print(f"{question.title}: fitting {name}", flush=True)
     return model.fit(task)
+
+
+def _together(beside: Callable[[], Any], network: Callable[[], Any]) -> Any:
+    """Fit a network, and beside it in a thread what needs no Keras; returns what the thread found."""
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(beside)
+        network()
+        return found.result()
 
 
 def _best(question: Any, task: Any, models: Models) -> tuple[str, Any]:

@@ -209,9 +209,8 @@ def _moments(texts: pd.Series, reader: Reader, home: str | None) -> tuple[pd.Ser
         if home is None and not zone.eq("+0000").all():
             reader.note("times keep the clock that is written, without their offset")
             return moments, True
-        hours = (
-            pd.to_numeric(zone.str[:3]).fillna(0) + pd.to_numeric(zone.str[0] + zone.str[3:5]).fillna(0) / 60
-        )
+        minutes = pd.to_numeric(zone.str[0] + zone.str[3:5]).fillna(0)
+        hours = pd.to_numeric(zone.str[:3]).fillna(0) + minutes / 60
         moments = (moments - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
     if home is None:
         reader.note(IN_UTC)

@@ -67,9 +67,8 @@ def clean_lines(facts: Facts, format: str) -> pd.DataFrame:
     facts.found("date far from the rest", far, _span(lines["timestamp"], far), "far_dates")
     _currencies(facts)
     status = lines["status"].str.strip().str.casefold() if "status" in lines else pd.Series("", lines.index)
-    gone = status.str.fullmatch(NOT_SOLD, na=False) | (
-        lines["cancelled"].notna() if "cancelled" in lines else False
-    )
+    called_off = lines["cancelled"].notna() if "cancelled" in lines else False
+    gone = status.str.fullmatch(NOT_SOLD, na=False) | called_off
     facts.found("cancelled order", gone, "was never paid or was called off", "cancelled")
     hit, names = no_goods(lines, format)
     facts.found("no goods", hit, f"postage, fees, gift cards: {names}", "not_goods")

@@ -37,18 +37,10 @@ LISTED = {
 class Report:
     """What was read and what was done to it; `print(shop.report)` shows all of it.
 
-    Attributes
-    ----------
-    format : str
-        The export that was recognised.
-    columns : dict
-        Our column -> the header that was taken for it.
-    steps : DataFrame
-        step, lines (found), left_out (lines), revenue (of the lines found), why.
-    notes, problems : list of str
-        What to know; what has to be fixed (after `check_export` only).
-    before, after : DataFrame
-        The first lines as they are in the file, and as they were taken.
+    `format` is the export that was recognised, `columns` says which header was taken for each of our columns.
+    `steps` has columns step, lines (found), left_out (lines), revenue (of the lines found), why. `notes` are
+    to be known, `problems` to be mended (after `check_export` only). `before` and `after` are the first
+    lines, in the file and as they were taken.
     """
 
     format: str
@@ -160,9 +152,8 @@ def _open(
     label = name or Path(paths if isinstance(paths, (str, Path)) else paths[0]).resolve().name.split(".")[0]
     shop = Shop(**_tables(lines, others, reader), name=label, currency=SIGNS.get(sign, sign))
     shop, second = clean(shop)
-    second = (
-        second[second["lines"] > 0].drop(columns="share_of_revenue").assign(left_out=lambda s: s["lines"])
-    )
+    second = second[second["lines"] > 0].drop(columns="share_of_revenue")
+    second["left_out"] = second["lines"]
     steps = pd.concat([facts.report(), second], ignore_index=True)
     after = shop.orders[list(CONTRACT)].head(3)
     report = Report(first.format, first.columns, steps, reader.notes, reader.problems, first.before, after)

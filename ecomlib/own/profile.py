@@ -7,6 +7,7 @@ from ecomlib.shop.shop import Shop, members
 
 HOUR = pd.Timedelta(hours=1)
 SELDOM = 0.05  # of the weeks: a weekday with sales in fewer of them is one on which the shop is closed
+FEW, MANY = 3, 12  # days without a sale: few in all, or those of two years, may be closed; many are chance
 NIGHT = 0.2  # of the lines between midnight and six: more than a shop sells at night
 
 
@@ -45,17 +46,18 @@ def profile(shop: Shop) -> pd.Series:
     closed = closed_weekdays(when)
     calendar = pd.date_range(days.iloc[0], days.iloc[-1])
     calendar = calendar[open_days(calendar, closed)]
-    silent = len(calendar.difference(pd.DatetimeIndex(days)))
+    silent = calendar.difference(pd.DatetimeIndex(days)).strftime("%m-%d").value_counts()
+    never = silent.index[(silent > 1) | (silent.sum() <= FEW)].difference(days.dt.strftime("%m-%d"))
+    ask = f"; no year has one on {', '.join(never)}: never open then? Say --closed {' '.join(never[:2])}"
+    ask += " ..." * (len(never) > 2)
     night = (when.dt.hour < 6).mean() if (when != when.dt.normalize()).any() else 0.0
     span = days.iloc[-1] - days.iloc[0]
-    early, late = (
-        money[part].sum() for part in (when < when.min() + span / 4, when >= when.max() - span / 4)
-    )
+    early, late = (money[p].sum() for p in (when < when.min() + span / 4, when >= when.max() - span / 4))
     orders_each = known.groupby("customer_id")["order_id"].nunique()
     facts = {
         "span": f"{days.iloc[0]:%Y-%m-%d} to {days.iloc[-1]:%Y-%m-%d}, {span.days + 1:,} days",
         "last whole day": f"{last_whole_day(when):%Y-%m-%d}",
-        "open days without a sale": f"{silent:,} of {len(calendar):,}",
+        "open days without a sale": f"{silent.sum():,} of {len(calendar):,}" + ask * (0 < len(never) <= MANY),
         "closed on": ", ".join(closed) or "no weekday",
         "sold from midnight to six": f"{night:.0%} of the lines"
         + ": is the clock UTC?" * bool(night > NIGHT),

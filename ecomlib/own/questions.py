@@ -100,9 +100,8 @@ class Question:
     def value(self, task: Any, model: Any) -> float:
         """The headline on validation, smaller is better: what every choice is made by."""
         sign = 1 if self.smaller_is_better else -1
-        return sign * float(
-            self.draws(task, self.forecast(task, model, "valid"), "valid", 1)[self.headline][0]
-        )
+        found = self.draws(task, self.forecast(task, model, "valid"), "valid", 1)
+        return sign * float(found[self.headline][0])
 
     def join(self, task: Any, network: Any, rival: Any) -> Any:
         """The network with the rival; the weight is chosen on validation."""
@@ -191,9 +190,8 @@ class Purchases(Question):
     def known(self, task: purchases.PurchaseTask, until: str = "end") -> purchases.PurchaseTask:
         """The task whose training part ends where the plan says: "test_from", or all of the first export."""
         end = int(task.panel.weeks.searchsorted(pd.Timestamp(self.plan[until])))
-        return replace(
-            task, parts={"train": np.arange(end - 1), "next": np.array([len(task.panel.weeks) - 1])}
-        )
+        parts = {"train": np.arange(end - 1), "next": np.array([len(task.panel.weeks) - 1])}
+        return replace(task, parts=parts)
 
     def models(self, task: purchases.PurchaseTask) -> tuple[Models, Models, Callable[[int], Any]]:
         """Own frequency with the settings chosen on validation; two learners; the shared LSTM."""
@@ -218,13 +216,10 @@ class Purchases(Question):
         both = (self.forecast(task, each, "valid") for each in (model, rule))
         ours, theirs = (log_loss(p.ravel(), y.ravel()).reshape(y.shape).mean(axis=2)[use] for p in both)
         notes = ["no categories: asked is who buys at all"] * self.plan["whole"]
-        notes += self.with_rule(
-            task.panel.known[:, cutoffs].T[use], ours - theirs, model, rule, "weeks known"
-        )
-        p, y = (
-            task.flat(each, "test")
-            for each in (self.forecast(task, model, "test"), task.target(task.cutoffs("test")))
-        )
+        known = task.panel.known[:, cutoffs].T[use]
+        notes += self.with_rule(known, ours - theirs, model, rule, "weeks known")
+        p = task.flat(self.forecast(task, model, "test"), "test")
+        y = task.flat(task.target(task.cutoffs("test")), "test")
         tenths = np.array_split(np.argsort(p, kind="stable"), 10)
         self.plan["reliability"] = [[float(p[rows].mean()), float(y[rows].mean())] for rows in tenths]
         return notes
@@ -272,10 +267,8 @@ class Recommend(Question):
         often = TRIPS // max(len(task.cutoffs("train")), 1)
         if task.question == "discovery":
             simple: Models = {"popularity": r.Popularity(), "popularity of four weeks": r.Popularity(28)}
-            rivals: Models = {
-                "item-kNN": r.ItemKNN(),
-                "ALS + trend": r.Blend([r.ALS(), r.Trend(7)], [1, 1.5]),
-            }
+            factors = r.Blend([r.ALS(), r.Trend(7)], [1, 1.5])
+            rivals: Models = {"item-kNN": r.ItemKNN(), "ALS + trend": factors}
             if task.n_items <= MOST_ITEMS:
                 rivals["EASE + trend"] = r.Blend([r.EASE(), r.Trend(7)], [1, 2.5])
             usual = {"units": 64, "dropout": 0.4, "profile": True, "trend_days": (3, 7, 14, 28)}

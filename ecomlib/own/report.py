@@ -68,9 +68,7 @@ def page(shop: Shop, answers: Mapping[str, Any]) -> str:
     """The page as HTML; arguments as in `write_answers`."""
     parts = [HEAD.substitute(title=escape(shop.name)), f"<h1>{escape(shop.name)}</h1>", "<h2>In short</h2>"]
     for file, answer in answers.items():
-        parts.append(
-            f"<h3>{TITLES[file]}</h3>" + _advice(answer if isinstance(answer, str) else answer.advice)
-        )
+        parts += [f"<h3>{TITLES[file]}</h3>", _advice(getattr(answer, "advice", answer))]
     parts += ["<h2>What the data are like</h2>", _table(profile(shop).rename("").reset_index(), header=False)]
     parts += _what_was_read(shop)
     for file, answer in answers.items():
@@ -100,9 +98,7 @@ def _verdict(shop: Shop, file: str, answer: Any) -> list[str]:
     unit = f", amounts in {escape(shop.currency)}" * (file == "forecast.csv")
     parts += [f"<h3>The first lines of {file}{unit}</h3>", _table(answer.table.head(SHOWN))]
     parts += ["<h3>How good each model was in the last weeks</h3>", _table(scores)]
-    told = {f"{name}: {fact}" for name, fact in profile(shop).items()} | set(
-        getattr(shop.report, "notes", [])
-    )
+    told = [*(f"{name}: {fact}" for name, fact in profile(shop).items()), *getattr(shop.report, "notes", [])]
     notes = [note for note in answer.notes if note not in told]  # they stand further up
     return [*parts, "<h3>Two models beside each other</h3>", _table(answer.paired), _list(notes)]
 

@@ -113,9 +113,7 @@ class Sales(Question):
     def _holidays(self, days: pd.DatetimeIndex) -> tuple[list, list] | None:
         """Quiet and open holidays, as `sales.task` takes them; None where no country is named."""
         calendar, sold = self._calendar(days), self.plan["sold_on"]
-        quiet, busy = (
-            [d for d, name in calendar.items() if (name in sold) == flag] for flag in (False, True)
-        )
+        quiet, busy = ([d for d, n in calendar.items() if (n in sold) == flag] for flag in (False, True))
         return (quiet, busy) if calendar else None
 
     def known(self, task: sales.SalesTask, until: str = "end") -> sales.SalesTask:

@@ -12,9 +12,7 @@ from scipy import sparse
 
 from ecomlib.shop import BadValue, UnreadableFile
 
-ROOMS = {
-    f"ecomlib.{case}.{r}" for case in ("sales", "purchases", "recommend") for r in ("baselines", "model")
-}
+ROOMS = {f"ecomlib.{c}.{r}" for c in ("sales", "purchases", "recommend") for r in ("baselines", "model")}
 ROOMS |= {"ecomlib.joined", "ecomlib.recommend.blend", "ecomlib.own.questions", "ecomlib.own.sales_question"}
 ROOMS |= {"sklearn.linear_model._logistic", "sklearn.preprocessing._data"}  # of `purchases.Logistic`
 NETWORKS = ("model", "network_")  # the fields that hold a network
