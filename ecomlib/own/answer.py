@@ -292,5 +292,5 @@ def _advise(question: Any, paired: pd.DataFrame, rule: str, rival: str) -> tuple
     more = f"the LSTM is not better than {rule}, nor is it joined"
     if chosen != rival:
         level = {"better": "worse", "level": "level with it", "worse": "better"}[rows[chosen, rival].verdict]
-        more = f"{rival} alone is {level} ({says(chosen, rival)})"
+        more = f"{rival} alone is {level} ({chosen}: {says(chosen, rival)})"
     return chosen, f"Use {chosen}: {says(chosen, rule)}; {more}."
