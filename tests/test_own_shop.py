@@ -388,7 +388,7 @@ def test_several_files_and_a_folder(written, tmp_path):
 BAD = {
     "pdf": (b"%PDF-1.4 ...", "this is a PDF"),
     "pickle": (b"\x80\x04\x95abc", "a pickle"),
-    "bytes": (b"\x01\x00\x02abc\x00\x03" * 9, "no text"),
+    "bytes": (b"\x01\x00\x02abc\x00\x03" * 9, "neither text nor a table"),
     "half gzip": (gzip.compress(TEXT.encode() * 50)[:400], "not a whole file"),
     "no parquet": (b"PAR1 nonsense", "not a whole file"),
     "empty": (b"", "empty"),

@@ -255,8 +255,7 @@ def kills(table: pd.DataFrame, rows: list[Trip], quick: bool, log: Log) -> list[
                 n += killed > 0
             kept = stream.states(part["customer"].unique())
         households = Households(one, late)
-        newest = np.stack([np.frombuffer(b, households.kind)["state"][-1] for b in kept.values()])
-        gap = np.abs(newest - wanted).max(axis=1)
+        gap = np.abs(np.stack([households.state(b) for b in kept.values()]) - wanted).max(axis=1)
         name = f"{how} write{'s' * (how == 'two')}{', order numbers' * (late is not None)}"
         name = name.replace("one write", "one transaction")
         facts = {"kills": n, "households wrong": (gap > 1e-6).sum(), "largest difference": gap.max()}

@@ -93,6 +93,10 @@ class Households:
             self._steps(books, todo)
         return {name: self._recent(books[name]).tobytes() for name in changed}, said
 
+    def state(self, kept: bytes) -> np.ndarray:
+        """The state after a customer's newest trip: (2u,)."""
+        return np.frombuffer(kept, self.kind)["state"][-1]
+
     def _place(self, book: np.ndarray, trip: Trip) -> tuple[np.ndarray, int]:
         """Put a trip where its (time, order) belongs."""
         time, order = book["time"], book["order"]
