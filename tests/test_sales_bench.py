@@ -157,7 +157,7 @@ def test_the_weekday_columns_are_left_out_and_no_other():
     task = task_of(np.full((2, 42), 50.0))
     names = ["Mon", "display", "Sun"]
     known = np.zeros((2, 49, 3), np.float32) + [1, 2, 3]
-    left = bench.without_weekdays(replace(task, known=known, known_names=names))
+    left = replace(task, known=known, known_names=names).without("weekdays")
     assert left.known_names == ["display"] and (left.known == 2).all()
 
 

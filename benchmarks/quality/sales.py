@@ -45,7 +45,6 @@ from ecomlib.sales import (
     score_forecast,
 )
 from ecomlib.sales.evaluate import METRICS, forecast_errors
-from ecomlib.sales.known_ahead import WEEKDAYS
 from ecomlib.shop import Shop
 from ecomlib.shop.complete_journey import CLOSED, HOLIDAYS
 
@@ -130,12 +129,6 @@ def median_only(model: Any) -> Any:
     return model
 
 
-def without_weekdays(task: SalesTask) -> SalesTask:
-    """The task without the columns that tell the weekday of a day ahead."""
-    keep = [i for i, name in enumerate(task.known_names) if name not in WEEKDAYS]
-    return replace(task, known=task.known[:, :, keep], known_names=[task.known_names[i] for i in keep])
-
-
 def some_series(task: SalesTask, rows: np.ndarray) -> SalesTask:
     """The task of a few of its series."""
     panel = Panel(task.panel.values[rows], [task.panel.names[i] for i in rows], task.panel.days)
@@ -190,7 +183,7 @@ def study(shop: Shop, place: dict, quick: bool, log: Log) -> "Study":
         for word in ("promotions", "holidays"):
             own.arm(f"LSTM without {word}", [lstm()], task.without(word))
         fast = partial(lstm, learning_rate=0.01)
-        own.arm("LSTM without weekdays", [fast()], without_weekdays(task))
+        own.arm("LSTM without weekdays", [fast()], task.without("weekdays"))
         own.arm(f"LSTM, one per {GROUP} series", [InGroups(fast, size=GROUP)])
         own.arm(ALONE, [median_only(fast())])
         own.fit("Ridge, one per series", [InGroups(Ridge, size=1)])

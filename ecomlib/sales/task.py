@@ -198,11 +198,11 @@ class SalesTask:
         return np.maximum(forecast, 0) * self.is_open(cutoffs)[..., None]
 
     def without(self, *words: str) -> "SalesTask":
-        """Return the task without the known covariates "promotions" or "holidays"."""
-        groups = {"promotions": PLANNED, "holidays": HOLIDAY_NAMES}
+        """Return the task without the known covariates "promotions", "holidays" or "weekdays"."""
+        groups = {"promotions": PLANNED, "holidays": HOLIDAY_NAMES, "weekdays": WEEKDAYS}
         for word in words:
             if word not in groups:
-                raise BadValue(f"there are no covariates {word!r} to leave out; use promotions or holidays.")
+                raise BadValue(f"there are no covariates {word!r} to leave out; use {', '.join(groups)}.")
         drop = {name for word in words for name in groups[word]}
         keep = [i for i, name in enumerate(self.known_names) if name not in drop]
         return replace(self, known=self.known[:, :, keep], known_names=[self.known_names[i] for i in keep])
