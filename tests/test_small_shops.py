@@ -242,6 +242,21 @@ def test_every_network_runs(case, shop):
     check_table(CASES[case], table_of(CASES[case], task_of(case, shop), nets), len(nets))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["sales", "visits", "purchases", "recommend"])
+def test_a_training_step_is_traced_once(case, monkeypatch):
+    """Where the optimizer makes its variables in the first step, TensorFlow traces that step twice."""
+    import keras
+
+    from ecomlib.recommend.model import TiedNetwork
+
+    owner, traced = TiedNetwork if case == "recommend" else keras.Model, []
+    step = owner.train_step
+    monkeypatch.setattr(owner, "train_step", lambda self, data: traced.append(case) or step(self, data))
+    CASES[case].networks[0]().fit(task_of(case, "20 weeks"))
+    assert traced == [case]
+
+
 @pytest.mark.parametrize(
     ("case", "said"),
     [

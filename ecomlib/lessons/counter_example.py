@@ -181,6 +181,7 @@ class CountLSTM:
         self.model = keras.Sequential(net)
         loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
         self.model.compile(keras.optimizers.Adam(self.rate, use_ema=True), loss)
+        self.model.optimizer.build(self.model.trainable_variables)  # else the step is traced twice
         y, weight = x[:, 1:, 0].astype(int), x[:, :-1, 1]
         self.model.fit(x[:, :-1], y, self.batch_size, self.epochs, verbose=0, sample_weight=weight)
         return self

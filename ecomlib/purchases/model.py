@@ -134,6 +134,7 @@ class PurchaseLSTM:
         net = purchase_network(len(CHANNELS), len(task.categories), self.units, n_weeks=last + 1)
         average = {"use_ema": True, "ema_momentum": self.momentum}
         net.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=1.0, **average), week_loss)
+        net.optimizer.build(net.trainable_variables)  # else Keras traces the training step twice
         valid, swap = None, []
         if watch:  # the average stands in for the weights while they are scored
             valid, swap = self._examples(task, "valid", last), [keras.callbacks.SwapEMAWeights()]

@@ -67,6 +67,7 @@ class TiedNetwork(keras.Model):
         test = graph(partial(self.batch_loss, training=False))
         calls = keras.callbacks.CallbackList(callbacks, model=self, epochs=epochs)
         self.stop_training = False
+        self.optimizer.build(self.trainable_variables)  # else the first step is traced twice
         calls.on_train_begin()
         for epoch in range(epochs):
             calls.on_epoch_begin(epoch)

@@ -142,10 +142,15 @@ class SalesLSTM:
             [pinball_loss] * self.members,
             loss_weights=[1 / self.members] * self.members,
         )
+        first = {name: values[:1] for name, values in train.inputs().items()}
+        targets = [train.target] * self.members
+        # What optimizer and losses keep is made here: made in the first step, it has it traced twice.
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.model.compute_loss(y=[target[:1] for target in targets], y_pred=self.model(first))
         valid = task.windows(task.cutoffs("valid")) if watch else None
         self.history = self.model.fit(
             train.inputs(),
-            [train.target] * self.members,
+            targets,
             validation_data=(valid.inputs(), [valid.target] * self.members) if valid else None,
             batch_size=self.batch_size,
             epochs=self.epochs,

@@ -61,6 +61,7 @@ class VisitsLSTM:
         loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
         self.model = visits_network(x.shape[-1], self.n_classes, self.units, recurrent_dropout=drop)
         self.model.compile(keras.optimizers.Adam(self.learning_rate, **average), loss)
+        self.model.optimizer.build(self.model.trainable_variables)  # else Keras traces the step twice
         options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": [*swap, *callbacks]}
         options |= {"validation_data": valid, "validation_batch_size": 512, "verbose": 0}
         self.history = self.model.fit(x, y, sample_weight=weight, **options).history
