@@ -30,7 +30,7 @@ from ecomlib.joined import best_weight, join
 from ecomlib.lessons.customer_kinds import kinds
 from ecomlib.lessons.multi_hot import FEW, MultiHotLSTM
 from ecomlib.probability import log_loss
-from ecomlib.purchases.baselines import grow, rows_of
+from ecomlib.purchases.baselines import CATEGORY, boosting, rows_of
 from ecomlib.purchases.channels import GROUPS
 from ecomlib.shop import Shop
 from ecomlib.split import Split
@@ -142,13 +142,17 @@ def grown(
     task: purchases.PurchaseTask, leaves: tuple[int, ...] = (15, 31), most_trees: int = 800
 ) -> dict[str, Any]:
     """LightGBM, its leaves and number of trees chosen on the validation part: "settings" and forecasts."""
-    from lightgbm import early_stopping
+    from lightgbm import Dataset, early_stopping
+    from lightgbm import train as boost
 
     train, (x, y) = rows_of(task, "train"), rows_of(task, "valid")
     best = {}
     for n in leaves:
         stop = early_stopping(25, verbose=False)
-        booster = grow(*train, n, most_trees, eval_X=(x,), eval_y=(y,), callbacks=[stop])
+        settings = boosting(n)
+        data = Dataset(*train, categorical_feature=[CATEGORY], params=settings)
+        seen = [Dataset(x, y, reference=data)]
+        booster = boost(settings, data, most_trees, valid_sets=seen, callbacks=[stop])
         best[log_loss(booster.predict(x), y).mean()] = n, booster
     n, booster = best[min(best)]
     model = purchases.LightGBM(n, booster.best_iteration, fits=1)

@@ -15,6 +15,7 @@ from ecomlib.shop import TooShort
 HALF_LIVES = (3.0, 8.0, 20.0)  # weeks, for the features
 RHYTHM = 8.0  # that of them which says on which weekdays a customer comes
 LAGS = 12  # weeks, for the features
+N_FEATURES = 68
 CATEGORY = 8  # the column of `features` that is no quantity
 
 
@@ -73,21 +74,17 @@ def tune_frequency(
 def features(
     task: PurchaseTask, cutoffs: np.ndarray, use: np.ndarray | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Recency, frequency, money, days, trend and marketing by hand: float32 (n_rows, 68), and the names.
+    """Recency, frequency, money, days, trend and marketing by hand: (n_rows, N_FEATURES), and the names.
 
     Rows stand as in `PurchaseTask.rows`, for the customers of `use` (bool, (n_cutoffs, n); default: all).
     """
     n, w, k = task.bought.shape
     use = np.ones((len(cutoffs), n), bool) if use is None else use
-    columns, names = [], []
-    for name, values in _features(task):  # one by one: all of them at once would take gigabytes
+    names, columns = [], np.empty((N_FEATURES, use.sum() * k), np.float32)
+    for column, (name, values) in zip(columns, _features(task), strict=True):  # all at once take gigabytes
         names.append(name)
-        rows = np.broadcast_to(values, (n, w, k))[:, cutoffs][use.T]
-        columns.append(rows.astype(np.float32).ravel())
-    out = np.empty((len(columns[0]), len(columns)), np.float32)
-    for i in reversed(range(len(columns))):
-        out[:, i] = columns.pop()
-    return out, names
+        column[:] = np.broadcast_to(values, (n, w, k))[:, cutoffs][use.T].ravel()
+    return columns.T, names
 
 
 def _features(task: PurchaseTask) -> Iterator[tuple[str, np.ndarray]]:
@@ -141,7 +138,7 @@ class Logistic:
     def fit(self, task: PurchaseTask, part: str = "train") -> Self:
         """Learn from the rows of a part."""
         self.categories = task.categories
-        self._learn(*rows_of(task, part))
+        self._learn(task, part)
         return self
 
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
@@ -150,11 +147,14 @@ class Logistic:
         p = self._answer(features(task, cutoffs)[0])
         return p.reshape(-1, len(cutoffs), len(task.categories)).swapaxes(0, 1)
 
-    def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
+    def _learn(self, task: PurchaseTask, part: str) -> None:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
-        self.scaler = StandardScaler().fit(x)
+        x, y = rows_of(task, part)
+        self.scaler = StandardScaler(copy=False)
+        for some in np.array_split(x, 1 + len(x) // 100_000):  # all at once take three times the memory
+            self.scaler.partial_fit(some)
         third = np.random.default_rng(0).random(len(y)) < 1 / 3
         self.line = LogisticRegression(max_iter=200).fit(self._scaled(x[third]), y[third])
 
@@ -162,7 +162,8 @@ class Logistic:
         return self.line.predict_proba(self._scaled(x))[:, 1]
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
-        return np.clip(self.scaler.transform(x), -6, 6)  # a few extreme rows must not bend the line
+        x = self.scaler.transform(x)
+        return np.clip(x, -6, 6, out=x)  # a few extreme rows must not bend the line
 
 
 class LightGBM(Logistic):
@@ -177,20 +178,22 @@ class LightGBM(Logistic):
     def __init__(self, leaves: int = 31, trees: int = 293, fits: int = 3, seed: int = 0):
         self.leaves, self.trees, self.fits, self.seed = leaves, trees, fits, seed
 
-    def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
-        seeds = range(self.seed, self.seed + self.fits)
-        self.models = [grow(x, y, self.leaves, self.trees, seed) for seed in seeds]
+    def _learn(self, task: PurchaseTask, part: str) -> None:
+        from lightgbm import Dataset, train
+
+        x, y = rows_of(task, part)
+        settings = [boosting(self.leaves, self.seed + i) for i in range(self.fits)]
+        data = [Dataset(x, y, categorical_feature=[CATEGORY], params=each).construct() for each in settings]
+        del x  # its bins are kept, in a quarter of the memory
+        self.models = [train(each, d, self.trees) for each, d in zip(settings, data, strict=True)]
 
     def _answer(self, x: np.ndarray) -> np.ndarray:
         return np.mean([model.predict(x) for model in self.models], axis=0)
 
 
-def grow(x: np.ndarray, y: np.ndarray, leaves: int, trees: int, seed: int = 0, **options: Any) -> Any:
-    """One booster of `LightGBM`; options go to the fit of LGBMClassifier."""
-    from lightgbm import LGBMClassifier
-
-    model = LGBMClassifier(
-        num_leaves=leaves, n_estimators=trees, min_child_samples=200, colsample_bytree=0.7,
-        learning_rate=0.06, random_state=seed, verbose=-1,
-    )  # fmt: skip
-    return model.fit(x, y, categorical_feature=[CATEGORY], **options).booster_
+def boosting(leaves: int, seed: int = 0) -> dict[str, Any]:
+    """LightGBM's parameters."""
+    return {
+        "objective": "binary", "num_leaves": leaves, "min_data_in_leaf": 200, "feature_fraction": 0.7,
+        "learning_rate": 0.06, "seed": seed, "verbose": -1,
+    }  # fmt: skip
