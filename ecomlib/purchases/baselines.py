@@ -15,7 +15,7 @@ from ecomlib.shop import TooShort
 HALF_LIVES = (3.0, 8.0, 20.0)  # weeks, for the features
 RHYTHM = 8.0  # that of them which says on which weekdays a customer comes
 LAGS = 12  # weeks, for the features
-N_FEATURES = 68
+N_FEATURES = 68  # columns of `features`
 CATEGORY = 8  # the column of `features` that is no quantity
 
 

@@ -107,7 +107,7 @@ class ETS(_PerSeries):
 
         class Model(ETSModel):
             def hessian(self, params: np.ndarray, **options: Any) -> np.ndarray:
-                """None: of standard errors, which nobody asks for, it is 40 % of the time."""
+                """Not computed: only standard errors need it, and it takes 40 % of the time."""
                 return -np.eye(len(params))
 
         week = {"seasonal": kind, "seasonal_periods": self.season} if self.season > 1 else {}

@@ -142,14 +142,14 @@ class SalesLSTM:
             [pinball_loss] * self.members,
             loss_weights=[1 / self.members] * self.members,
         )
-        first = {name: values[:1] for name, values in train.inputs().items()}
-        targets = [train.target] * self.members
-        # What optimizer and losses keep is made here: made in the first step, it has it traced twice.
+        inputs, targets = train.inputs(), [train.target] * self.members
+        first = {name: values[:1] for name, values in inputs.items()}
+        # The variables of optimizer and losses are made here; else Keras traces the first step twice.
         self.model.optimizer.build(self.model.trainable_variables)
         self.model.compute_loss(y=[target[:1] for target in targets], y_pred=self.model(first))
         valid = task.windows(task.cutoffs("valid")) if watch else None
         self.history = self.model.fit(
-            train.inputs(),
+            inputs,
             targets,
             validation_data=(valid.inputs(), [valid.target] * self.members) if valid else None,
             batch_size=self.batch_size,
