@@ -40,10 +40,13 @@ COMMANDS = {
     "progress": ("[--certificate [NAME]]", "which exercises are solved; --certificate writes a page"),
 }
 TESTED = ["scale", "stream"]  # groups that lessons need: where CI is set, `test` installs them, too
-# The Linux C library keeps freed memory for the next batch: to fetch it anew each time takes a third of the
+# So Linux' C library keeps freed memory for the next batch: to fetch it anew each time takes a third of the
 # training of a large shop. It costs 0.1 GB, so lessons do without.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "268435456"}
-KEEP_MEMORY["MALLOC_TOP_PAD_"] = "67108864"
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_TOP_PAD_": "67108864",
+}
 MODULES = {
     "check": ["-m", "tools.doctor"],
     "test": ["-m", "tools.notebooks", "test"],

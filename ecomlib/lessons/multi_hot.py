@@ -71,9 +71,9 @@ class MultiHotLSTM:
         )
         adam = keras.optimizers.Adam(self.learning_rate, clipnorm=1.0, use_ema=True)
         self.model.compile(adam, week_loss)
-        valid, swap = None, []
-        if watch:
-            valid, swap = self._examples(task, "valid"), [keras.callbacks.SwapEMAWeights()]
+        adam.build(self.model.trainable_variables)  # else Keras traces the training step twice
+        valid = self._examples(task, "valid") if watch else None
+        swap = [keras.callbacks.SwapEMAWeights()] if watch else []
         options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": [*swap, *callbacks]}
         self.history = self.model.fit(x, target, validation_data=valid, verbose=0, **options).history
         return self

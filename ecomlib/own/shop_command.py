@@ -1,7 +1,6 @@
 """Read an export of a shop system, and answer for the days after its last one: python course.py shop FILE."""
 
 import argparse
-import gc
 import re
 import sys
 import time
@@ -92,7 +91,6 @@ def answer_all(shop: Shop, out: Path, country: str | None = None, closed: Iterab
             answers[file] = str(error)
         if "keras" in sys.modules:
             sys.modules["keras"].backend.clear_session()
-        gc.collect()  # a network refers to itself: without this its memory is kept for a long time
         print(f"[{(time.monotonic() - begun) / 60:.1f} min] {file}: {answers[file]}\n", flush=True)
     for path in write_answers(out, shop, answers):
         print(path)

@@ -67,7 +67,6 @@ class TiedNetwork(keras.Model):
         test = graph(partial(self.batch_loss, training=False))
         calls = keras.callbacks.CallbackList(callbacks, model=self, epochs=epochs)
         self.stop_training = False
-        self.optimizer.build(self.trainable_variables)  # else the first step is traced twice
         calls.on_train_begin()
         for epoch in range(epochs):
             calls.on_epoch_begin(epoch)
@@ -261,6 +260,7 @@ class NextItems(Recommender):
         network = self.build(task).network_
         adam = keras.optimizers.Adam(self.learning_rate, global_clipnorm=5.0, use_ema=True, ema_momentum=0.99)
         network.compile(optimizer=adam)
+        adam.build(network.trainable_variables)  # else the first step is traced twice
         if watch:  # what is watched are the averaged weights
             callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *callbacks]
         valid = self._epoch(task, "valid") if watch else None

@@ -105,13 +105,11 @@ class ETS(_PerSeries):
     def _model(self, history: pd.Series, kind: str, trend: str | None) -> Any:
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
-        class Model(ETSModel):
-            def hessian(self, params: np.ndarray, **options: Any) -> np.ndarray:
-                """Not computed: only standard errors need it, and it takes 40 % of the time."""
-                return -np.eye(len(params))
-
         week = {"seasonal": kind, "seasonal_periods": self.season} if self.season > 1 else {}
-        return Model(history, error=kind, trend=trend, damped_trend=trend is not None, **week)
+        model = ETSModel(history, error=kind, trend=trend, damped_trend=trend is not None, **week)
+        # Only standard errors, which nobody asks for, need the Hessian: it takes 40 % of the time.
+        model.hessian = lambda params, **options: -np.eye(len(params))
+        return model
 
 
 class Theta(_PerSeries):
