@@ -352,6 +352,7 @@ def test_a_planted_leak_is_caught(monkeypatch, leak):
     (case, models, named), (module, name, old, new) = PLANTED[leak]
     owner = importlib.import_module(f"ecomlib.{module}")
     *inner, name = name.split(".")
+    first_sessions()  # kept from before the fault is planted, whichever test comes first
     plant(monkeypatch, getattr(owner, inner[0]) if inner else owner, name, old, new)
     with pytest.raises(AssertionError, match=named):
         check(case, models)
