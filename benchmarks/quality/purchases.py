@@ -2,10 +2,11 @@
 
 Protocol. Local weeks 2 to 52. Targets of weeks up to 40 train, 41 to 44 choose, 45 to 52 test. Every
 household known at the cutoff counts, inactive ones included; 30 categories. Chosen on weeks 41 to 44:
-half-life and prior weight of the frequency, leaves and number of trees, inputs, dropout and epochs of the
-multi-hot LSTM, the weight of the network in the joined forecast. An interval draws households and weeks and,
-where a row has several fits, the fits; the value of such a row is the mean of the fits' scores. LightGBM has
-one fit. Scores of ranking have 50 draws, all others 1,000: no verdict is given on the former.
+half-life and prior weight of the frequency, leaves and number of trees, inputs, dropout, rate and epochs of
+the multi-hot LSTM (rows "search"), the weight of the network in the joined forecast. An interval draws
+households and weeks and, where a row has several fits, the fits; the value of such a row is the mean of the
+fits' scores. LightGBM has one fit. Scores of ranking have 50 draws, all others 1,000: no verdict is given on
+the former.
 
 Two more windows, weeks 29 to 36 and 37 to 44, each with 4 weeks before it to choose and all weeks before
 those to train. The network's settings were chosen on weeks 41 to 44. There LightGBM has 15 leaves and
@@ -20,9 +21,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import ecomlib  # isort: skip  (before Keras)
+import keras
 import numpy as np
 
-import ecomlib
+from benchmarks.quality._search import PATIENCE
 from benchmarks.run import Log, kept, row
 from ecomlib import purchases
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
@@ -51,7 +54,13 @@ JOINED = f"{OURS} joined with {BOOSTING}"
 PLAIN = "without days and trend"
 RANKED = 50  # samples for the scores of ranking
 COUPONS, COST, FACE, MARGIN = 2000, 0.05, 0.50, 0.25  # a week; dollars to send, off the price; of a sale
+MOST = 60  # epochs of the multi-hot LSTM
+ARMS = [  # its settings; each is trained until its validation loss stands still
+    {"reads": reads, "dropout": dropout, "learning_rate": rate}
+    for reads, dropout, rate in itertools.product((FEW, tuple(GROUPS)), (0.0, 0.3), (1e-3, 3e-3, 1e-2))
+]
 Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n, k)
+Tried = list[tuple[dict[str, Any], list[float]]]  # settings, and the validation loss after every epoch
 Scores = dict[str, np.ndarray]
 
 
@@ -64,14 +73,15 @@ def rows(quick: bool, log: Log) -> list[dict]:
     margin = margins(shop, tasks["45-52"])
     del shop
     chosen = kept("purchases", searches(tasks, quick), log)
-    for name, each in chosen.items():
-        log(f"chosen on validation: {name} {each['settings'] if isinstance(each, dict) else each}")
+    tried = chosen[MultiHotLSTM.name]
+    for name, each in (chosen | {MultiHotLSTM.name: best_arm(tried)}).items():
+        log(f"chosen on validation: {name} {each.get('settings', each) if isinstance(each, dict) else each}")
     found = kept("purchases", jobs(tasks, chosen, quick), log)
     found |= {f"{name}, seed 0": each for name, each in chosen.items() if isinstance(each, dict)}
     study = Study(tasks["45-52"], log)
     study.add_all(found)
     study.coupons(margin)
-    return study.table + rolling(tasks, found) + counter_example(quick, log)
+    return study.table + search_rows(tried) + rolling(tasks, found) + counter_example(quick, log)
 
 
 # ------------------------------------------------------------------------------------------------- the fits
@@ -91,7 +101,9 @@ def searches(tasks: dict[str, purchases.PurchaseTask], quick: bool) -> dict[str,
         f"{window}: {BOOSTING}": partial(grown, tasks[window], *(few or ((15,),)))
         for window in list(tasks)[1:]
     }
-    return found | {MultiHotLSTM.name: partial(tune_multi_hot, task, *((1, 1) if quick else (12, 20)))}
+    return found | {
+        MultiHotLSTM.name: partial(tune_multi_hot, task, *((ARMS[:1], 1) if quick else (ARMS, MOST)))
+    }
 
 
 def jobs(
@@ -113,8 +125,7 @@ def jobs(
         for seed in seeds[:2]:
             net = purchases.PurchaseLSTM(seed, **few)
             nets[f"{window}: {OURS}, seed {seed}"] = partial(forecast, net, tasks[window])
-    reads, dropout, epochs = chosen[MultiHotLSTM.name]
-    net = MultiHotLSTM(0, epochs, dropout=dropout, reads=reads)
+    net = MultiHotLSTM(0, **best_arm(chosen[MultiHotLSTM.name]))
     nets[f"{MultiHotLSTM.name}, seed 0"] = partial(forecast, net, task)
     left_out = (
         {PLAIN: NEW} | {} if quick else {PLAIN: NEW, **{f"without {g}": n for g, n in LEFT_OUT.items()}}
@@ -160,16 +171,31 @@ def grown(
     return {"settings": (n, booster.best_iteration)} | predicted(model, task)
 
 
-def tune_multi_hot(task: purchases.PurchaseTask, first: int, most: int) -> tuple[tuple[str, ...], float, int]:
-    """Inputs and dropout (best epoch of the first ones), then epochs, chosen on the validation part."""
+def tune_multi_hot(task: purchases.PurchaseTask, arms: list[dict], epochs: int) -> Tried:
+    """Settings of the multi-hot network, each with the validation loss after every epoch."""
+    tried = []
+    for arm in arms:
+        still = keras.callbacks.EarlyStopping(patience=PATIENCE)
+        net = MultiHotLSTM(0, epochs, **arm).fit(task, callbacks=[still], watch=True)
+        tried.append((arm, net.history["val_loss"]))
+    return tried
 
-    def watched(reads: tuple[str, ...], dropout: float, epochs: int) -> list[float]:
-        net = MultiHotLSTM(0, epochs, dropout=dropout, reads=reads).fit(task, watch=True)
-        return net.history["val_loss"]
 
-    arms = itertools.product((FEW, tuple(GROUPS)), (0.0, 0.3))
-    reads, dropout = min(arms, key=lambda arm: min(watched(*arm, first)))
-    return reads, dropout, int(np.argmin(watched(reads, dropout, most))) + 1
+def best_arm(tried: Tried) -> dict[str, Any]:
+    """The settings with the smallest validation loss, and its epoch."""
+    arm, losses = min(tried, key=lambda each: min(each[1]))
+    return arm | {"epochs": int(np.argmin(losses)) + 1}
+
+
+def search_rows(tried: Tried) -> list[dict]:
+    """The search of the multi-hot network: smallest validation loss of every setting, and its epoch."""
+    out = []
+    for arm, losses in tried:
+        inputs, epoch = "few" if arm["reads"] == FEW else "all", int(np.argmin(losses))
+        where = f"search: {inputs} inputs, dropout {arm['dropout']:g}, rate {arm['learning_rate']:g}"
+        for metric, value in {"validation log-loss": losses[epoch], "epoch": epoch + 1}.items():
+            out.append(row(MultiHotLSTM.name, metric, (value,) * 3, 1, where=where))
+    return out
 
 
 # -------------------------------------------------------------------------------------------------- scores

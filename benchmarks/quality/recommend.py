@@ -56,7 +56,7 @@ from ecomlib.recommend.task import HISTORY
 WINDOWS = {"45-52": "2017-12-24", "37-44": "2017-10-29", "29-36": "2017-09-03"}
 LEVELS = {"product_type": 100, "category": 50, "product_id": 50}  # level: least number of training trips
 LAST = "45-52"
-FITS, OTHER_FITS = 3, 1  # of the network: product types in the last window, and everywhere else
+FITS, OTHER_FITS = 3, 1  # of the network: at product types, and elsewhere
 METRICS = ["recall@10", "recall@20", "ndcg@10", "mrr@20"]
 SIMPLE = {
     "popularity": [Popularity()],
@@ -225,14 +225,8 @@ def net_jobs(
         kinds |= {name: Changed(**vars(net) | change) for name, change in CHANGED[task.question].items()}
     jobs = {}
     for name, kind in kinds.items():
-        fits = (
-            1
-            if quick or name != "LSTM"
-            else FITS
-            if (level, window) == ("product_type", LAST)
-            else OTHER_FITS
-        )
-        for seed in range(fits):
+        several = name == "LSTM" and level == "product_type" and not quick
+        for seed in range(FITS if several else OTHER_FITS):
             one, rival = replace(kind, seed=seed), None if name in CHANGED[task.question] else best
             jobs[f"{name}, seed {seed}"] = lambda name=name, one=one, rival=rival: trained(
                 task, name, one, rival

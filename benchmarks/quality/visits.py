@@ -5,7 +5,8 @@ the number of epochs by early stopping, at most 24; both on the validation part.
 rate chosen, and all three are scored on the test.
 LightGBM and the weight of the joined forecast are chosen on each window's own validation part, the four weeks
 before it. The network's settings were chosen on weeks 33 to 44: windows 29-36 and 37-44 are not new to them.
-Weeks 45 to 52 were scored before with other settings; with these they are scored once.
+Weeks 45 to 52 were scored before with other settings; with these they are scored once. Rows of a single
+cutoff (its four weeks: "29-32") draw customers and fits.
 """
 
 import itertools
@@ -366,28 +367,41 @@ def test_rows(window: str, task: visits.VisitsTask, forecasts: dict[str, list[np
 def pooled_rows(
     tasks: dict[str, visits.VisitsTask], every: dict[str, dict[str, list[np.ndarray]]]
 ) -> list[dict]:
-    """Paired differences over the rows of all windows; as many fits as every window has."""
-    place, out = {"weeks": "29-52", "part": "test"}, []
+    """Paired differences over the rows of all windows and at each cutoff; as many fits as every window has."""
     n = min(len(fits) for models in every.values() for fits in models.values())
-    rows = [task.rows("test") for task in tasks.values()]
-    y = np.concatenate([each for _, _, each in rows])
-    customer = np.concatenate(
-        [task.panel.customers[who] for task, (who, _, _) in zip(tasks.values(), rows, strict=True)]
-    )
-    drawn = Draws.of(customer, np.concatenate([week for _, week, _ in rows]))
-
-    def score(name: str, i: int) -> dict[str, np.ndarray]:
-        p = np.concatenate([task.flat(every[window][name][i], "test") for window, task in tasks.items()])
-        auc = ranking_draws(p[:, 0], y == 0, drawn)["AUC"]
-        return {"log-loss": drawn.means(log_loss(p, y)), "AUC inactive": auc}
-
-    names = ("LightGBM", "LSTM", JOINED)
-    found = {
-        name: mean_of_fits([score(name, i) for i in range(n)], stream) for stream, name in enumerate(names)
+    parts = [named_rows(window, task) for window, task in tasks.items()]
+    customer, week, y = (np.concatenate(each) for each in zip(*parts, strict=True))
+    forecasts = {
+        name: [
+            np.concatenate([task.flat(every[window][name][i], "test") for window, task in tasks.items()])
+            for i in range(n)
+        ]
+        for name in ("LightGBM", "LSTM", JOINED)
     }
-    for name, rival in (("LSTM", "LightGBM"), (JOINED, "LightGBM"), (JOINED, "LSTM")):
-        for metric, values in found[name].items():
-            out.append(
-                row(f"{name} minus {rival}", metric, interval(values - found[rival][metric]), n, **place)
-            )
+    places = {"29-52": np.ones(len(y), bool)}
+    places |= {f"{first}-{first + task.horizon - 1}": week == first for first in np.unique(week)}
+    out = []
+    for weeks, here in places.items():
+        drawn = Draws.of(customer[here], week[here])
+        found = {
+            name: mean_of_fits([pair_scores(p[here], y[here], drawn) for p in fits], stream)
+            for stream, (name, fits) in enumerate(forecasts.items())
+        }
+        for name, rival in (("LSTM", "LightGBM"), (JOINED, "LightGBM"), (JOINED, "LSTM")):
+            for metric, values in found[name].items():
+                spread = interval(values - found[rival][metric])
+                out.append(row(f"{name} minus {rival}", metric, spread, n, weeks=weeks, part="test"))
     return out
+
+
+def named_rows(window: str, task: visits.VisitsTask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Customer's name, first week of the year that is forecast, and class of every test row."""
+    customer, cutoff, y = task.rows("test")
+    first = int(window.split("-")[0])
+    return task.panel.customers[customer], first + cutoff - task.cutoffs("test")[0], y
+
+
+def pair_scores(p: np.ndarray, y: np.ndarray, drawn: Draws) -> dict[str, np.ndarray]:
+    """Draws of the log-loss, and of the AUC of silence."""
+    silent = ranking_draws(p[:, 0], y == 0, drawn)["AUC"]
+    return {"log-loss": drawn.means(log_loss(p, y)), "AUC inactive": silent}

