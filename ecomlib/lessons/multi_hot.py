@@ -17,8 +17,8 @@ class MultiHotLSTM:
     """One LSTM that reads all k categories of a customer at once and gives k probabilities.
 
     With `reads=tuple(purchases.GROUPS)` it has every input of `PurchaseLSTM`, with `FEW` about a third of the
-    columns; what it learns of milk it must learn again for bread. Chosen on the validation part of the
-    course's shop: inputs and dropout among four, with up to 12 epochs each, then the best of 20 epochs.
+    columns; what it learns of milk it must learn again for bread. Of 12 settings (`bench purchases`) dropout
+    0.3, rate 0.001 and 49 epochs are best on validation; these lose less than .001, in a third of the time.
     """
 
     name = "multi-hot LSTM"
