@@ -367,7 +367,7 @@ def test_rows(window: str, task: visits.VisitsTask, forecasts: dict[str, list[np
 def pooled_rows(
     tasks: dict[str, visits.VisitsTask], every: dict[str, dict[str, list[np.ndarray]]]
 ) -> list[dict]:
-    """Paired differences over the rows of all windows and at each cutoff; as many fits as every window has."""
+    """Paired differences over all windows and at each cutoff; as many fits as every window has."""
     n = min(len(fits) for models in every.values() for fits in models.values())
     parts = [named_rows(window, task) for window, task in tasks.items()]
     customer, week, y = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -379,7 +379,8 @@ def pooled_rows(
         for name in ("LightGBM", "LSTM", JOINED)
     }
     places = {"29-52": np.ones(len(y), bool)}
-    places |= {f"{first}-{first + task.horizon - 1}": week == first for first in np.unique(week)}
+    ahead = tasks[LESSON].horizon - 1
+    places |= {f"{first}-{first + ahead}": week == first for first in np.unique(week)}
     out = []
     for weeks, here in places.items():
         drawn = Draws.of(customer[here], week[here])
