@@ -2,6 +2,7 @@
 
 import base64
 import copy
+from functools import cache
 
 import nbformat
 import pytest
@@ -96,6 +97,11 @@ WORDS = """# Words
 
 def make_lesson():
     """Make a lesson without a fault."""
+    return copy.deepcopy(right_lesson())
+
+
+@cache
+def right_lesson():
     answer = (
         "<details><summary>Answer</summary>\n**{}.** "
         + "The others forget what was said above. " * 3
@@ -139,6 +145,11 @@ def make_lesson():
 
 def make_solution():
     """Make the solution of that lesson."""
+    return copy.deepcopy(right_solution())
+
+
+@cache
+def right_solution():
     cells = [
         new_markdown_cell("# 12 · Gates: solutions\n\n[Back](../12_gates.ipynb)"),
         code("from ecomlib import check", ["setup"]),
@@ -158,18 +169,24 @@ def finish(cells):
     return notebook
 
 
+@cache
+def right_course():
+    """Return the text of each file of a course of three lessons."""
+    other = finish([new_markdown_cell(f"{LEVEL}\n\n## A heading")])
+    notebooks = {"11_data": other, "12_gates": right_lesson(), "13_training": other}
+    notebooks["solutions/12_gates"] = right_solution()
+    texts = {f"notebooks/{name}.ipynb": nbformat.writes(each) for name, each in notebooks.items()}
+    return texts | {"docs/words.md": WORDS}
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Make a folder of three lessons, of which 12 is looked at."""
-    folder = tmp_path / "notebooks"
-    (folder / "solutions").mkdir(parents=True)
-    for name in ("11_data", "13_training"):
-        nbformat.write(finish([new_markdown_cell(f"{LEVEL}\n\n## A heading")]), folder / f"{name}.ipynb")
-    nbformat.write(make_lesson(), folder / "12_gates.ipynb")
-    nbformat.write(make_solution(), folder / "solutions" / "12_gates.ipynb")
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "words.md").write_text(WORDS, encoding="utf-8")
-    return folder
+    for name in ("notebooks/solutions", "docs"):
+        (tmp_path / name).mkdir(parents=True)
+    for name, text in right_course().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path / "notebooks"
 
 
 def complaints(path, folder):
@@ -356,7 +373,8 @@ def test_a_planted_fault_is_found(rule, fault, folder):
     fault(notebook)
     path = folder / "12_gates.ipynb"
     nbformat.write(notebook, path)
-    assert rule in complaints(path, folder)
+    found = next(each for each in LESSON_RULES if each.__name__ == rule)
+    assert found(Lesson(path, folder))
 
 
 FINE = [

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import lru_cache, wraps
 
 import nbformat
 from nbformat import NotebookNode
@@ -75,17 +75,26 @@ def rule(*kept_by: str) -> Callable[[Callable[[Lesson], Iterator[str]]], Rule]:
 
 def parsed(cell: NotebookNode) -> ast.Module:
     """Syntax tree of a cell; empty where `plain_python` complains."""
+    return _tree(cell.source)
+
+
+@lru_cache(maxsize=5000)
+def _tree(source: str) -> ast.Module:
     try:
-        return ast.parse(cell.source)
+        return ast.parse(source)
     except SyntaxError:
         return ast.Module([], [])
 
 
-def statements(cell: NotebookNode) -> Iterator[tuple[ast.stmt, str]]:
+def statements(cell: NotebookNode) -> tuple[tuple[ast.stmt, str], ...]:
     """Every statement of a cell that holds no other one, with its text."""
-    for node in ast.walk(parsed(cell)):
-        if isinstance(node, ast.stmt) and not hasattr(node, "body"):
-            yield node, ast.get_source_segment(cell.source, node) or ""
+    return _statements(cell.source)
+
+
+@lru_cache(maxsize=5000)
+def _statements(source: str) -> tuple[tuple[ast.stmt, str], ...]:
+    inner = (n for n in ast.walk(_tree(source)) if isinstance(n, ast.stmt) and not hasattr(n, "body"))
+    return tuple((node, ast.get_source_segment(source, node) or "") for node in inner)
 
 
 @rule("lesson", "solution")

@@ -8,7 +8,7 @@ number without a link: the cell is still to be written. A dash: only code, table
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -53,15 +53,11 @@ class Term:
         """Its names in code."""
         return {form.strip("`") for form in self.also if form.startswith("`")}
 
-    @property
+    @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What finds the term in prose: its forms, singular or plural, with a hyphen or without."""
-        return _pattern((self.name, *(form for form in self.also if not form.startswith("`"))))
-
-
-@lru_cache(maxsize=1000)
-def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(r"(?<![\w-])(?:" + "|".join(map(_form, forms)) + r")(?![\w-]*\w)")
+        forms = [self.name, *(form for form in self.also if not form.startswith("`"))]
+        return re.compile(r"(?<![\w-])(?:" + "|".join(map(_form, forms)) + r")(?![\w-]*\w)")
 
 
 def _form(form: str) -> str:
@@ -138,8 +134,10 @@ def used(cell: NotebookNode, terms: tuple[Term, ...]) -> dict[Term, bool]:
         names = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"#.*", "", cell.source)))
         return {term: False for term in terms if names & term.code}
     found: dict[Term, bool] = {}
-    for sentence in SENTENCE.split(CODE.sub(" ", prose_of(cell))):
-        places = {(m.start(), m.end(), term) for term in terms for m in term.pattern.finditer(sentence)}
+    text = CODE.sub(" ", prose_of(cell))
+    held = [term for term in terms if term.pattern.search(text)]
+    for sentence in SENTENCE.split(text) if held else ():
+        places = {(m.start(), m.end(), term) for term in held for m in term.pattern.finditer(sentence)}
         there = pointed_at(sentence) if places else set()
         for start, end, term in sorted(places, key=lambda place: place[:2]):
             if not any(s <= start and end <= e and (s, e) != (start, end) for s, e, _ in places):
