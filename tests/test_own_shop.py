@@ -634,6 +634,9 @@ def test_times_are_converted_to_the_shops_zone():
     times = pd.Series(["2024-07-01T03:30:00Z", "2024-01-01T03:30:00Z"], dtype="str")
     local = as_times(times, Reader("America/New_York"))
     assert local.dt.strftime("%m-%d %H:%M").tolist() == ["06-30 23:30", "12-31 22:30"]
+    short = pd.Series(["2024-07-01 03:30+00", "2024-07-01 03:30-02:30"], dtype="str")  # as databases write it
+    local = as_times(short, Reader("America/New_York"))
+    assert local.dt.strftime("%m-%d %H:%M").tolist() == ["06-30 23:30", "07-01 02:00"]
     plain = pd.Series(["2024-07-01 03:30"], dtype="str")
     assert as_times(plain, Reader("America/New_York"))[0] == pd.Timestamp("2024-07-01 03:30")
     pair = as_times(plain, Reader(("UTC", "America/New_York")))

@@ -532,7 +532,7 @@ def ask(screen, path, host="127.0.0.1"):
 
 def test_the_screen_serves_this_machine_only(table, rows):
     with Screen(board_of(table, rows)) as screen:
-        assert screen.server.server_address[0] == "127.0.0.1"
+        assert screen.server_address[0] == "127.0.0.1"
         status, body, headers = ask(screen, "/now")
         now = json.loads(body)
         assert status == 200 and now["counts"] == {"counted": 400} and now["aside"] == 1

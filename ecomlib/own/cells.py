@@ -116,9 +116,8 @@ def without_people(ids: pd.Series, reader: Reader) -> pd.Series:
 
 def decimal_sign(columns: Iterable[pd.Series], semicolons: bool, reader: Reader) -> str:
     """Tell the decimal sign of a file from all its columns of amounts."""
-    texts = [c.dropna() for c in columns if c.dtype == object or pd.api.types.is_string_dtype(c.dtype)]
-    texts = [t.drop_duplicates().astype("str") for t in texts]
-    cells = pd.concat(texts) if texts else pd.Series(dtype="str")
+    texts = [c.dropna().drop_duplicates() for c in columns if pd.api.types.is_string_dtype(c.dtype)]
+    cells = pd.concat([pd.Series(dtype="str"), *(text.astype("str") for text in texts)])
     signed = cells[cells.str.contains(r"\d[.,]\d", regex=True)].str.replace(r"[^\d.,]", "", regex=True)
     comma = signed.str.contains(r",(?:\d{1,2}|\d{4,})$|\.\d{3},|^0,", regex=True)
     point = signed.str.contains(r"\.(?:\d{1,2}|\d{4,})$|,\d{3}\.|^0\.", regex=True)
@@ -206,12 +205,12 @@ def _moments(texts: pd.Series, reader: Reader, home: str | None) -> tuple[pd.Ser
         if not zone.notna().any():
             return moments, False
         zone = zone.str.upper().replace({"Z": "+0000", "UTC": "+0000", "GMT": "+0000"}).str.replace(":", "")
+        zone = zone.str.pad(5, "right", "0")  # +02, as databases write it
         if home is None and not zone.eq("+0000").all():
             reader.note("times keep the clock that is written, without their offset")
             return moments, True
-        minutes = pd.to_numeric(zone.str[0] + zone.str[3:5]).fillna(0)
-        hours = pd.to_numeric(zone.str[:3]).fillna(0) + minutes / 60
-        moments = (moments - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
+        offset = pd.to_timedelta(zone.str[:3] + ":" + zone.str[3:] + ":00").fillna(pd.Timedelta(0))
+        moments = (moments - offset).dt.tz_localize("UTC")
     if home is None:
         reader.note(IN_UTC)
     return moments.dt.tz_convert(home or "UTC").dt.tz_localize(None), True

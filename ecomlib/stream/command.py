@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 import webbrowser
+from bisect import bisect_right
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Event, Thread
@@ -57,9 +58,8 @@ def play(options: argparse.Namespace) -> int:
         log = Log(connect(url), name=f"trips:{time.time_ns()}")
         board = Board(households, data.inputs(table[known]), log, products(options.answers))
         end = Event()
-        worker = Thread(
-            target=Consumer(log, households, tell=board.tell).run, args=(end.is_set,), daemon=True
-        )
+        consumer = Consumer(log, households, tell=board.tell)
+        worker = Thread(target=consumer.run, args=(end.is_set,), daemon=True)
         worker.start()
         with Screen(board, options.port) as screen:
             print(f"The till is at {screen.url} (this machine only); stop with Ctrl+C.", flush=True)
@@ -82,11 +82,8 @@ def replay(log: Log, table: pd.DataFrame, days: float, until: int) -> int:
     begun, at = time.monotonic(), 0
     while at < len(rows):
         now = rows[0].time + (time.monotonic() - begun) * days * data.DAY
-        more = at
-        while more < len(rows) and more < at + 500 and rows[more].time <= now:
-            more += 1
-        log.put(rows[at:more])
-        at = more
+        since, at = at, bisect_right(rows, now, at, min(at + 500, len(rows)), key=lambda trip: trip.time)
+        log.put(rows[since:at])
         time.sleep(0.02)
     return at
 

