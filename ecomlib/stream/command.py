@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train, or read what was trained before; replay the year; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python course.py stream", description=__doc__)
     parser.add_argument("files", nargs="*", help="your shop's export; without one, the running shop")
-    parser.add_argument("--days", type=float, default=2.0, help="days of the shop a second (default 2)")
+    parser.add_argument("--days", type=float, default=2.0, help="days of the shop per second (default 2)")
     parser.add_argument("--until", type=int, default=10**6, help="stop after so many trips")
     parser.add_argument("--server", default="", help="valkey, or redis://...; default: in this process")
     parser.add_argument("--answers", type=Path, help="a folder that Answer.save wrote: products to show next")
@@ -70,7 +70,7 @@ def play(options: argparse.Namespace) -> int:
             while log.waiting():
                 time.sleep(0.05)
             took = time.monotonic() - begun
-            print(f"{n:,} trips in {took:.0f} s, {n / took:,.0f} a second: {dict(board.count)}", flush=True)
+            print(f"{n:,} trips in {took:.0f} s, {n / took:,.0f} per second: {dict(board.count)}", flush=True)
         end.set()
         worker.join(5)
     return 0
