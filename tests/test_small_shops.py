@@ -235,6 +235,7 @@ def test_every_use_case_shows_the_same_names(case):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("shop", SHOPS)
 @pytest.mark.parametrize("case", CASES)
 def test_every_network_runs(case, shop):
