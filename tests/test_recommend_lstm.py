@@ -166,7 +166,7 @@ class LastSeen(keras.callbacks.Callback):
 def test_the_benchmarks_network_keeps_the_weights_of_the_last_step(task):
     found, seen = {}, LastSeen()
     for last in (True, False):
-        model = Changed(**SIZES, epochs=2, batch_size=8, last_weights=last).fit(task, "valid", [seen])
+        model = Changed(**SIZES, epochs=2, batch_size=32, last_weights=last).fit(task, "valid", [seen])
         found[last] = [w.numpy() for w in model.network_.trainable_weights]
         if last:
             assert_identical(found[True], seen.weights)
