@@ -2,7 +2,9 @@
 
 import importlib
 import pkgutil
+import re
 
+import joblib
 import numpy as np
 import pytest
 
@@ -30,8 +32,43 @@ def called(monkeypatch):
     monkeypatch.setattr(keras.Model, "predict", lambda self, x, **options: np.asarray(self(x)))
 
 
+FITS: dict[str, tuple] = {}  # what tells a fit apart -> its history, and what it ended in
+
+
 @pytest.fixture
-def one_step(called, monkeypatch):
+def once(called, monkeypatch):
+    """Nothing is trained twice: the same network from the same weights on the same data ends the same.
+
+    An answer is run on two shops that differ after the cutoff. Where it reads none of that, the two fits are
+    one, and that of the next answer, which differs in the forecast alone, is the same again.
+    """
+    import keras
+
+    fit = keras.Model.fit
+
+    def kept(self, x, *rest, **options):
+        strange = any("keras" not in type(layer).__module__ for layer in self.layers)
+        if strange or not isinstance(self.loss, str) or "callbacks" in options:
+            return fit(self, x, *rest, **options)
+        made = str((self.get_config(), self.optimizer.get_config(), self.loss, self.run_eagerly))
+        made = re.sub(r"_\d+\b", "", made)  # without the running numbers of names
+        before = self.get_weights(), [v.numpy() for v in self.optimizer.variables]
+        key = joblib.hash((made, before, x, rest, options))
+        if key not in FITS:
+            history = fit(self, x, *rest, **options)
+            FITS[key] = history, self.get_weights(), [v.numpy() for v in self.optimizer.variables]
+        history, weights, state = FITS[key]
+        self.set_weights(weights)
+        self.optimizer.build(self.trainable_variables)
+        for variable, value in zip(self.optimizer.variables, state, strict=True):
+            variable.assign(value)
+        return history
+
+    monkeypatch.setattr(keras.Model, "fit", kept)
+
+
+@pytest.fixture
+def one_step(once, monkeypatch):
     """One epoch becomes one step without a graph: what is wrong stays wrong."""
     import keras
 
@@ -56,7 +93,7 @@ def test_wrong_answers_are_rejected(name, request):
 @pytest.mark.parametrize("name", each(n for n in NAMES if exercises._EXERCISES[n].right))
 def test_right_answer_is_accepted(name, request):
     if name in TRAINED:
-        request.getfixturevalue("called")
+        request.getfixturevalue("once")
     assert exercises.hint(name, exercises.exercise(name).right()) is None
 
 
