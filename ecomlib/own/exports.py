@@ -93,7 +93,7 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
     if unknown := [ours for ours in given if ours not in layouts.ours]:
         known = ", ".join(layouts.ours)
         raise MissingColumn(f"columns={{{unknown[0]!r}: ...}}: there is no such column; use {known}.")
-    where = table.where({plain(name) for name in table.header})
+    where = table.where
     for name in given.values():
         if plain(name) not in where:
             near = difflib.get_close_matches(name, table.header, 1) or table.header[:20]
@@ -237,7 +237,7 @@ def join_olist(tables: list[Table]) -> list[Table]:
     """Join Olist's files (orders, items, customers, products) to one table; other tables pass through."""
     marks = {"orders": "orderpurchasetimestamp", "items": "orderitemid", "customers": "customeruniqueid"}
     marks["products"] = "productcategoryname"
-    parts = {name: t for name, mark in marks.items() for t in tables if t.where([mark])}
+    parts = {name: t for name, mark in marks.items() for t in tables if mark in t.where}
     if len(tables) < 2 or not {"orders", "items"} <= set(parts):
         return tables
     if "customers" not in parts:

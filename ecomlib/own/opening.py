@@ -167,7 +167,7 @@ def _by_role(tables: list[Table]) -> tuple[dict[str, Table], list[Table]]:
     for table in tables:
         stem = plain(table.name.rsplit("/", 1)[-1].split(".")[0])
         role = next((t for t in TABLES[1:] if stem.startswith(t)), None)
-        if role and role not in others and not {"orderid", "quantity"} <= {*map(plain, table.header)}:
+        if role and role not in others and not {"orderid", "quantity"} <= table.where.keys():
             others[role] = table
     return others, [table for table in tables if table not in others.values()]
 
