@@ -93,8 +93,7 @@ def _rows(table: Table, wanted: dict[str, str], reader: Reader) -> pd.DataFrame:
     if "promotion" in raw:
         text = as_text(raw["promotion"]).str.strip().str.casefold()
         raw["promotion"] = text.replace({"yes": "1", "true": "1", "no": "0", "false": "0"})
-    numbers = {name: raw[name] for name in ("amount", "price", "promotion") if name in raw}
-    rows = pd.DataFrame(as_amounts(numbers, table.semicolons, reader))
+    rows = pd.DataFrame(as_amounts(raw, ("amount", "price", "promotion"), table.semicolons, reader))
     return rows.assign(series=raw.get("series", "ALL"), date=as_times(raw["date"], reader))
 
 
