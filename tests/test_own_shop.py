@@ -390,6 +390,8 @@ BAD = {
     "pickle": (b"\x80\x04\x95abc", "a pickle"),
     "bytes": (b"\x01\x00\x02abc\x00\x03" * 9, "neither text nor a table"),
     "half gzip": (gzip.compress(TEXT.encode() * 50)[:400], "not a whole file"),
+    "cut gzip": (gzip.compress(TEXT.encode() * 500)[:-20], "not a whole file"),
+    "damaged zip": (packed(TEXT)[:60] + b"?" + packed(TEXT)[61:], "not a whole file"),
     "no parquet": (b"PAR1 nonsense", "not a whole file"),
     "empty": (b"", "empty"),
     "one column": (b"a\n1\n2\n", "one cell only"),

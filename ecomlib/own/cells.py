@@ -136,10 +136,11 @@ def decimal_sign(columns: Iterable[pd.Series], semicolons: bool, reader: Reader)
     return "."
 
 
-def as_amounts(columns: Mapping, semicolons: bool, reader: Reader) -> dict[str, pd.Series]:
-    """Numbers of a file's columns of amounts, which have one decimal sign."""
-    sign = reader.decimal or decimal_sign(columns.values(), semicolons, reader)
-    return {name: as_numbers(cells, sign, reader) for name, cells in columns.items()}
+def as_amounts(cells: Mapping, names: Iterable, semicolons: bool, reader: Reader) -> dict[str, pd.Series]:
+    """Numbers of those columns of a file that are there; they have one decimal sign."""
+    amounts = {name: cells[name] for name in names if name in cells}
+    sign = reader.decimal or decimal_sign(amounts.values(), semicolons, reader)
+    return {name: as_numbers(column, sign, reader) for name, column in amounts.items()}
 
 
 def as_numbers(cells: pd.Series, decimal: str, reader: Reader) -> pd.Series:

@@ -76,7 +76,7 @@ def open_clicks(
 def _named(table: Table) -> Table:
     """Take a first line that holds a moment for data: YooChoose has no header."""
     dated = any(re.match(r"\d{4}-\d\d-\d\d|\d{10,}$", cell) for cell in table.header)
-    return table.first() if dated and table.first else table
+    return table.first if dated and table.first else table
 
 
 def _events(reading: Reading, reader: Reader) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def _events(reading: Reading, reader: Reader) -> pd.DataFrame:
 
 def _flat_ga4(table: Table) -> Table:
     """Lay out GA4's nested events flat: one row an item."""
-    if not {"eventname", "items", "eventtimestamp"} <= set(table.where(LAYOUTS.headers | {"items"})):
+    if not {"eventname", "items", "eventtimestamp"} <= set(table.where):
         return table
     frame = table.whole()
     frame = frame[frame["items"].str.len() > 0].explode("items")

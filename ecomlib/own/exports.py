@@ -23,14 +23,13 @@ ORDER_FACTS = ("customer_id", "timestamp", "currency", "status", "cancelled", "s
 
 @dataclass(frozen=True)
 class Layouts:
-    """Known headers of one kind of file, usual names of columns, and which columns it cannot do without.
+    """Known headers of one kind of file, and which columns it cannot do without.
 
-    `formats` and `usual` map our columns to plain headers, see orders.ini. In `need`, one column of each
-    group is enough.
+    `formats` map our columns to plain headers, see orders.ini; "usual" is none, but has usual names. In
+    `need`, one column of each group is enough.
     """
 
     formats: Mapping[str, Columns]
-    usual: Columns
     need: tuple[tuple[str, ...], ...]
 
     @classmethod
@@ -38,24 +37,18 @@ class Layouts:
         """Those of a file beside this module."""
         read = ConfigParser(delimiters="=", interpolation=None)
         read.read(Path(__file__).with_name(file), encoding="utf-8")
-        found = {name: {ours: text.split() for ours, text in read[name].items()} for name in read.sections()}
-        usual = found.pop("usual")
-        return cls(found, usual, need)
+        texts = {name: read[name].items() for name in read.sections()}
+        return cls({name: {ours: text.split() for ours, text in some} for name, some in texts.items()}, need)
 
     @property
     def headers(self) -> frozenset[str]:
         """Every plain header that is known."""
-        return frozenset(chain(*(names for some in self.known for names in some.values())))
+        return frozenset(chain(*(names for some in self.formats.values() for names in some.values())))
 
     @property
     def ours(self) -> list[str]:
         """Every column that a header can be taken for."""
-        return sorted({ours.strip("?") for some in self.known for ours in some})
-
-    @property
-    def known(self) -> list[Columns]:
-        """The columns of all formats, and those with usual names."""
-        return [*self.formats.values(), self.usual]
+        return sorted({ours.strip("?") for ours in chain(*self.formats.values())})
 
 
 NEED = (("product_id", "name"), ("timestamp",), ("order_id", "customer_id"), ("revenue", "gross", "price"))
@@ -93,7 +86,7 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
     if unknown := [ours for ours in given if ours not in layouts.ours]:
         known = ", ".join(layouts.ours)
         raise MissingColumn(f"columns={{{unknown[0]!r}: ...}}: there is no such column; use {known}.")
-    where = table.where({plain(name) for name in table.header})
+    where = table.where
     for name in given.values():
         if plain(name) not in where:
             near = difflib.get_close_matches(name, table.header, 1) or table.header[:20]
@@ -123,7 +116,7 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
 def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, str]]:
     """The known format of which most columns are there, with all that it needs; "" for none."""
     best: tuple[str, dict[str, str]] = ("", {})
-    for format, names in layouts.formats.items():
+    for format, names in [*layouts.formats.items()][:-1]:  # the last ones are the usual names
         hits = {ours.strip("?"): n for ours, some in names.items() for n in some[::-1] if n in where}
         if all(ours in hits or ours[-1] == "?" for ours in names) and len(hits) > len(best[1]):
             best = format, hits
@@ -132,7 +125,7 @@ def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, s
 
 def _usual(table: Table, layouts: Layouts, where: Mapping[str, int], given: set[str]) -> dict[str, str]:
     """Columns with usual names; where two could be meant, the reader asks."""
-    several = {o.strip("?"): [n for n in some if n in where] for o, some in layouts.usual.items()}
+    several = {o.strip("?"): [n for n in some if n in where] for o, some in layouts.formats["usual"].items()}
     for ours in ("order_id", "customer_id", "product_id"):  # a number names it better than a word
         numbers = [n for n in several.get(ours, ()) if re.search("(id|no|nr|number|nummer|code|sku)$", n)]
         several[ours] = numbers or several.get(ours, [])
@@ -156,8 +149,7 @@ def read_lines(reading: Reading, reader: Reader) -> pd.DataFrame:
     head = [cells.head(3) for cells in raw.values()]
     reading.before = pd.concat(head, axis=1).set_axis([*reading.columns.values()], axis=1)
     reader.notes += [f"{reading.table.name}: {note}" for note in reading.table.notes]
-    amounts = {name: raw[name] for name in NUMBERS.split() if name in raw}
-    lines = as_amounts(amounts, reading.table.semicolons, reader)
+    lines = as_amounts(raw, NUMBERS.split(), reading.table.semicolons, reader)
     moment = raw["timestamp"]
     if "time" in raw:
         moment = as_text(moment).str.cat(as_text(raw["time"]), sep=" ").rename(moment.name)
@@ -170,8 +162,9 @@ def read_lines(reading: Reading, reader: Reader) -> pd.DataFrame:
                 reader.note(f"{changed:,} cells of {raw[name].name!r} lose a blank at an end, or a .0")
     lines |= {name: as_text(raw[name]) for name in TEXTS.split() if name in raw and name != "time"}
     frame = pd.DataFrame(lines, index=moment.index)
-    if reading.format == "shopify":
-        frame = _filled(frame)
+    if reading.format == "shopify":  # an order's facts stand in its first row only
+        facts = frame.columns[frame.columns.isin(ORDER_FACTS)]
+        frame[facts] = frame.groupby("order_id", dropna=False)[facts].transform("first")
     if "name" in frame:
         frame["product_id"] = frame.get("product_id", frame["name"]).fillna(frame["name"])
     frame["customer_id"] = without_people(frame["customer_id"], reader) if "customer_id" in frame else pd.NA
@@ -180,14 +173,6 @@ def read_lines(reading: Reading, reader: Reader) -> pd.DataFrame:
         who = frame["customer_id"].astype("str").fillna("guest")
         frame["order_id"] = who.str.cat(frame["timestamp"].dt.strftime("%Y-%m-%d %H:%M:%S"), sep=" ")
     return _with_money(frame, reader)
-
-
-def _filled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Copy what stands in an order's first row only to its other rows."""
-    code = pd.factorize(frame["order_id"])[0]
-    for name in set(ORDER_FACTS) & set(frame.columns):
-        frame[name] = frame.groupby(code)[name].transform("first")
-    return frame
 
 
 def _with_money(frame: pd.DataFrame, reader: Reader) -> pd.DataFrame:
@@ -237,7 +222,7 @@ def join_olist(tables: list[Table]) -> list[Table]:
     """Join Olist's files (orders, items, customers, products) to one table; other tables pass through."""
     marks = {"orders": "orderpurchasetimestamp", "items": "orderitemid", "customers": "customeruniqueid"}
     marks["products"] = "productcategoryname"
-    parts = {name: t for name, mark in marks.items() for t in tables if t.where([mark])}
+    parts = {name: t for name, mark in marks.items() for t in tables if mark in t.where}
     if len(tables) < 2 or not {"orders", "items"} <= set(parts):
         return tables
     if "customers" not in parts:

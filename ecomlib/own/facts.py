@@ -27,6 +27,9 @@ FAR = np.timedelta64(90, "D")  # without a line, before or after almost all line
 SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
 
 
+STEPS = ["step", "lines", "left_out", "revenue", "why"]  # lines and revenue of all that were found
+
+
 class Facts:
     """Lines that stay, and a row for everything that was found: lines, money, and how many left."""
 
@@ -34,7 +37,7 @@ class Facts:
         self.lines, self.switches, self.reader = lines, switches, reader
         self.keep = np.ones(len(lines), bool)
         self.money = lines["revenue"].to_numpy(float)
-        self.rows: list[tuple] = []
+        self.rows: list[tuple] = []  # of STEPS
 
     def found(self, step: str, mask: Any, what: str, switch: str | None = None, drop: bool = True) -> None:
         """Count lines with a fact among all lines; drop those still there unless the switch says "keep"."""
@@ -46,10 +49,6 @@ class Facts:
             self.rows.append((step, int(mask.sum()), left_out, float(np.nansum(self.money[mask])), word))
         if drop:
             self.keep &= ~mask
-
-    def report(self) -> pd.DataFrame:
-        """All rows: step, lines (found), left_out (lines), revenue (of the lines found), why."""
-        return pd.DataFrame(self.rows, columns=["step", "lines", "left_out", "revenue", "why"])
 
 
 def clean_lines(facts: Facts, format: str) -> pd.DataFrame:

@@ -5,9 +5,11 @@ import gzip
 import io
 import re
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +22,7 @@ EMPTY = ("", "NULL", "null", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "None", "
 SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".gz", ".zip", ".xlsx", ".xls", ".parquet", ".json", ".jsonl")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NO_TABLES = {b"%PDF": "a PDF", b"\x80\x04": "a pickle", b"\x80\x05": "a pickle", b"\x89PNG": "a picture"}
+DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)  # or with a password
 Columns = Callable[[list[int]], pd.DataFrame]  # column numbers -> their cells
 
 
@@ -34,7 +37,7 @@ class Table:
     header: list[str]
     read: Columns
     notes: list[str] = field(default_factory=list)
-    first: Callable[[], "Table"] | None = None  # the same table, its first line taken for data
+    first: "Table | None" = None  # the same table, its first line taken for data
 
     def whole(self) -> pd.DataFrame:
         """All cells, under their headers."""
@@ -50,10 +53,10 @@ class Table:
         """Whether semicolons part the cells."""
         return any("semicolons" in note for note in self.notes)
 
-    def where(self, names: Iterable[str]) -> dict[str, int]:
-        """Position of each header, written in small letters without blanks, hyphens and underscores."""
-        header = [*map(plain, self.header)]
-        return {name: header.index(name) for name in names if name in header}
+    @property
+    def where(self) -> dict[str, int]:
+        """Position of each header, the first of equal ones, as `plain` writes it."""
+        return {plain(name): i for i, name in [*enumerate(self.header)][::-1]}
 
 
 def plain(name: str) -> str:
@@ -62,19 +65,11 @@ def plain(name: str) -> str:
 
 
 def read_tables(paths: Any, known: frozenset[str] = frozenset()) -> list[Table]:
-    """Open a file, several, or a folder.
+    """Open a file, several, or a folder; an UnreadableFile says which cannot be read.
 
-    Parameters
-    ----------
-    paths : path, or a list of paths
-        Text with commas, semicolons, tabs or bars in UTF-8, UTF-16 or cp1252; Excel, Parquet, JSON lines;
-        each also in gzip or zip. A line `sep=;` and lines above the header are skipped.
-    known : set of str
-        Plain headers that help to tell the header from the lines above it.
-
-    Raises
-    ------
-    UnreadableFile
+    Text with commas, semicolons, tabs or bars in UTF-8, UTF-16 or cp1252; Excel, Parquet, JSON lines; each
+    also in gzip or zip. A line `sep=;` and lines above the header are skipped; `known` are plain headers that
+    help to tell it from them.
     """
     several = isinstance(paths, Sequence) and not isinstance(paths, (str, bytes))
     tables: list[Table] = []
@@ -104,16 +99,12 @@ def _unpacked(path: Path) -> list[tuple[str, Callable[[], BinaryIO]]]:
             with zipfile.ZipFile(path) as archive:
                 names = [n for n in archive.namelist() if n[-1] != "/" and not n.startswith("__MACOSX")]
             if "xl/workbook.xml" not in names:
-                return [(f"{path.name}/{n}", lambda n=n: _member(path, n)) for n in sorted(names)]  # type: ignore[misc]
+                members = [(f"{path.name}/{n}", zipfile.Path(path, n)) for n in sorted(names)]
+                return [(name, partial(member.open, "rb")) for name, member in members]  # type: ignore[misc]
     except (OSError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or error
         raise UnreadableFile(f"{path.name}: cannot be opened ({reason}); save or copy it again.") from None
     return [(path.name, lambda: open(path, "rb"))]
-
-
-def _member(path: Path, name: str) -> BinaryIO:
-    with zipfile.ZipFile(path) as archive:
-        return io.BytesIO(archive.read(name))
 
 
 def _tables(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) -> list[Table]:
@@ -137,9 +128,13 @@ def _tables(name: str, opener: Callable[[], BinaryIO], known: frozenset[str]) ->
         return [_text(name, opener, head, known)]
     except UnreadableFile:
         raise
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0][:100]
-        raise UnreadableFile(f"{name}: not a whole file of its kind ({reason}); export it again.") from None
+    except DAMAGED as error:
+        raise _damaged(name, error) from None
+
+
+def _damaged(name: str, error: BaseException) -> UnreadableFile:
+    reason = str(error).splitlines()[0][:100]
+    return UnreadableFile(f"{name}: not a whole file of its kind ({reason}); export it again.")
 
 
 def table_of(name: str, frame: pd.DataFrame, index: str = "row") -> Table:
@@ -205,7 +200,7 @@ def _text(name: str, opener: Callable[[], BinaryIO], head: bytes, known: frozens
 
     names = [f"column {i + 1}" for i in range(len(header))]
     blank = Table(name, names, lambda columns: read(columns, above + at), notes)
-    return Table(name, header, read, notes, lambda: blank)
+    return Table(name, header, read, notes, blank)
 
 
 class _Headed:
@@ -228,7 +223,6 @@ def _cells(
 ) -> pd.DataFrame:
     """Some columns of a text file as text. One column more is read: it sees lines with too many cells."""
     width, skip, separator, encoding = shape
-    wanted = sorted({*columns, width})
     try:
         with opener() as file, io.TextIOWrapper(file, encoding, newline="") as text:
             for _ in range(skip):
@@ -237,7 +231,7 @@ def _cells(
             frame = pd.read_csv(
                 _Headed(names, text),
                 sep=separator,
-                usecols=wanted,
+                usecols=[*columns, width],
                 index_col=False,
                 dtype="str",
                 keep_default_na=False,
@@ -251,9 +245,10 @@ def _cells(
         return _cells(name, opener, columns, (width, skip, separator, "cp1252"), notes)
     except pd.errors.ParserError as error:
         line = re.search(r"row (\d+)", str(error))
-        where = f"line {int(line[1]) + skip}" if line else "a line"
-        what = f"{name}: {where} opens a quotation mark that is never closed; close it."
-        raise UnreadableFile(what) from None
+        where = f"{name}: line {int(line[1]) + skip}" if line else f"{name}: a line"
+        raise UnreadableFile(f"{where} opens a quotation mark that is never closed; close it.") from None
+    except DAMAGED as error:
+        raise _damaged(name, error) from None
     frame.columns = frame.columns.astype(int)
     frame.index = pd.RangeIndex(skip + 1, skip + 1 + len(frame), name="line")
     long = frame.pop(width).notna().to_numpy()

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ecomlib.own.cells import Reader, as_amounts, as_ids, as_text, as_times, without_people
 from ecomlib.own.exports import SALES, join_olist, one_row_an_item, read_lines, recognise
-from ecomlib.own.facts import SIGNS, Facts, clean_lines
+from ecomlib.own.facts import SIGNS, STEPS, Facts, clean_lines
 from ecomlib.own.files import Table, plain, read_tables
 from ecomlib.shop.checks import check_columns, check_table
 from ecomlib.shop.cleaning import clean
@@ -103,7 +103,7 @@ def open_shop(
     ShopError
         One sentence: what is wrong or unclear, where, and what to do.
     """
-    shop, sure = _open(paths, columns, Reader(timezone, dayfirst, decimal), name, currency, switches)
+    shop, sure = _open(paths, columns, Reader(timezone, dayfirst, decimal), name, currency, **switches)
     if not sure:
         print(shop.report)
     return shop
@@ -115,23 +115,23 @@ def check_export(paths: Any, columns: Mapping[str, str] | None = None, **options
     Takes the arguments of `open_shop`.
     """
     how = {key: options.pop(key, None) for key in ("timezone", "dayfirst", "decimal")}
-    reader, about = Reader(**how, every=True), (options.pop("name", None), options.pop("currency", None))
+    reader = Reader(**how, every=True)
     try:
-        shop, _ = _open(paths, columns, reader, *about, options)
+        shop, _ = _open(paths, columns, reader, **options)
     except ShopError as error:
-        empty = pd.DataFrame(columns=["step", "lines", "left_out", "revenue", "why"])
-        return Report("nothing that is known", {}, empty, reader.notes, [*reader.problems, str(error)])
+        problems = [*reader.problems, str(error)]
+        return Report("nothing that is known", {}, pd.DataFrame(columns=STEPS), reader.notes, problems)
     return shop.report
 
 
 def _open(
-    paths: Any, columns: Any, reader: Reader, name: str | None, currency: str | None, switches: dict
+    paths: Any, columns: Any, reader: Reader, name: Any = None, currency: Any = None, **given: str
 ) -> tuple[Shop, bool]:
     """Read, clean and check; problems go where the reader says. Also whether the columns are sure."""
-    for key, value in switches.items():
+    for key, value in given.items():
         if value not in SWITCHES.get(key, ()):
             raise BadValue(f"{key}={value!r}: the switches are {SWITCHES}.")
-    switches = {key: values[0] for key, values in SWITCHES.items()} | switches | {"currency": currency}
+    switches = {key: values[0] for key, values in SWITCHES.items()} | given | {"currency": currency}
     tables = join_olist([one_row_an_item(table) for table in read_tables(paths, SALES.headers)])
     others, sales = _by_role(tables)
     if not sales:
@@ -154,7 +154,7 @@ def _open(
     shop, second = clean(shop)
     second = second[second["lines"] > 0].drop(columns="share_of_revenue")
     second["left_out"] = second["lines"]
-    steps = pd.concat([facts.report(), second], ignore_index=True)
+    steps = pd.concat([pd.DataFrame(facts.rows, columns=STEPS), second], ignore_index=True)
     after = shop.orders[list(CONTRACT)].head(3)
     report = Report(first.format, first.columns, steps, reader.notes, reader.problems, first.before, after)
     object.__setattr__(shop, "report", report)  # nothing that would have to be checked again
@@ -167,18 +167,18 @@ def _by_role(tables: list[Table]) -> tuple[dict[str, Table], list[Table]]:
     for table in tables:
         stem = plain(table.name.rsplit("/", 1)[-1].split(".")[0])
         role = next((t for t in TABLES[1:] if stem.startswith(t)), None)
-        if role and role not in others and not {"orderid", "quantity"} <= {*map(plain, table.header)}:
+        if role and role not in others and not {"orderid", "quantity"} <= table.where.keys():
             others[role] = table
     return others, [table for table in tables if table not in others.values()]
 
 
 def _file_row(name: str, frame: pd.DataFrame) -> tuple:
     """What one file holds: the first row of the report."""
-    time, n = frame["timestamp"], {c: frame[c].nunique() for c in ("order_id", "product_id", "customer_id")}
-    more = f", {frame['country'].nunique():,} countries" if "country" in frame else ""
+    time, kinds = frame["timestamp"], {"order_id": "orders", "product_id": "products"}
+    kinds |= {"customer_id": "customers", "country": "countries"}
     span = f"{time.min():%Y-%m-%d %H:%M} to {time.max():%Y-%m-%d %H:%M}" if time.notna().any() else "no dates"
-    counts = ", ".join(f"{count:,} {column[:-3]}s" for column, count in n.items())
-    return (f"read {name}", len(frame), 0, float(frame["revenue"].sum()), f"{span}; {counts}{more}")
+    counts = ", ".join(f"{frame[c].nunique():,} {kind}" for c, kind in kinds.items() if c in frame)
+    return (f"read {name}", len(frame), 0, float(frame["revenue"].sum()), f"{span}; {counts}")
 
 
 def _tables(lines: pd.DataFrame, others: dict[str, Table], reader: Reader) -> dict[str, pd.DataFrame]:
@@ -193,8 +193,7 @@ def _tables(lines: pd.DataFrame, others: dict[str, Table], reader: Reader) -> di
         reader.notes += [f"{table.name}: {note}" for note in table.notes]
         check_columns(cells, role)
         said = {name: column.rename(f"{role}.{name}") for name, column in cells.items()}  # for messages
-        amounts = {name: said[name] for name in NUMBERS if name in said}
-        amounts = as_amounts(amounts, table.semicolons, reader)
+        amounts = as_amounts(said, NUMBERS, table.semicolons, reader)
         for name, column in said.items():
             if name in TIMES:
                 cells[name] = as_times(column, replace(reader, timezone=None))  # a day has no zone

@@ -11,8 +11,6 @@ from ecomlib.own.files import Table, plain, read_tables
 from ecomlib.panels import Panel
 from ecomlib.shop.errors import BadValue, MissingColumn, TooShort
 
-WEEK = pd.Timedelta(days=7)
-
 
 @dataclass(frozen=True)
 class SalesPanel(Panel):
@@ -87,17 +85,15 @@ def read_sales(
 
 def _rows(table: Table, wanted: dict[str, str], reader: Reader) -> pd.DataFrame:
     """The wanted columns of one file."""
-    where = table.where({plain(name) for name in wanted.values()})
     for ours, name in wanted.items():
-        if plain(name) not in where:
+        if plain(name) not in table.where:
             found = ", ".join(table.header[:30])
             raise MissingColumn(f"{table.name}: there is no column {name!r} for {ours}= (found: {found}).")
-    raw = table.columns({ours: where[plain(name)] for ours, name in wanted.items()})
+    raw = table.columns({ours: table.where[plain(name)] for ours, name in wanted.items()})
     if "promotion" in raw:
         text = as_text(raw["promotion"]).str.strip().str.casefold()
         raw["promotion"] = text.replace({"yes": "1", "true": "1", "no": "0", "false": "0"})
-    numbers = {name: raw[name] for name in ("amount", "price", "promotion") if name in raw}
-    rows = pd.DataFrame(as_amounts(numbers, table.semicolons, reader))
+    rows = pd.DataFrame(as_amounts(raw, ("amount", "price", "promotion"), table.semicolons, reader))
     return rows.assign(series=raw.get("series", "ALL"), date=as_times(raw["date"], reader))
 
 

@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 def validate(shop: "Shop") -> None:
     """Check every table of a shop against the contract.
 
-    Raises
-    ------
-    ShopError
-        One sentence: the table, the column, the first offending row, and how to fix it.
+    A ShopError is one sentence: the table, the column, the first offending row, and how to fix it.
     """
     tables = {t: frame for t in TABLES if (frame := getattr(shop, t)) is not None or t == "orders"}
     for table, frame in tables.items():
@@ -43,14 +40,7 @@ def validate(shop: "Shop") -> None:
 
 
 def check_table(frame: pd.DataFrame, table: str) -> None:
-    """Check one table's columns, kinds, values and key.
-
-    Rows are named by the frame's index; a reader sets it to the line numbers of the file.
-
-    Raises
-    ------
-    MissingColumn, WrongType, BadValue, DuplicateKey, TooShort
-    """
+    """Check a table's columns, kinds, values and key; its index names the rows, such as lines of a file."""
     import pandera.errors
 
     if not isinstance(frame, pd.DataFrame):
@@ -64,37 +54,31 @@ def check_table(frame: pd.DataFrame, table: str) -> None:
     except pandera.errors.SchemaError as error:
         raise _explain(error, frame, table) from None
     for column in ID_COLUMNS:
-        if column in schema.columns:
+        if column in schema.columns and frame[column].dtype == object:
             _check_one_kind(frame, table, column)
-    if key:
-        repeated = frame.duplicated(key).to_numpy()
-        if repeated.any():
-            row = int(repeated.argmax())
-            values = ", ".join(f"{name} {frame[name].iloc[row]}" for name in key)
-            raise DuplicateKey(
-                f"{table}: {place(frame, row)} repeats the key {values}; keep one row for each."
-            )
+    if key and (repeated := frame.duplicated(key).to_numpy()).any():
+        row = int(repeated.argmax())
+        values = ", ".join(f"{name} {frame[name].iloc[row]}" for name in key)
+        raise DuplicateKey(f"{table}: {place(frame, row)} repeats the key {values}; keep one row for each.")
     if table == "orders":
         _check_one_customer_an_order(frame)
-    if table == "campaigns":
-        _check_end_after_start(frame)
+    if table == "campaigns" and (early := (frame["end"] < frame["start"]).to_numpy()).any():
+        row = int(early.argmax())
+        raise BadValue(
+            f"campaigns: column 'end' has {frame['end'].iloc[row]:%Y-%m-%d} in {place(frame, row)}, "
+            f"before the start on {frame['start'].iloc[row]:%Y-%m-%d}; give the campaign's last day."
+        )
 
 
 def check_columns(frame: pd.DataFrame, table: str) -> None:
-    """Check that a table has its required columns, each once.
-
-    Raises
-    ------
-    MissingColumn, DuplicateKey
-    """
+    """Check that a table has its required columns, each once."""
     schema, _ = _schemas()[table]
     missing = [name for name in schema.columns if name not in frame.columns]
     if missing:
-        remedy = "rename or add it (data/README.md says what it holds)"
-        alike = [name for name in map(str, frame.columns) if name.strip().lower() == missing[0]]
-        if alike:
+        remedy, names = "rename or add it (data/README.md says what it holds)", [*map(str, frame.columns)]
+        if alike := [name for name in names if name.strip().lower() == missing[0]]:
             remedy = f"write {alike[0]!r} in small letters and without spaces"
-        found = ", ".join(map(str, frame.columns)) or "none"
+        found = ", ".join(names) or "none"
         raise MissingColumn(f"{table}: column {missing[0]!r} is missing, found {found}; {remedy}.")
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -102,12 +86,7 @@ def check_columns(frame: pd.DataFrame, table: str) -> None:
 
 
 def check_same_kinds(tables: Mapping[str, pd.DataFrame]) -> None:
-    """Check that a column of ids holds the same kind in all tables: 7 and "7" never match.
-
-    Raises
-    ------
-    WrongType
-    """
+    """Check that a column of ids holds the same kind in all tables: 7 and "7" never match."""
     for column in ID_COLUMNS:
         kinds = {
             table: "texts" if isinstance(frame[column].iloc[0], str) else "numbers"
@@ -138,18 +117,15 @@ def place(frame: pd.DataFrame, position: int) -> str:
 def _check_one_kind(frame: pd.DataFrame, table: str, column: str) -> None:
     """Refuse ids that mix numbers and texts, or are neither."""
     ids = frame[column]
-    if ids.dtype != object:
-        return
-    is_text = ids.map(lambda value: isinstance(value, str)).to_numpy(bool)
-    is_id = is_text | ids.map(lambda value: isinstance(value, Number)).to_numpy(bool)
-    if not is_id.all():
-        row = int(is_id.argmin())
+    kind = ids.map(lambda v: 0 if isinstance(v, str) else 1 if isinstance(v, Number) else 2).to_numpy(int)
+    if (kind == 2).any():
+        row = int(kind.argmax())
         raise WrongType(
             f"{table}: column {column!r} has {quoted(ids.iloc[row])} in {place(frame, row)}, neither a "
             f"number nor a text; write every id as one of the two."
         )
-    if is_text.any() and not is_text.all():
-        row = int((is_text != is_text[0]).argmax())
+    if (kind != kind[:1]).any():
+        row = int((kind != kind[0]).argmax())
         raise WrongType(
             f"{table}: column {column!r} mixes numbers and texts ({place(frame, row)} has "
             f"{quoted(ids.iloc[row])}); make all of them texts with astype(str)."
@@ -165,16 +141,6 @@ def _check_one_customer_an_order(orders: pd.DataFrame) -> None:
             f"orders: column 'customer_id' has {quoted(orders['customer_id'].iloc[other[0]])} in "
             f"{place(orders, other[0])}, but order {quoted(orders['order_id'].iloc[other[0]])} belongs to "
             f"another customer above; give every order one customer."
-        )
-
-
-def _check_end_after_start(campaigns: pd.DataFrame) -> None:
-    early = (campaigns["end"] < campaigns["start"]).to_numpy()
-    if early.any():
-        row = int(early.argmax())
-        raise BadValue(
-            f"campaigns: column 'end' has {campaigns['end'].iloc[row]:%Y-%m-%d} in {place(campaigns, row)}, "
-            f"before the start on {campaigns['start'].iloc[row]:%Y-%m-%d}; give the campaign's last day."
         )
 
 
@@ -215,9 +181,7 @@ def _explain(error: Any, frame: pd.DataFrame, table: str) -> ShopError:
     holds, remedy = _REMEDIES.get(column, ("a value in every row", "fill it in or drop the row"))
     if series.isna().any() and not error.schema.nullable:
         where = place(frame, int(series.isna().to_numpy().argmax()))
-        remedy = (
-            "fill it in (0 where there was none)" if column in _MAY_BE_0 else "fill it in or drop the row"
-        )
+        remedy = "fill it in " + ("(0 where there was none)" if column in _MAY_BE_0 else "or drop the row")
         return BadValue(f"{table}: column {column!r} is empty in {where}; it must hold {holds}: {remedy}.")
     check = getattr(error.check, "error", None)
     if isinstance(check, str) and check in _KIND_REMEDIES:
@@ -241,7 +205,7 @@ def _schemas() -> dict:
     """Pandera schemas and key columns, built on first use (pandera takes 0.5 s to import)."""
     import pandera.pandas as pa
 
-    number = pa.Check(_is_number, error=_NUMBER)
+    number = pa.Check(pd.api.types.is_any_real_numeric_dtype, error=_NUMBER)
     naive = pa.Check(pd.api.types.is_datetime64_dtype, error=_NAIVE)
     amount = [number, pa.Check.in_range(0, float("inf"), include_max=False)]
     checks = {
@@ -257,9 +221,3 @@ def _schemas() -> dict:
         columns = {name: pa.Column(None, checks.get(name), nullable=empty) for name, empty in names.items()}
         schemas[table] = pa.DataFrameSchema(columns), text.partition("|")[0].split()
     return schemas
-
-
-def _is_number(series: pd.Series) -> bool:
-    kind = pd.api.types
-    no_amount = kind.is_bool_dtype(series) or kind.is_complex_dtype(series)
-    return kind.is_numeric_dtype(series) and not no_amount

@@ -68,24 +68,12 @@ def connect(url: str = "") -> Any:
 
 @dataclass
 class Log:
-    """A stream of trips, one group of consumers, and a place for each customer's state.
+    """A stream of trips, one group of consumers, and a place for each customer's state."""
 
-    Attributes
-    ----------
-    client : redis.Redis
-        See `connect`.
-    name : str
-        Of the stream; the states are kept under `<name>:state:<customer>`.
-    most : int
-        Trips that may wait; then `put` waits, too (back-pressure).
-    keep : int
-        Seconds after which the state of a customer who does not return is dropped.
-    """
-
-    client: Any
-    name: str = "trips"
-    most: int = 5000
-    keep: int = YEAR
+    client: Any  # see `connect`
+    name: str = "trips"  # of the stream; the states are kept under `<name>:state:<customer>`
+    most: int = 5000  # trips that may wait; then `put` waits, too (back-pressure)
+    keep: int = YEAR  # seconds after which the state of a customer who does not return is dropped
     again: bool = field(default=True, repr=False)  # first take what was taken before and not acknowledged
 
     def __post_init__(self) -> None:
@@ -131,11 +119,7 @@ class Log:
         return dict(zip(names, found, strict=True))
 
     def done(
-        self,
-        ids: list[bytes],
-        states: Mapping[int, bytes],
-        one: bool = True,
-        between: Callable[[], None] = lambda: None,
+        self, ids: list[bytes], states: Mapping[int, bytes], one: bool = True, between: Any = lambda: None
     ) -> None:
         """Write states and acknowledge messages: both or, when the consumer dies, neither.
 
@@ -171,14 +155,14 @@ class Consumer:
 
     Parameters
     ----------
-    log : Log
-    households : Households
     name : str
         A consumer that was restarted has the same name: so it finds what it left half-done.
     batch : int
         Trips in a micro-batch.
     tell : function of (trips, what became of each, customer -> what is kept now), optional
         Called after every micro-batch, when all is written.
+    **done
+        See `Log.done`.
     """
 
     def __init__(

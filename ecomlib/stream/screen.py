@@ -29,22 +29,16 @@ class Board:
 
     Parameters
     ----------
-    households : Households
-        Of the consumer: it reads what is kept.
+    households, log : Households, Log
+        Those of the consumer.
     reference : float array (n, inputs)
         Inputs of the trips that the network was trained on: the drift is measured against them.
-    log : Log
-        It says how many trips wait and how many messages were set aside.
     products : dict, optional
         Customer -> names of the products to show.
     """
 
     def __init__(
-        self,
-        households: Households,
-        reference: np.ndarray,
-        log: Log,
-        products: Mapping[int, list[str]] | None = None,
+        self, households: Households, reference: np.ndarray, log: Log, products: Mapping | None = None
     ):
         self.households, self.log = households, log
         self.reference, self.products = reference, products or {}

@@ -59,20 +59,11 @@ class Households:
     def apply(
         self, kept: Mapping[int, bytes | None], trips: Iterable[Trip]
     ) -> tuple[dict[int, bytes], list[str]]:
-        """Apply a micro-batch.
+        """Apply a micro-batch of trips, in the order of arrival.
 
-        Parameters
-        ----------
-        kept : dict
-            Each customer of the batch -> what is kept, None for a new one.
-        trips : Trip, in the order of arrival
-
-        Returns
-        -------
-        dict
-            What is kept now, of the customers that changed: records of `kind` as bytes, the newest trip last.
-        list of str
-            "counted", "duplicate" or "too late" for each trip.
+        `kept` maps each of its customers to what is kept, None for a new one. Returns what is kept now of
+        the customers that changed, records of `kind` as bytes, the newest trip last; and for each trip
+        "counted", "duplicate" or "too late".
         """
         books = {c: np.frombuffer(b or b"", self.kind).copy() for c, b in kept.items()}
         todo: dict[int, int] = {}  # customer -> the first position whose state is not known

@@ -105,13 +105,7 @@ def outside(reference: np.ndarray, now: np.ndarray) -> float:
 
 
 def read_trip(fields: dict[bytes, bytes]) -> Trip:
-    """Read one message of the log.
-
-    Raises
-    ------
-    BadValue
-        When a field is missing, is not a number, or cannot be true; it names the field.
-    """
+    """Read one message of the log; a BadValue names a field that is missing, no number, or cannot be true."""
     values: dict[str, Any] = {}
     for name, kind in Trip.__annotations__.items():
         text = fields.get(name.encode(), b"").decode(errors="replace")
