@@ -21,18 +21,10 @@ def draws(
 ) -> dict[str, np.ndarray]:
     """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers and weeks.
 
-    Parameters
-    ----------
-    forecast : array (n_cutoffs, n_customers, k)
-        Probabilities at the part's cutoffs.
-    n_ranked : int
-        At most as many samples for the three scores of ranking, of which each takes 0.1 s at 600,000 rows.
-
-    Returns
-    -------
-    dict of arrays (1 + n,) or (1 + min(n, n_ranked),)
-        "log-loss", "Brier", "AUC", "average precision", "lift top 10 %", "calibration error". The same seed
-        draws the same customers and weeks, so the difference of two models is paired.
+    `forecast` (n_cutoffs, n_customers, k) holds probabilities at the part's cutoffs. Arrays (1 + n,):
+    "log-loss", "Brier" and "calibration error"; of at most `n_ranked` samples, since each takes 0.1 s at
+    600,000 rows: "AUC", "average precision" and "lift top 10 %". The same seed draws the same customers and
+    weeks, so the difference of two models is paired.
     """
     customer, week, _, y = task.rows(part)
     p = np.asarray(task.flat(forecast, part), float)

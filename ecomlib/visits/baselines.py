@@ -58,12 +58,8 @@ class OwnPast(ClassShares):
 class RecencyFrequencyMoney(ClassShares):
     """The class shares of a customer's cell in a table of recency, frequency and money, 5 x 5 x 3.
 
-    Parameters
-    ----------
-    prior_rows : float
-        The class shares of all training rows count as many rows in each cell.
-    money : two numbers, optional
-        Limits of the spend per shopping week, in the shop's currency. Default: thirds of the training rows.
+    In each cell the class shares of all training rows count as `prior_rows` rows. `money` are two limits of
+    the spend per shopping week, in the shop's currency; default: thirds of the training rows.
     """
 
     name = "recency, frequency, money"

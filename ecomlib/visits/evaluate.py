@@ -16,17 +16,10 @@ def draws(
 ) -> dict[str, np.ndarray]:
     """Score a forecast on the data (entry 0) and on n bootstrap samples of whole customers and weeks.
 
-    Parameters
-    ----------
-    forecast : array (n_cutoffs, n_customers, n_classes)
-        Probabilities at the part's cutoffs.
-
-    Returns
-    -------
-    dict of arrays (1 + n,)
-        "log-loss" (nats), "Brier" (0 to 2), "accuracy" (share whose most likely class came true), "AUC
-        inactive" (of class 0; nan where no row, or every row, has it). The same seed draws the same customers
-        and weeks: the difference of two models is paired.
+    `forecast` (n_cutoffs, n_customers, n_classes) holds probabilities at the part's cutoffs. Arrays (1 + n,):
+    "log-loss" (nats), "Brier" (0 to 2), "accuracy" (share whose most likely class came true), "AUC inactive"
+    (of class 0; nan where no row, or every row, has it). The same seed draws the same customers and weeks:
+    the difference of two models is paired.
     """
     customer, week, y = task.rows(part)
     p = np.asarray(task.flat(forecast, part), float)
