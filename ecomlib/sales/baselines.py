@@ -1,8 +1,4 @@
-"""What the LSTM has to beat, with one shape: fit(task, part) and predict(task, cutoffs).
-
-Each forecast is (n_cutoffs, n_series, horizon, 3): the 10, 50 and 90 % quantiles of the sales of each day in
-the shop's currency, from what was known at the cutoff.
-"""
+"""What the LSTM has to beat. Each forecast holds the 10, 50 and 90 % quantiles of every day's sales."""
 
 import warnings
 from typing import Any
@@ -155,13 +151,8 @@ class Ridge:
     """Linear regression with a penalty on LightGBM's table, in closed form: a second for sixty series.
 
     It forecasts the correction of the eight-week mean. Each series' quantiles are those of its own errors on
-    the days of the fit.
-
-    Parameters
-    ----------
-    penalty : float
-        Weight of the squared coefficients of the standardised columns; chosen on the running shop's
-        validation period. Source: Hoerl & Kennard (1970), Technometrics 12(1); scikit-learn's `Ridge`.
+    the days of the fit. `penalty`, the weight of the squared coefficients of the standardised columns, was
+    chosen on the running shop's validation period. Source: Hoerl & Kennard (1970), Technometrics 12(1).
     """
 
     name = "Ridge"
@@ -197,19 +188,12 @@ class Ridge:
 
 
 class LightGBM:
-    """Gradient boosting over all series: what the LSTM's decoder reads, plus scaled lags.
+    """Gradient boosting over all series, a model per quantile, on what the LSTM's decoder reads and lags.
 
-    One model per quantile.
-
-    Parameters
-    ----------
-    seed : int
-    correct : bool
-        False: forecast scaled sales. True: forecast the correction of the eight-week mean, as the LSTM does.
-        On the validation period of the running shop the correction is better for the twelve departments,
-        the level for the sixty categories.
-    options
-        LightGBM's parameters (Ke et al., 2017, NeurIPS), on top of those chosen on the validation period.
+    With `correct` it forecasts the correction of the eight-week mean, as the LSTM does, else scaled sales: on
+    the validation period of the running shop the correction is better for the twelve departments, the level
+    for the sixty categories. `options` are LightGBM's parameters (Ke et al., 2017, NeurIPS), on top of those
+    chosen on the validation period.
     """
 
     name = "LightGBM"

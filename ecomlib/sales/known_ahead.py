@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Iterable
+from functools import partial
 from numbers import Number
 from typing import Any
 
@@ -12,17 +13,12 @@ from ecomlib.panels import monday_of, sum_cells
 from ecomlib.shop import BadValue, Shop
 
 WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-HOLIDAY_NAMES = [
-    "three days before",
-    "two days before",
-    "day before",
-    "quiet holiday",
-    "open holiday",
-    "day after",
-]
+HOLIDAY_NAMES = ["three days before", "two days before", "day before"]
+HOLIDAY_NAMES += ["quiet holiday", "open holiday", "day after"]
 DAY_FORMS = "a weekday such as 'Sun', a (month, day), a date or a calendar"
 PROMOTION_NAMES = ["display", "mailer", "expected lift"]
 LAST_YEAR_NAMES = ["last year", "last year, all series"]
+PRIOR_WEEKS = 4  # for which a product counts as seen in a state with the lift of all products
 MOST_LIFT = 1.5  # of the absolute value of last year's logarithms: a factor of 4.5
 
 
@@ -152,10 +148,7 @@ def _by_week_features(
     """The three numbers of `promotion_features`, (n_series, n_weeks, 3), from products' weeks."""
     n_products, n_weeks = revenue.shape
     state = (mailer > 0.1) * 1 + (display > 0.1) * 2
-
-    def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(group, values, minlength=n_series)
-
+    total = partial(np.bincount, group, minlength=n_series)  # of products' values, by series
     features = np.zeros((n_series, n_weeks, 3), np.float32)
     sold = np.zeros((4, n_products))  # revenue so far of each product in each of the four states
     weeks = np.zeros((4, n_products))
@@ -171,23 +164,16 @@ def _by_week_features(
     return features
 
 
-def _expected(
-    sold: np.ndarray,
-    weeks: np.ndarray,
-    state: np.ndarray,
-    total: Callable[[np.ndarray], np.ndarray],
-    prior_weeks: float = 4.0,
-) -> np.ndarray:
+def _expected(sold: np.ndarray, weeks: np.ndarray, state: np.ndarray, total: Callable) -> np.ndarray:
     """Revenue the series' products would make in these states, over their average revenue.
 
-    A product that was rarely in a state borrows the lift of all products of the shop in that state
-    (as if it had been seen `prior_weeks` weeks with it).
+    A product that was rarely in a state borrows the lift of all products of the shop in that state.
     """
     average = sold.sum(axis=0) / weeks.sum(axis=0)
     lift = sold.sum(axis=1) / np.maximum((average * weeks).sum(axis=1), 1e-9)
     lift = np.where(lift > 0, lift, 1.0)
     rows = np.arange(len(state))
-    rate = (sold[state, rows] + prior_weeks * average * lift[state]) / (weeks[state, rows] + prior_weeks)
+    rate = (sold[state, rows] + PRIOR_WEEKS * average * lift[state]) / (weeks[state, rows] + PRIOR_WEEKS)
     return np.clip(total(rate) / np.maximum(total(average), 1e-9), 0.2, 5.0)
 
 
@@ -197,16 +183,8 @@ def last_year_features(values: np.ndarray, season: int, horizon: int) -> np.ndar
     The logarithm of the mean of these three weeks, of the series and of all series, over the mean of the
     eight weeks that ended a week before the same weekday 52 weeks ago; 0 where last year is not known.
 
-    Parameters
-    ----------
-    values : array (n_series, n_steps)
-        Sales.
-    season, horizon : int
-        Steps of a week, 7 or 1; steps that are looked ahead.
-
-    Returns
-    -------
-    float32 array (n_series, n_steps + horizon, 2)
+    `values` (n_series, n_steps) are sales, `season` the steps of a week, 7 or 1, `horizon` those that are
+    looked ahead; float32 (n_series, n_steps + horizon, 2).
     """
     n = values.shape[1]
     same = np.arange(n + horizon) - 52 * season

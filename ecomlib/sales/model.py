@@ -10,6 +10,8 @@ from keras import layers, ops
 
 from ecomlib.sales.task import QUANTILES, SalesTask
 
+Callbacks = Sequence[keras.callbacks.Callback]
+
 
 @keras.saving.register_keras_serializable("ecomlib")
 def pinball_loss(target: Any, forecast: Any) -> Any:
@@ -41,7 +43,6 @@ def sales_network(
     Parameters
     ----------
     task : SalesTask
-        Gives the shapes.
     units, embedding : int
         Size of both LSTMs' states; how many numbers stand for a series.
     dropout : float
@@ -84,21 +85,10 @@ def sales_network(
 
 
 class SalesLSTM:
-    """`sales_network` with the shape of all forecasters: fit(task, part) and predict(task, cutoffs).
+    """Several `sales_network`, trained side by side in one fit; the forecast is their mean.
 
-    Several members are trained side by side in one fit, each with a loss of its own; the forecast is
-    their mean. Small networks err in different ways, so their mean errs less.
-
-    Parameters
-    ----------
-    seed : int
-    members : int
-        Networks in the mean.
-    epochs, batch_size : int
-    learning_rate : float
-        Peak of a cosine schedule with warm-up.
-    options
-        Passed to `sales_network`.
+    Small networks err in different ways, so the mean of the `members` errs less; each has a loss of its own.
+    `learning_rate` is the peak of a cosine schedule with warm-up, `options` are those of `sales_network`.
     """
 
     name = "LSTM"
@@ -124,16 +114,12 @@ class SalesLSTM:
         return self
 
     def fit(
-        self,
-        task: SalesTask,
-        part: str = "train",
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        watch: bool = False,
+        self, task: SalesTask, part: str = "train", callbacks: Callbacks = (), watch: bool = False
     ) -> "SalesLSTM":
         """Train on a part's cutoffs; `watch` computes the loss on the validation part each epoch."""
         self.build(task)
-        train = task.windows(task.cutoffs(part))
-        steps = self.epochs * math.ceil(len(train) / self.batch_size)
+        inputs, targets = self._examples(task, part)
+        steps = self.epochs * math.ceil(len(targets[0]) / self.batch_size)
         schedule = keras.optimizers.schedules.CosineDecay(
             self.learning_rate / 10, steps, warmup_target=self.learning_rate, warmup_steps=steps // 10
         )
@@ -142,22 +128,18 @@ class SalesLSTM:
             [pinball_loss] * self.members,
             loss_weights=[1 / self.members] * self.members,
         )
-        inputs, targets = train.inputs(), [train.target] * self.members
         first = {name: values[:1] for name, values in inputs.items()}
         # The variables of optimizer and losses are made here; else Keras traces the first step twice.
         self.model.optimizer.build(self.model.trainable_variables)
         self.model.compute_loss(y=[target[:1] for target in targets], y_pred=self.model(first))
-        valid = task.windows(task.cutoffs("valid")) if watch else None
-        self.history = self.model.fit(
-            inputs,
-            targets,
-            validation_data=(valid.inputs(), [valid.target] * self.members) if valid else None,
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            callbacks=list(callbacks),
-            verbose=0,
-        ).history
+        valid = self._examples(task, "valid") if watch else None
+        options = {"batch_size": self.batch_size, "epochs": self.epochs, "callbacks": list(callbacks)}
+        self.history = self.model.fit(inputs, targets, validation_data=valid, verbose=0, **options).history
         return self
+
+    def _examples(self, task: SalesTask, part: str) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        windows = task.windows(task.cutoffs(part))
+        return windows.inputs(), [windows.target] * self.members
 
     def predict(self, task: SalesTask, cutoffs: np.ndarray) -> np.ndarray:
         """Forecast (n_cutoffs, n_series, horizon, 3), shop's currency; 0 on closed days, never below 0."""
