@@ -338,15 +338,16 @@ def test_without_the_days_a_network_reads_the_weeks_only(task):
 
 
 def test_differences_over_all_windows_count_every_row_once(shop, task):
-    tasks = {"first": visits.task(shop, Split.last("56D", "28D", end="2024-06-30")), "last": task}
+    split = Split.last("56D", "28D", end="2024-06-30")
+    tasks = {"37-44": visits.task(shop, split), benchmark.LESSON: task}
     rng = np.random.default_rng(0)
     models = ("LightGBM", "LSTM", benchmark.JOINED)
     every = {
         window: {name: [rng.dirichlet(np.ones(5), each.use(each.cutoffs("test")).shape)] for name in models}
         for window, each in tasks.items()
     }
-    first = benchmark.pooled_rows(tasks, every)[0]
-    losses = []
+    table = benchmark.pooled_rows(tasks, every)
+    first, losses = table[0], []
     for window, each in tasks.items():
         y = each.rows("test")[2]
         p = [each.flat(every[window][name][0], "test")[np.arange(len(y)), y] for name in ("LSTM", "LightGBM")]
@@ -354,6 +355,10 @@ def test_differences_over_all_windows_count_every_row_once(shop, task):
     assert (first["model"], first["metric"]) == ("LSTM minus LightGBM", "log-loss")
     assert first["value"] == pytest.approx(np.concatenate(losses).mean(), rel=1e-4)
     assert first["low"] < first["value"] < first["high"]
+    assert len(table) == 6 * (1 + sum(len(each.cutoffs("test")) for each in tasks.values()))
+    alone = next(each for each in table if each["weeks"] == "45-48")  # the first cutoff of the last window
+    here = task.rows("test")[1] == task.cutoffs("test")[0]
+    assert alone["value"] == pytest.approx(losses[-1][here].mean(), rel=1e-4)
 
 
 @pytest.mark.slow
