@@ -67,7 +67,7 @@ SMALL = {  # settings for a tiny shop; a class that is not named here is tried a
         recommend.TwoStage(trips=100, weeks=4, leaves=4, leaf_rows=5, trees=3),
         recommend.Blend([recommend.EASE(10), recommend.Trend(7)], [1, 0.5]),
         recommend.NextItems(8, 6, profile=True, trend_days=(7,), epochs=1),
-        recommend.NextItems(8, 6, own=True, beside=(recommend.EASE(),), factors=False, n_sampled=5, epochs=1),
+        recommend.NextItems(8, 6, own=True, factors=False, n_sampled=5, epochs=1),
     ],
     "clicks": [
         clicks.Popularity(3),

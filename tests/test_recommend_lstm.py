@@ -9,13 +9,13 @@ from test_recommend import CUTOFF, SPLIT, invent_shop, two_futures
 
 from benchmarks.quality.recommend import Changed, of_like_length
 from ecomlib import recommend
-from ecomlib.recommend import NextItems, PureSVD, cut_windows, set_loss
+from ecomlib.recommend import NextItems, cut_windows, set_loss
 from ecomlib.recommend.history import history
 from ecomlib.recommend.task import SequenceTask, with_today
 
 SIZES = {"units": 8, "size": 6, "dropout": 0.0}
 KINDS = {
-    "discovery": {"profile": True, "trend_days": (3, 7), "beside": (PureSVD(4),)},
+    "discovery": {"profile": True, "trend_days": (3, 7)},
     "whole": {"own": True, "trend_days": (7,)},
 }
 

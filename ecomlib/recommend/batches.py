@@ -47,8 +47,7 @@ class Batches:
     item of everything bought before, "weight" (n_pairs,) its weight in the profile, "habits" (n_pairs, 9) see
     `Purchases.habits`. "trend" (n_days, n_spans, n_items) and "day" (n_targets,): see `trend`. In training
     "right" (n_right, 2): target and item of every right item, and where negatives are drawn "columns",
-    "log_pi" (n_columns,), of which "pair" and "right" then hold the places. "beside" (n_targets, k,
-    n_columns): standardised scores of other models.
+    "log_pi" (n_columns,), of which "pair" and "right" then hold the places.
     """
 
     task: SequenceTask
@@ -116,11 +115,8 @@ class Batches:
             days, batch["day"] = np.unique(self.task.day[rows].astype(int), return_inverse=True)
             batch["day"] = batch["day"].astype(np.int32)
             batch["trend"] = self.trends[days - int(self.task.day.min())]
-        if self.settings.beside:
-            scores = [standardised(model.scores(self.task, rows)) for model in self.settings.beside]
-            batch["beside"] = np.stack(scores, axis=1)
-        for name in {"trend", "beside"} & set(batch) if "columns" in batch else ():
-            batch[name] = batch[name][:, :, batch["columns"]]
+            if "columns" in batch:
+                batch["trend"] = batch["trend"][:, :, batch["columns"]]
         if rng is not None:
             size = np.diff(baskets.indptr)
             right = np.column_stack([np.repeat(np.arange(len(rows)), size), place[baskets.indices]])
@@ -128,12 +124,6 @@ class Batches:
                 right = right[self.task.purchases.is_new[ranges(self.task.baskets.indptr[rows], size)]]
             batch["right"] = right.astype(np.int32)
         return batch
-
-
-def standardised(scores: np.ndarray) -> np.ndarray:
-    """Scores (n_rows, n_items) with mean 0 and deviation 1 in each row."""
-    scores = scores - scores.mean(axis=1, keepdims=True)
-    return (scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 def draw_columns(

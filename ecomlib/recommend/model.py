@@ -102,10 +102,9 @@ class Network(TiedNetwork):
             self.items.assign(first_vectors(task, settings.size, settings.seed))
         width = settings.units + n_beside
         self.habits = Gate(width, Purchases.CHANNELS, task.n_items, 0.5) if settings.own else None
-        n_trends, n_beside = len(settings.trend_days), len(settings.beside)
+        n_trends = len(settings.trend_days)
         start = 0.5 if settings.own else 1.5 / max(n_trends, 1)
         self.trends = Gate(width, n_trends, task.n_items, start) if n_trends else None
-        self.others = Gate(width, n_beside, task.n_items, 0.5) if n_beside else None
         self.built = True
 
     def states(self, batch: Tensors | Batch, training: bool = False) -> tf.Tensor:
@@ -138,10 +137,6 @@ class Network(TiedNetwork):
             trend = batch["trend"]  # (n_days, n_spans, n_columns)
             logits += tf.einsum("nk,nkc->nc", gate, tf.gather(trend, batch["day"]))
             logits += tf.gather(tf.einsum("dkc,ck->dc", trend, item), batch["day"])
-        if self.others:
-            gate, item = self.others(state), _take(self.others.item, columns)
-            logits += tf.einsum("nk,nkc->nc", gate, batch["beside"])
-            logits += tf.einsum("ck,nkc->nc", item, batch["beside"])
         if self.habits:
             at, column = batch["pair"][:, 0], batch["pair"][:, 1]
             gate = tf.gather(self.habits(state), at) + tf.gather(_take(self.habits.item, columns), column)
@@ -209,8 +204,6 @@ class NextItems(Recommender):
         Joined in in the same way: how each item sold in the last days (`history.trend`), a channel each.
     profile : bool
         Whether the state also holds the mean vector of all that was bought before.
-    beside : tuple of Recommender
-        Other models, fitted with this one; their standardised scores are joined in, too.
     n_sampled : int
         Negatives drawn for each batch; 0 takes the softmax over the whole catalogue.
     factors : bool
@@ -231,7 +224,6 @@ class NextItems(Recommender):
     own: bool = False
     trend_days: tuple[int, ...] = ()
     profile: bool = False
-    beside: tuple[Recommender, ...] = ()
     n_sampled: int = 0
     factors: bool = True
     weight_power: float = 0.25
@@ -242,10 +234,8 @@ class NextItems(Recommender):
     name: ClassVar[str] = "LSTM"
 
     def build(self, task: SequenceTask) -> Self:
-        """Make the network with its first weights, fit the models beside it; returns the model itself."""
+        """Make the network with its first weights; returns the model itself."""
         self.items_, self.question_ = task.items["item"], task.question
-        for model in self.beside:
-            model.fit(task)
         keras.utils.set_random_seed(self.seed)
         self.network_ = Network(self, task)
         return self
