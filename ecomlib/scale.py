@@ -135,7 +135,7 @@ class Parts:
     ----------
     client : Client
     shops : list of Future
-        A `Shop` a part: its cleaned order lines, and all of the other tables, which a worker holds once.
+        A `Shop` per part: its cleaned order lines, and all of the other tables, which a worker holds once.
     steps : DataFrame
         What was read and left out of each part: step, lines, left_out, revenue.
     """

@@ -9,6 +9,8 @@ from benchmarks import run
 from ecomlib import results
 from ecomlib.runtime import ROOT
 
+RESULTS = ROOT / "benchmarks" / "results"
+
 
 def test_a_table_is_read_back_as_it_was_written(tmp_path, monkeypatch):
     rows = [
@@ -56,8 +58,13 @@ def test_every_benchmark_can_be_asked_for_and_every_table_says_how_it_was_made()
     assert {"sales", "visits", "purchases", "recommend", "speed/gates"} <= set(run.names())
     with pytest.raises(SystemExit):
         run.main(["nothing"])
+    tables = {str(path.relative_to(RESULTS).with_suffix("")) for path in RESULTS.rglob("*.csv")}
+    assert tables - {"lessons"} <= set(run.names())
     for name in run.names():
-        table = ROOT / "benchmarks" / "results" / f"{name}.csv"
+        kind, _, short = name.rpartition("/")
+        code = (ROOT / "benchmarks" / (kind or "quality") / f"{short}.py").read_text(encoding="utf-8")
+        assert "\ndef rows(quick" in code, name
+        table = RESULTS / f"{name}.csv"
         if table.exists():
             assert set(run.LEADING) <= set(pd.read_csv(table).columns), name
             command = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["command"]

@@ -51,7 +51,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(answers, shop, tmp_path)
     assert "Tea &lt;&amp;&gt; more" in text and "&lt;b&gt;level&lt;/b&gt;" in text and "<b>" not in text
     alts = re.findall(r'<img alt="([^"]*)"', text)
     assert len(alts) == len(sources) and all(len(alt) >= 60 for alt in alts)
-    assert sum("£ a day" in alt for alt in alts) == len(answers[SALES].table["series"].unique())
+    assert sum("£ per day" in alt for alt in alts) == len(answers[SALES].table["series"].unique())
     for word in ("last whole day", "Read as", answers[LIST].table["item"][0], "low"):
         assert str(word) in text
     for file, made in answers.items():

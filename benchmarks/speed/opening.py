@@ -1,4 +1,4 @@
-"""Time and memory of `open_shop` on an invented export: python -m benchmarks.speed.opening [millions]."""
+"""Time and memory of `open_shop` on an invented export of half a million lines and more."""
 
 import resource
 import subprocess
@@ -10,11 +10,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from benchmarks.run import Log, row
+from ecomlib.runtime import ROOT
+
+SIZES = (0.5, 1.5, 3.0)  # million lines
 HEADER = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"]
 HEADER += ["Country"]
 
 
-def invent(path, n, seed=0):
+def invent(path: Path, n: int, seed: int = 0) -> None:
     """Write n lines in the layout of Online Retail: 12 lines an order, a fifth of guests, some returns."""
     rng = np.random.default_rng(seed)
     order = np.sort(rng.integers(0, n // 12, n))
@@ -39,23 +43,33 @@ def invent(path, n, seed=0):
     pd.DataFrame(dict(zip(HEADER, columns, strict=True))).to_csv(path, index=False)
 
 
-def measure(path):
+def measure(path: str) -> None:
+    """Open the file and print lines that stay, seconds, CPU seconds and the peak of memory in GB."""
     begun = time.perf_counter()
     from ecomlib.own.opening import open_shop
 
     shop = open_shop(path)
     took, used = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF)
-    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
-    print(f"{len(shop.orders):,} lines stay; {took:.1f} s, {cpu:.1f} CPU seconds, {peak:.2f} GiB at most")
+    print(len(shop.orders), took, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9)
 
 
-if __name__ == "__main__":
-    if sys.argv[1:] and not sys.argv[1][0].isdigit():
-        measure(sys.argv[1])
-    else:
-        millions = float(sys.argv[1]) if sys.argv[1:] else 1.5
+def rows(quick: bool, log: Log) -> list[dict]:
+    """Each size once, in a process of its own. Quick: the smallest only."""
+    out = []
+    for millions in SIZES[:1] if quick else SIZES:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "export.csv"
             invent(path, int(millions * 1e6))
-            print(f"{millions} million lines, {path.stat().st_size / 1e6:.0f} MB:", end=" ", flush=True)
-            subprocess.run([sys.executable, __file__, str(path)], check=True)
+            size = path.stat().st_size / 1e6
+            command = [sys.executable, "-m", "benchmarks.speed.opening", str(path)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+        found = map(float, done.stdout.split()[-4:])
+        place = {"millions": millions, "MB": round(size)}
+        for metric, value in zip(("lines that stay", "seconds", "CPU seconds", "GB"), found, strict=True):
+            out.append(row("open_shop", metric, (value,) * 3, 1, **place))
+        log(f"{millions} million lines opened")
+    return out
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1])

@@ -276,6 +276,6 @@ def _one_row_a_product(lines: pd.DataFrame, facts: Facts) -> pd.DataFrame:
     how |= dict.fromkeys(("quantity", "revenue", "discount"), "sum")
     summed = lines[again].groupby(["order_id", "product_id"], as_index=False, sort=False).agg(how)
     n, money = int(again.sum()), float(lines["revenue"][again].sum())
-    why = f"added up to {len(summed):,} lines, one an order"
+    why = f"added up to {len(summed):,} lines, one per order"
     facts.rows.append(("scans of one product", n, 0, money, why))
     return pd.concat([lines[~again], summed[lines.columns]], ignore_index=True)

@@ -107,7 +107,7 @@ def _forecasts(shop: Shop, answer: Any) -> list[str]:
     """Every large series: its last weeks, and the forecast with its band."""
     task = answer.question.task(shop)
     step, n_back = ("week", 26) if task.season == 1 else ("day", 28)
-    unit, table, parts = f"{shop.currency} a {step}", answer.table.groupby("series", sort=False), []
+    unit, table, parts = f"{shop.currency} per {step}", answer.table.groupby("series", sort=False), []
     for name, rows in list(table)[:SHOWN]:
         past = pd.Series(task.panel.values[task.panel.names.index(str(name))], task.panel.days)[-n_back:]
         low, middle, high = (rows[column].to_numpy() for column in ("low", "middle", "high"))
