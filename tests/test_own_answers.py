@@ -118,12 +118,12 @@ def test_another_process_gives_the_same_numbers(tmp_path):
         ("sales", "mean of 8 weeks"),
         ("sales", "LightGBM (correction)"),
         ("sales", "ETS"),
-        ("purchases", "own frequency"),
+        ("purchases", "smoothed frequency"),
         ("purchases", "logistic regression"),
         ("new", "popularity of four weeks"),
         ("new", "ALS + trend"),
         ("new", "EASE + trend"),
-        ("basket", "own of late"),
+        ("basket", "recent top frequency"),
         ("basket", "TIFU-kNN"),
     ],
 )
@@ -140,7 +140,7 @@ def test_every_model_can_be_saved(name, model, tmp_path, monkeypatch):
 def test_a_folder_without_an_answer_and_a_changed_one_are_refused(tmp_path):
     with pytest.raises(UnreadableFile, match=r"no answer\.json"):
         own.load(tmp_path)
-    answer("basket", "own of late").save(tmp_path)
+    answer("basket", "recent top frequency").save(tmp_path)
     path = tmp_path / "answer.json"
     text = path.read_text()
     path.write_text(text.replace("ecomlib.recommend.baselines", "os"))
@@ -208,7 +208,7 @@ def test_old_orders_that_were_changed_are_refused():
     gone = orders["product_id"].eq(first) & (orders.index > 0)
     shop = sample().with_tables(orders=orders[~gone].reset_index(drop=True))
     with pytest.raises(BadValue, match=f"were changed since the model was made, and with them '{first}'"):
-        answer("basket", "own frequency").score(shop)
+        answer("basket", "personal top frequency").score(shop)
 
 
 # --------------------------------------------------------------------------------------------- the tables
@@ -255,7 +255,7 @@ def test_nothing_that_is_owned_is_a_discovery_and_every_item_has_its_reason():
 
 
 def test_the_reason_counts_the_trips_of_the_customer():
-    table = answer("basket", "own frequency").table
+    table = answer("basket", "personal top frequency").table
     orders = sample().orders.assign(day=sample().orders["timestamp"].dt.normalize())
     trips = orders.groupby(["customer_id", "product_id"])["day"].nunique()
     bought = table[table["reason"].str.startswith("bought on")]
@@ -551,7 +551,7 @@ def test_no_band_crosses_or_falls_below_zero(model, monkeypatch):
 def test_customers_below_the_measured_history_get_the_rule():
     question = ask("purchases")
     task = question.task(sample())
-    question.plan["models"] = ["joined", "own frequency"]
+    question.plan["models"] = ["joined", "smoothed frequency"]
     rule = next(iter(question.models(task)[0].values())).fit(task)
 
     class Other:
@@ -573,16 +573,16 @@ def test_customers_below_the_measured_history_get_the_rule():
     table = question.table(sample(), whole, Other())
     of = dict(zip(task.panel.customers, task.panel.known[:, -1], strict=True))
     by_rule = table["customer_id"].map(of) <= 4
-    assert (table["model"] == np.where(by_rule, "own frequency", "joined")).all()
+    assert (table["model"] == np.where(by_rule, "smoothed frequency", "joined")).all()
     assert (table["probability"] < 0.999).all() and "joined" in set(table["model"])
 
 
 def test_what_the_model_has_not_seen_is_counted(capsys):
-    table = answer("purchases", "own frequency").score(later(sample(), 14))
+    table = answer("purchases", "smoothed frequency").score(later(sample(), 14))
     said = table.attrs["notes"]
     assert len(said) == 1 and said[0].startswith("since 2024-07-29 there are new customers: 1, in ")
     assert said[0] in capsys.readouterr().out
-    assert answer("purchases", "own frequency").score(sample()).attrs["notes"] == []
+    assert answer("purchases", "smoothed frequency").score(sample()).attrs["notes"] == []
 
 
 def test_the_measured_limit_is_named_where_the_shop_is_smaller(monkeypatch):

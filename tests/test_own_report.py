@@ -29,7 +29,7 @@ def told(name, model):
 
 @pytest.fixture(scope="module")
 def answers():
-    models = {SALES: ("sales", "mean of 8 weeks"), "who_to_contact.csv": ("purchases", "own frequency")}
+    models = {SALES: ("sales", "mean of 8 weeks"), "who_to_contact.csv": ("purchases", "smoothed frequency")}
     models[LIST] = ("new", "popularity of four weeks")
     return {file: told(*each) for file, each in models.items()}
 

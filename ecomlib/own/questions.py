@@ -198,7 +198,7 @@ class Purchases(Question):
         best = purchases.tune_frequency(task, (6, 12, 26), (1, 3, 9))
         rivals = {"logistic regression": purchases.Logistic(), "LightGBM": purchases.LightGBM(fits=1)}
         epochs = self.plan["epochs"] or 4
-        simple = {"own frequency": purchases.WeightedFrequency(*best)}
+        simple = {"smoothed frequency": purchases.WeightedFrequency(*best)}
         return simple, rivals, lambda seed: purchases.PurchaseLSTM(seed, epochs=epochs)
 
     @staticmethod
@@ -274,7 +274,8 @@ class Recommend(Question):
             usual = {"units": 64, "dropout": 0.4, "profile": True, "trend_days": (3, 7, 14, 28)}
             usual |= {"learning_rate": 3e-3, "epochs": epochs or int(np.clip(often, 4, 12))}
         else:
-            simple = {"own frequency": r.PersonalFrequency(), "own of late": r.PersonalFrequency(120)}
+            simple = {"personal top frequency": r.PersonalFrequency()}
+            simple["recent top frequency"] = r.PersonalFrequency(120)
             rivals = {"item-kNN": r.ItemKNN(half_life=120), "TIFU-kNN": r.TIFUKNN()}
             usual = {"own": True, "trend_days": (7,), "epochs": epochs or int(np.clip(often, 4, 8))}
         usual["n_sampled"] = 1024 * (task.n_items > MOST_ITEMS // 2)

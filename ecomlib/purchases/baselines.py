@@ -1,4 +1,4 @@
-"""What a network has to beat: base rate, own frequency, and two learners on features made by hand."""
+"""What a network has to beat: base rate, smoothed frequency, and two learners on features made by hand."""
 
 import itertools
 from collections.abc import Iterable, Iterator
