@@ -31,6 +31,23 @@ def test_the_defaults_are_a_thousand_draws_of_seed_0():
     assert ratio_interval(x, np.ones(30)) != ratio_interval(x, np.ones(30), seed=1)
 
 
+def test_the_draws_of_rows_and_of_fits_can_be_drawn_again():
+    unit, week = RNG.integers(0, 9, 40), RNG.integers(0, 5, 40)
+    first, again, other = (Draws.of(unit, week, 20, seed) for seed in (1, 1, 2))
+    for name in ("units", "weeks"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+        assert (getattr(first, name) != getattr(other, name)).any()
+        np.testing.assert_array_equal(
+            getattr(Draws.of(unit, week), name), getattr(Draws.of(unit, week, 1000, 0), name)
+        )
+    assert len(list(first.weights())) == 21 and len(list(first.weights(5))) == 6
+    fits = [{"WAPE": RNG.random(21)} for _ in range(3)]
+    stream = [mean_of_fits(fits, at)["WAPE"] for at in (0, 0, 1)]
+    np.testing.assert_array_equal(stream[0], stream[1])
+    np.testing.assert_array_equal(stream[0], mean_of_fits(fits)["WAPE"])
+    assert (stream[0] != stream[2]).any()
+
+
 def test_a_unit_without_rows_counts_nothing():
     values, unit = np.array([1.0, 3.0]), np.array([0, 1])  # unit 2 has no row
     draws = Draws(unit, np.zeros(2, int), np.array([[1, 1, 1], [0, 1, 2]]), np.ones((2, 1)))

@@ -462,6 +462,14 @@ def test_calibration_error_by_hand():
     assert purchases.draws(task, p, n=1)["calibration error"][0] == pytest.approx((2 + 1) / 20)
 
 
+def test_weeks_are_drawn_beside_customers(task):
+    p = np.random.default_rng(0).uniform(0.1, 0.9, task.target(task.cutoffs("test")).shape)
+    customer, week, _, y = task.rows("test")
+    by_hand = Draws.of(customer, week, 20, 3).means(log_loss(task.flat(p, "test"), y))
+    found = purchases.draws(task, p, n=20, seed=3, n_ranked=2)
+    np.testing.assert_allclose(found["log-loss"], by_hand)
+
+
 def test_the_ranking_has_fewer_draws_than_the_rest(task):
     p = purchases.WeightedFrequency().fit(task).predict(task, task.cutoffs("test"))
     found = purchases.draws(task, p, n=3, n_ranked=2)

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, recall_score
 
 from ecomlib import Shop, Split, recommend
+from ecomlib.bootstrap import Draws
 from ecomlib.lessons.serving import best_items
 from ecomlib.recommend.batches import draw_columns
 from ecomlib.recommend.history import history, recent_counts, sequence_counts, trend
@@ -237,6 +238,23 @@ def test_ideal_of_a_long_basket_is_ten_hits():
     ranking = recommend.Ranking.of(task, np.arange(13)[None], [0])
     assert ranking.per_row()["ndcg@10"].tolist() == pytest.approx([1.0])
     assert ranking.per_row()["recall@10"].tolist() == pytest.approx([10 / 13])
+
+
+def test_each_list_has_its_own_metrics_and_weeks_are_drawn_beside_households(task):
+    cutoffs = task.cutoffs("test")
+    lists = np.stack([np.random.default_rng(i).permutation(task.n_items)[:20] for i in range(len(cutoffs))])
+    ranking = recommend.Ranking.of(task, lists, cutoffs)
+    rows = ranking.per_row()
+    np.testing.assert_allclose(rows["novelty@10"], [row[:10].mean() for row in ranking.new])
+    shares = [ranking.share[row[:10]].mean() for row in ranking.lists]
+    np.testing.assert_allclose(rows["popularity@10"], shares)
+    assert rows["popularity@10"].nunique() > 1
+    drawn = Draws.of(task.who[ranking.rows], task.day[ranking.rows] // 7, 20, 3)
+    found = recommend.draws(task, lists, n=20, seed=3)
+    np.testing.assert_allclose(found["recall@10"], drawn.means(rows["recall@10"].to_numpy()))
+    table = recommend.evaluate(task, {"random": lists}, n=20, seed=3)
+    low = table.set_index("metric").loc["recall@10", "low"]
+    assert low == pytest.approx(np.quantile(found["recall@10"][1:], 0.025))
 
 
 def test_draws_are_of_whole_households():
