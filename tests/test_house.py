@@ -127,6 +127,7 @@ def test_the_core_can_be_read_in_one_evening():
 
 def test_the_package_stays_small():
     size = {m: lines(p)[0] for m, p in KNOWN.items()}
+    assert sum(n for m, n in size.items() if wing(m) == "stream") <= 770
     assert sum(n for m, n in size.items() if wing(m) not in LESSONS) <= PACKAGE
     text = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
     assert f"without `lessons` and `exercises` at most {PACKAGE:,}, " in text

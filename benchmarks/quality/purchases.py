@@ -73,10 +73,12 @@ def rows(quick: bool, log: Log) -> list[dict]:
     margin = margins(shop, tasks["45-52"])
     del shop
     chosen = kept("purchases", searches(tasks, quick), log)
-    tried = chosen[MultiHotLSTM.name]
-    for name, each in (chosen | {MultiHotLSTM.name: best_arm(tried)}).items():
-        log(f"chosen on validation: {name} {each.get('settings', each) if isinstance(each, dict) else each}")
-    found = kept("purchases", jobs(tasks, chosen, quick), log)
+    tried = chosen.pop(MultiHotLSTM.name)
+    best = best_arm(tried)
+    log(f"chosen on validation: {MultiHotLSTM.name} {best}")
+    for name, each in chosen.items():
+        log(f"chosen on validation: {name} {each['settings'] if isinstance(each, dict) else each}")
+    found = kept("purchases", jobs(tasks, chosen | {MultiHotLSTM.name: best}, quick), log)
     found |= {f"{name}, seed 0": each for name, each in chosen.items() if isinstance(each, dict)}
     study = Study(tasks["45-52"], log)
     study.add_all(found)
@@ -125,7 +127,7 @@ def jobs(
         for seed in seeds[:2]:
             net = purchases.PurchaseLSTM(seed, **few)
             nets[f"{window}: {OURS}, seed {seed}"] = partial(forecast, net, tasks[window])
-    net = MultiHotLSTM(0, **best_arm(chosen[MultiHotLSTM.name]))
+    net = MultiHotLSTM(0, **chosen[MultiHotLSTM.name])
     nets[f"{MultiHotLSTM.name}, seed 0"] = partial(forecast, net, task)
     left_out = (
         {PLAIN: NEW} | {} if quick else {PLAIN: NEW, **{f"without {g}": n for g, n in LEFT_OUT.items()}}

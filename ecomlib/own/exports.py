@@ -116,7 +116,9 @@ def recognise(table: Table, layouts: Layouts, columns: Mapping[str, str] | None 
 def _known(layouts: Layouts, where: Mapping[str, int]) -> tuple[str, dict[str, str]]:
     """The known format of which most columns are there, with all that it needs; "" for none."""
     best: tuple[str, dict[str, str]] = ("", {})
-    for format, names in [*layouts.formats.items()][:-1]:  # the last ones are the usual names
+    for format, names in layouts.formats.items():
+        if format == "usual":
+            continue
         hits = {ours.strip("?"): n for ours, some in names.items() for n in some[::-1] if n in where}
         if all(ours in hits or ours[-1] == "?" for ours in names) and len(hits) > len(best[1]):
             best = format, hits

@@ -119,7 +119,11 @@ class Log:
         return dict(zip(names, found, strict=True))
 
     def done(
-        self, ids: list[bytes], states: Mapping[int, bytes], one: bool = True, between: Any = lambda: None
+        self,
+        ids: list[bytes],
+        states: Mapping[int, bytes],
+        one: bool = True,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Write states and acknowledge messages: both or, when the consumer dies, neither.
 

@@ -38,7 +38,11 @@ class Board:
     """
 
     def __init__(
-        self, households: Households, reference: np.ndarray, log: Log, products: Mapping | None = None
+        self,
+        households: Households,
+        reference: np.ndarray,
+        log: Log,
+        products: Mapping[int, list[str]] | None = None,
     ):
         self.households, self.log = households, log
         self.reference, self.products = reference, products or {}
