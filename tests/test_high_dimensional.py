@@ -240,6 +240,7 @@ def test_the_cell_to_take_away_knows_the_past_only():
     made, changed = (place["few_numbers"](t["who"], t["step"], t["code"], 7, 5) for t in (lines, other))
     assert made.shape == (30, 12, 5) and np.array_equal(made[:, :8], changed[:, :8])
     assert not np.array_equal(made[:, 8:], changed[:, 8:])
+    assert place["few_numbers"](lines["who"], lines["step"], lines["code"] % 5, 7).shape == (30, 12, 5)
     with pytest.raises(ValueError, match="from 0"):
         place["few_numbers"](lines["who"], lines["step"] - 1, lines["code"], 7)
 
