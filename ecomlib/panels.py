@@ -60,7 +60,7 @@ def daily_panel(
 
 @dataclass(frozen=True)
 class WeeklyPanel:
-    """One row of weeks per customer, silent weeks included.
+    """One row of weeks per customer, inactive weeks included.
 
     `values` (n_customers, n_weeks, 3) are sums per week of "spend" (currency), "baskets" and "lines"; one of
     them is `panel["spend"]`. `weeks` are the Mondays, without gaps. `first` is the week of a customer's first
@@ -179,12 +179,12 @@ def event_days(cell: Cell, weekday: np.ndarray, shape: tuple[int, ...]) -> tuple
     return np.where(last >= 0, sunday - last, -1), on
 
 
-def faded_sum(values: np.ndarray, half_life: float) -> np.ndarray:
+def ewm_sum(values: np.ndarray, half_life: float) -> np.ndarray:
     """Sum over the steps so far in which a step counts half after `half_life` steps; axis 1 is time.
 
     Examples
     --------
-    >>> faded_sum(np.array([[1.0, 0.0, 1.0]]), half_life=1)
+    >>> ewm_sum(np.array([[1.0, 0.0, 1.0]]), half_life=1)
     array([[1.  , 0.5 , 1.25]])
     """
     return lfilter([1.0], [1.0, -(0.5 ** (1 / half_life))], values, axis=1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ecomlib.panels import (
     daily_panel,
     event_days,
-    faded_sum,
+    ewm_sum,
     monday_of,
     steps_since,
     sum_cells,
@@ -200,10 +200,10 @@ def test_lines_outside_the_cells_are_left_out():
 
 def test_fading_halves_after_the_half_life_and_never_reads_ahead():
     values = np.array([[4.0, 0, 0, 0, 1]])
-    np.testing.assert_allclose(faded_sum(values, half_life=2)[0], [4, 4 * 0.5**0.5, 2, 2 * 0.5**0.5, 2])
-    np.testing.assert_allclose(faded_sum(values, half_life=np.inf)[0], [4, 4, 4, 4, 5])
-    np.testing.assert_array_equal(faded_sum(values[:, :3], 2), faded_sum(values, 2)[:, :3])
-    np.testing.assert_allclose(faded_sum(np.array([[1, 0, 1]]), 1), [[1, 0.5, 1.25]])
+    np.testing.assert_allclose(ewm_sum(values, half_life=2)[0], [4, 4 * 0.5**0.5, 2, 2 * 0.5**0.5, 2])
+    np.testing.assert_allclose(ewm_sum(values, half_life=np.inf)[0], [4, 4, 4, 4, 5])
+    np.testing.assert_array_equal(ewm_sum(values[:, :3], 2), ewm_sum(values, 2)[:, :3])
+    np.testing.assert_allclose(ewm_sum(np.array([[1, 0, 1]]), 1), [[1, 0.5, 1.25]])
 
 
 def test_steps_since_by_hand_and_with_more_axes():

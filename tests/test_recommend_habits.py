@@ -30,7 +30,7 @@ def test_what_was_bought_before_is_a_loop_over_earlier_trips(task):
                 assert task.purchases.began[e] == task.day[steps[0]]
 
 
-def test_the_faded_counts_are_those_of_the_history(task):
+def test_the_weighted_counts_are_those_of_the_history(task):
     rows = task.targets("test")[:40]
     at, latest = task.purchases.before(rows)
     habits = task.purchases.habits(rows, at, latest)

@@ -35,20 +35,20 @@ PARTS = {"all": PLAY, "18-28": range(18, 29), "29-39": range(29, 40), "40-51": r
 PAIRS = [
     ("LSTM, counter frozen", "LSTM frozen"),
     ("LSTM frozen", "LSTM recent weeks"),
-    ("LSTM recent weeks", "own frequency"),
+    ("LSTM recent weeks", "smoothed frequency"),
     ("LSTM recent weeks", "LightGBM frozen"),
     ("LSTM recent weeks", "LightGBM updated"),
-    ("LSTM fine-tuned", "own frequency"),
-    ("LSTM retrained", "own frequency"),
+    ("LSTM fine-tuned", "smoothed frequency"),
+    ("LSTM retrained", "smoothed frequency"),
     ("LSTM retrained", "LSTM fine-tuned"),
     ("LSTM retrained", "LightGBM updated"),
     ("LSTM, counter fine-tuned", "LightGBM updated"),
-    ("LightGBM updated", "own frequency"),
-    ("LSTM, counter frozen", "own frequency"),
-    ("LSTM frozen", "own frequency"),
+    ("LightGBM updated", "smoothed frequency"),
+    ("LSTM, counter frozen", "smoothed frequency"),
+    ("LSTM frozen", "smoothed frequency"),
     ("LSTM, counter shifted", "LSTM, counter frozen"),
     ("LSTM, counter fine-tuned", "LSTM, counter frozen"),
-    ("LSTM, counter fine-tuned", "own frequency"),
+    ("LSTM, counter fine-tuned", "smoothed frequency"),
     ("LSTM, counter fine-tuned", "LSTM frozen"),
     ("LSTM shifted", "LSTM frozen"),
     ("LSTM fine-tuned", "LSTM frozen"),
@@ -228,7 +228,7 @@ def shifted(year: Year, odds: np.ndarray, back: int, weeks: range) -> np.ndarray
     return made
 
 
-def faded(year: Year, half: float, weight: float) -> np.ndarray:
+def frequency(year: Year, half: float, weight: float) -> np.ndarray:
     """Log-odds of a customer's own share of returns; the last trip counts twice as much as `half` before."""
     share = year.y[year.rows(range(LEARN + 1))].mean()
     gap = (year.table["time"] - year.table["before"]).to_numpy()
@@ -311,14 +311,15 @@ def played(year: Year, quick: bool, log: Log) -> tuple[dict[str, list[np.ndarray
     score = lambda odds: float(loss(odds[valid], year.y[valid]).mean())  # noqa: E731
     halves = {(half, weight): (half, weight) for half in (3, 5, 10, 20, 40) for weight in (0.3, 1, 3)}
     found = kept("drift", {f"search {net}": lambda n=net: search_first(year, x[n]) for net in NETS}, log)
-    own = kept("drift", {"faded": lambda: {key: score(faded(year, *key)) for key in halves}}, log)["faded"]
+    job = {"frequency": lambda: {key: score(frequency(year, *key)) for key in halves}}
+    own = kept("drift", job, log)["frequency"]
     tree = {counter: tree_inputs(year, counter) for counter in (False, True)}
     grid = [(c, leaves, n) for c in tree for leaves in (7, 15, 31) for n in (50, 100, 200)]
     job = {"trees": lambda: {key: score(boosted(year, tree[key[0]], LEARN, *key[1:])) for key in grid}}
     trees = kept("drift", job, log)["trees"]
     chosen = {net: smallest(found[f"search {net}"]) for net in NETS}
-    chosen |= {"own frequency": smallest(own), "LightGBM": smallest(trees)}
-    arms = {"own frequency": [faded(year, *chosen["own frequency"])]}
+    chosen |= {"smoothed frequency": smallest(own), "LightGBM": smallest(trees)}
+    arms = {"smoothed frequency": [frequency(year, *chosen["smoothed frequency"])]}
     fits = {
         f"fit {net}/{seed}": partial(fit, year, x[net], *chosen[net], seed)
         for net in NETS

@@ -404,5 +404,5 @@ def named_rows(window: str, task: visits.VisitsTask) -> tuple[np.ndarray, np.nda
 
 def pair_scores(p: np.ndarray, y: np.ndarray, drawn: Draws) -> dict[str, np.ndarray]:
     """Draws of the log-loss, and of the AUC of silence."""
-    silent = ranking_draws(p[:, 0], y == 0, drawn)["AUC"]
-    return {"log-loss": drawn.means(log_loss(p, y)), "AUC inactive": silent}
+    inactive = ranking_draws(p[:, 0], y == 0, drawn)["AUC"]
+    return {"log-loss": drawn.means(log_loss(p, y)), "AUC inactive": inactive}

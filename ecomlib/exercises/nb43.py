@@ -93,21 +93,21 @@ def next_page(answer: Any) -> str | None:
     )
 
 
-def _shelf(favourites, discoveries, n_new, slots=10):
+def _shelf(favourites, novel, n_new, slots=10):
     old = list(favourites[: slots - n_new])
-    new = [item for item in discoveries if item not in old][:n_new]
-    rest = [item for item in [*favourites, *discoveries] if item not in old and item not in new]
+    new = [item for item in novel if item not in old][:n_new]
+    rest = [item for item in [*favourites, *novel] if item not in old and item not in new]
     n_fill = slots - len(old) - len(new)
     return [*old, *rest[:n_fill], *new]
 
 
-def _with_repeats(favourites, discoveries, n_new):
-    return [*favourites[: 10 - n_new], *discoveries[:n_new]]
+def _with_repeats(favourites, novel, n_new):
+    return [*favourites[: 10 - n_new], *novel[:n_new]]
 
 
-def _no_filling(favourites, discoveries, n_new):
+def _no_filling(favourites, novel, n_new):
     old = favourites[: 10 - n_new]
-    return [*old, *[item for item in discoveries if item not in old][:n_new]]
+    return [*old, *[item for item in novel if item not in old][:n_new]]
 
 
 @checker("43.3", wrong=[lambda: _with_repeats, lambda: _no_filling], right=lambda: _shelf)
@@ -119,13 +119,13 @@ def fill_shelf(answer: Any) -> str | None:
         ([1, 2, 3], list(range(100, 120)), 2),
         (list(range(20)), [100], 5),
     ]
-    for favourites, discoveries, n_new in cases:
-        got = list(answer(list(favourites), list(discoveries), n_new))
+    for favourites, novel, n_new in cases:
+        got = list(answer(list(favourites), list(novel), n_new))
         if len(set(got)) != len(got):
             return "an item stands on the shelf twice."
         if len(got) != 10:
             return f"{len(got)} slots are filled; when one list runs out, the other fills up to ten."
-        fresh = [item for item in discoveries if item not in favourites[: 10 - n_new]]
-        if len(favourites) >= 10 and len(fresh) >= n_new and got != _shelf(favourites, discoveries, n_new):
-            return "favourites come first in their order, then n_new discoveries in theirs."
+        fresh = [item for item in novel if item not in favourites[: 10 - n_new]]
+        if len(favourites) >= 10 and len(fresh) >= n_new and got != _shelf(favourites, novel, n_new):
+            return "favourites come first in their order, then n_new novel items in theirs."
     return None

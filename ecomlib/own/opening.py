@@ -39,7 +39,7 @@ class Report:
 
     `format` is the export that was recognised, `columns` says which header was taken for each of our columns.
     `steps` has columns step, lines (found), left_out (lines), revenue (of the lines found), why. `notes` are
-    to be known, `problems` to be mended (after `check_export` only). `before` and `after` are the first
+    to be known, `problems` to be fixed (after `check_export` only). `before` and `after` are the first
     lines, in the file and as they were taken.
     """
 

@@ -46,8 +46,8 @@ def profile(shop: Shop) -> pd.Series:
     closed = closed_weekdays(when)
     calendar = pd.date_range(days.iloc[0], days.iloc[-1])
     calendar = calendar[open_days(calendar, closed)]
-    silent = calendar.difference(pd.DatetimeIndex(days)).strftime("%m-%d").value_counts()
-    never = silent.index[(silent > 1) | (silent.sum() <= FEW)].difference(days.dt.strftime("%m-%d"))
+    idle = calendar.difference(pd.DatetimeIndex(days)).strftime("%m-%d").value_counts()
+    never = idle.index[(idle > 1) | (idle.sum() <= FEW)].difference(days.dt.strftime("%m-%d"))
     ask = f"; no year has one on {', '.join(never)}: never open then? Say --closed {' '.join(never[:2])}"
     ask += " ..." * (len(never) > 2)
     night = (when.dt.hour < 6).mean() if (when != when.dt.normalize()).any() else 0.0
@@ -57,7 +57,7 @@ def profile(shop: Shop) -> pd.Series:
     facts = {
         "span": f"{days.iloc[0]:%Y-%m-%d} to {days.iloc[-1]:%Y-%m-%d}, {span.days + 1:,} days",
         "last whole day": f"{last_whole_day(when):%Y-%m-%d}",
-        "open days without a sale": f"{silent.sum():,} of {len(calendar):,}" + ask * (0 < len(never) <= MANY),
+        "open days without a sale": f"{idle.sum():,} of {len(calendar):,}" + ask * (0 < len(never) <= MANY),
         "closed on": ", ".join(closed) or "no weekday",
         "sold from midnight to six": f"{night:.0%} of the lines"
         + ": is the clock UTC?" * bool(night > NIGHT),

@@ -194,7 +194,7 @@ class Purchases(Question):
         return replace(task, parts=parts)
 
     def models(self, task: purchases.PurchaseTask) -> tuple[Models, Models, Callable[[int], Any]]:
-        """Own frequency with the settings chosen on validation; two learners; the shared LSTM."""
+        """The smoothed frequency with the settings chosen on validation; two learners; the shared LSTM."""
         best = purchases.tune_frequency(task, (6, 12, 26), (1, 3, 9))
         rivals = {"logistic regression": purchases.Logistic(), "LightGBM": purchases.LightGBM(fits=1)}
         epochs = self.plan["epochs"] or 4

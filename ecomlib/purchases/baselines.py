@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ecomlib.panels import WEEKDAYS, faded_sum, steps_since
+from ecomlib.panels import WEEKDAYS, ewm_sum, steps_since
 from ecomlib.probability import log_loss
 from ecomlib.purchases.channels import GROUPS
 from ecomlib.purchases.task import FIRST_CUTOFFS, PurchaseTask
@@ -38,7 +38,7 @@ class BaseRate:
 
 
 class WeightedFrequency(BaseRate):
-    """A customer's own frequency, drawn to the base rate, which counts as `prior_weeks` weeks.
+    """A customer's own share of weeks, drawn to the base rate, which counts as `prior_weeks` weeks.
 
     A week counts half after `half_life` weeks; np.inf counts all weeks alike (plain frequency). The defaults
     are what `tune_frequency` finds in the course's shop.
@@ -52,8 +52,8 @@ class WeightedFrequency(BaseRate):
     def predict(self, task: PurchaseTask, cutoffs: np.ndarray) -> np.ndarray:
         """Probabilities (n_cutoffs, n, k)."""
         task.check_same(self.categories)
-        times = faded_sum(task.bought, self.half_life)[:, cutoffs]
-        weeks = faded_sum((task.panel.known > 0).astype(float), self.half_life)[:, cutoffs, None]
+        times = ewm_sum(task.bought, self.half_life)[:, cutoffs]
+        weeks = ewm_sum((task.panel.known > 0).astype(float), self.half_life)[:, cutoffs, None]
         p = (times + self.prior_weeks * self.rate) / np.maximum(weeks + self.prior_weeks, 1e-9)
         return p.swapaxes(0, 1)
 
@@ -106,11 +106,11 @@ def _features(task: PurchaseTask) -> Iterator[tuple[str, np.ndarray]]:
     for name in ("spend", "baskets", "lines"):
         yield name, channels[name]
     for h in HALF_LIVES:
-        weeks = np.maximum(faded_sum((known > 0).astype(float), h), 1)
+        weeks = np.maximum(ewm_sum((known > 0).astype(float), h), 1)
         for name in ("bought", "lines", "discount", "purchase days"):
-            yield f"weighted {h:.0f}: {name}", faded_sum(channels[name], h) / weeks
+            yield f"weighted {h:.0f}: {name}", ewm_sum(channels[name], h) / weeks
         for name in ("shopped", "spend", *(WEEKDAYS if h == RHYTHM else ())):  # the same in every category
-            yield f"weighted {h:.0f}: {name}", faded_sum(channels[name][:, :, :1], h) / weeks
+            yield f"weighted {h:.0f}: {name}", ewm_sum(channels[name][:, :, :1], h) / weeks
     yield "redeemed so far", channels["coupons redeemed"].cumsum(axis=1)
     for group in ("marketing", "promotion", "trip days", "category days", "trend"):
         for name in GROUPS[group]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecomlib.panels import WEEKDAYS, WeeklyPanel, event_days, faded_sum, sum_cells
+from ecomlib.panels import WEEKDAYS, WeeklyPanel, event_days, ewm_sum, sum_cells
 from ecomlib.shop import BadValue, Shop
 
 GROUPS = {
@@ -190,7 +190,7 @@ def _trend(buyers: np.ndarray, panel: WeeklyPanel, n_train: int) -> Made:
     """From the number of customers who bought, (w, k): the shop's own trend, the same for every customer."""
     known = (panel.known > 0).sum(axis=0)[:, None]
     share = buyers / np.maximum(known, 1)
-    lately = (faded_sum(each.T, half_life=2.0).T for each in (buyers, known))
+    lately = (ewm_sum(each.T, half_life=2.0).T for each in (buyers, known))
     usual = share[:n_train].mean(axis=0) + FEW_BUYERS
     made = {"buyers this week": share, "buyers lately": np.divide(*lately)}
     return {name: np.log((each + FEW_BUYERS) / usual) for name, each in made.items()}

@@ -128,7 +128,7 @@ def keep_largest(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
 class PureSVD(Recommender):
     """Matrix factorisation: households and items as points, scikit-learn's truncated SVD.
 
-    A customer's point is computed from their history at the moment of the trip, so nothing is refitted.
+    A customer's point is computed from their history at the moment of the trip, so nothing is trained again.
     Source: Cremonesi, Koren & Turrin (2010), RecSys (PureSVD).
     """
 
@@ -156,7 +156,7 @@ class ALS(Recommender):
 
     A pair's weight is 1 + `alpha` * log(1 + times bought), so 1 where it never was. Customers and items get
     `factors` numbers each, by ridge regressions in turns; a customer's are computed from their history at the
-    moment of the trip, so nothing is refitted. Source: Hu, Koren & Volinsky (2008), ICDM.
+    moment of the trip, so nothing is trained again. Source: Hu, Koren & Volinsky (2008), ICDM.
     """
 
     factors: int = 32

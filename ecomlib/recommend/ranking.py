@@ -32,7 +32,7 @@ class Recommender:
     def predict(self, task: SequenceTask, cutoffs: np.ndarray, k: int = 20, block: int = 1000) -> np.ndarray:
         """Rank the whole catalogue for the step after each cutoff: item columns, best first; (n_cutoffs, k).
 
-        If the task asks for discoveries, what the customer bought before comes last. Equal scores are put in
+        If the question is discovery, what the customer bought before comes last. Equal scores are put in
         one random order, the same for every model. Every item is a candidate: a metric over a hundred sampled
         ones can reverse the order of two models (Krichene & Rendle, 2020, KDD, On sampled metrics for item
         recommendation).

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ecomlib.panels import WEEKDAYS, faded_sum, steps_since, sum_cells
+from ecomlib.panels import WEEKDAYS, ewm_sum, steps_since, sum_cells
 from ecomlib.shop import TooShort
 from ecomlib.visits.task import VisitsTask
 
@@ -51,7 +51,7 @@ class OwnPast(ClassShares):
         seen = (task.y[..., None] == np.arange(task.n_classes)) & (task.panel.known > 0)[..., None]
         # The window of week t is over `horizon` weeks later.
         over = np.pad(seen.astype(float), ((0, 0), (task.horizon, 0), (0, 0)))[:, : seen.shape[1]]
-        counts = faded_sum(over, self.half_life)[:, cutoffs] + self.prior_windows * self.prior
+        counts = ewm_sum(over, self.half_life)[:, cutoffs] + self.prior_windows * self.prior
         return (counts / counts.sum(axis=-1, keepdims=True)).swapaxes(0, 1)
 
 
@@ -215,7 +215,7 @@ def days(trips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     since = steps_since(on)
     before = np.pad(since, ((0, 0), (1, 0)), constant_values=-1)[:, :-1]  # on the evening before
     gap = np.where(on & (before >= 0), before + 1, 0)
-    recent = faded_sum(gap, GAP_HALF_LIFE) + GAP_PRIOR, faded_sum(gap > 0, GAP_HALF_LIFE) + 1
+    recent = ewm_sum(gap, GAP_HALF_LIFE) + GAP_PRIOR, ewm_sum(gap > 0, GAP_HALF_LIFE) + 1
     columns = {
         "days since trip": since,
         "longest gap, days": np.maximum.accumulate(since, axis=1),
