@@ -249,9 +249,9 @@ def test_a_training_step_is_traced_once(case, monkeypatch):
     """Where the optimizer makes its variables in the first step, TensorFlow traces that step twice."""
     import keras
 
-    from ecomlib.recommend.model import TiedNetwork
+    from ecomlib.recommend.model import Network
 
-    owner, traced = TiedNetwork if case == "recommend" else keras.Model, []
+    owner, traced = Network if case == "recommend" else keras.Model, []
     step = owner.train_step
     monkeypatch.setattr(owner, "train_step", lambda self, data: traced.append(case) or step(self, data))
     for number, make in enumerate(CASES[case].networks, 1):

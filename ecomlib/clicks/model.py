@@ -13,7 +13,7 @@ from ecomlib.clicks.baselines import SessionKNN
 from ecomlib.clicks.batches import LENGTHS, ClickBatches, grid
 from ecomlib.clicks.task import ClickModel, until_test, without_last
 from ecomlib.recommend.batches import chunks
-from ecomlib.recommend.model import Callbacks, Epoch, Tensors, TiedNetwork
+from ecomlib.recommend.model import Callbacks, Epoch, Tensors, learn
 from ecomlib.recommend.ranking import rank
 from ecomlib.recommend.task import SequenceTask
 
@@ -22,12 +22,20 @@ BLOCK = 256  # clicks that are scored at once, each for tens of thousands of ite
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class ClickNetwork(TiedNetwork):
-    """The network of `NextClick`; its output knows what the session held before."""
+class ClickNetwork(keras.Model):
+    """The network of `NextClick`: cosines of state and item; it knows what the session held before."""
 
     def __init__(self, settings: "NextClick", n_items: int):
-        units, size = settings.units, settings.size
-        super().__init__(settings, n_items, n_context=1)
+        super().__init__()
+        units, size, seed = settings.units, settings.size, settings.seed
+        normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
+        self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
+        self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
+        self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
+        self.lstm.build((None, None, size + 1))
+        self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
+        self.out.build((None, units))
+        self.drop = keras.layers.Dropout(settings.dropout, seed=seed)
         self.scale = settings.scale
         self.again = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")
         self.again.build((None, units))
@@ -122,12 +130,12 @@ class NextClick(ClickModel):
         self.n_targets_ = int(np.clip(len(task.cutoffs(part)) // 50, 64, 1024))  # of a batch
         valid = self._epoch(task, "valid") if watch else None
         train = self._epoch(task, part)
-        self.history_ = self.network_.learn(train, self.epochs, self.seed, callbacks, valid)
+        self.history_ = learn(self.network_, train, self.epochs, self.seed, callbacks, valid)
         return self
 
     def partial_fit(self, task: SequenceTask, part: str = "valid") -> Self:
         """Go on learning, for one epoch, from the sessions of another part; returns the model itself."""
-        self.network_.learn(self._epoch(task, part), 1, self.seed)
+        learn(self.network_, self._epoch(task, part), 1, self.seed)
         return self
 
     def _epoch(self, task: SequenceTask, part: str) -> Epoch:

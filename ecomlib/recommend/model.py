@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import keras
 import numpy as np
@@ -20,68 +20,41 @@ Epoch = Callable[[np.random.Generator], Iterator[Batch]]
 Callbacks = Sequence[keras.callbacks.Callback]
 
 
-class TiedNetwork(keras.Model):
-    """An LSTM over steps whose output is tied to the embedding of the items; `clicks` builds on it, too.
+def learn(
+    network: keras.Model,
+    train: Epoch,
+    epochs: int,
+    seed: int,
+    callbacks: Callbacks = (),
+    valid: Epoch | None = None,
+) -> dict[str, list[float]]:
+    """Train, and return the losses of each epoch; `train(rng)` and `valid(rng)` give its batches.
 
-    `settings` is a `NextItems` or a `NextClick`; `n_context` numbers are read beside a step's vector,
-    `n_beside` join the state at the output.
+    A loop of its own, over the network's `train_step(batch)` and `batch_loss(batch, training)`: Keras' `fit`
+    spends more time on handing over batches of changing shapes than the network spends on learning from them.
     """
-
-    def __init__(self, settings: Any, n_items: int, n_context: int, n_beside: int = 0):
-        super().__init__()
-        units, size, seed = settings.units, settings.size, settings.seed
-        normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
-        self.items = self.add_weight(shape=(n_items, size), initializer=normal, name="items")
-        self.bias = self.add_weight(shape=(n_items,), initializer="zeros", name="bias")
-        if units:
-            self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
-            self.lstm.build((None, None, size + n_context))
-        self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
-        self.out.build((None, units + n_beside))
-        self.drop = keras.layers.Dropout(settings.dropout, seed=seed)
-
-    def batch_loss(self, batch: Tensors, training: bool) -> tf.Tensor:
-        """Loss of one batch."""
-        raise NotImplementedError
-
-    def train_step(self, batch: Tensors) -> tf.Tensor:
-        """One step of gradient descent; the loss before it."""
-        with tf.GradientTape() as tape:
-            loss = self.batch_loss(batch, training=True)
-        weights = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
-        return loss
-
-    def learn(
-        self, train: Epoch, epochs: int, seed: int, callbacks: Callbacks = (), valid: Epoch | None = None
-    ) -> dict[str, list[float]]:
-        """Train, and return the losses of each epoch; `train(rng)` and `valid(rng)` give its batches.
-
-        A loop of its own: Keras' `fit` spends more time on handing over batches of changing shapes than the
-        network spends on learning from them.
-        """
-        rng = np.random.default_rng(seed)
-        losses: dict[str, list[float]] = {name: [] for name in ("loss", "val_loss")[: 1 + bool(valid)]}
-        graph = partial(tf.function, reduce_retracing=True, autograph=False)  # no branch depends on a tensor
-        step = graph(self.train_step)
-        test = graph(partial(self.batch_loss, training=False))
-        calls = keras.callbacks.CallbackList(callbacks, model=self, epochs=epochs)
-        self.stop_training = False
-        calls.on_train_begin()
-        for epoch in range(epochs):
-            calls.on_epoch_begin(epoch)
-            losses["loss"].append(float(np.mean([step(tensors(batch)) for batch in train(rng)])))
-            if valid:
-                calls.on_test_begin()
-                found = [test(tensors(batch)) for batch in valid(np.random.default_rng(0))]
-                losses["val_loss"].append(float(np.mean(found)))
-                calls.on_test_end()
-            calls.on_epoch_end(epoch, {name: values[-1] for name, values in losses.items()})
-            if self.stop_training:
-                break
-        self.optimizer.finalize_variable_values(self.trainable_variables)
-        calls.on_train_end()
-        return losses
+    rng = np.random.default_rng(seed)
+    losses: dict[str, list[float]] = {name: [] for name in ("loss", "val_loss")[: 1 + bool(valid)]}
+    graph = partial(tf.function, reduce_retracing=True, autograph=False)  # no branch depends on a tensor
+    step = graph(network.train_step)
+    test = graph(partial(network.batch_loss, training=False))
+    calls = keras.callbacks.CallbackList(callbacks, model=network, epochs=epochs)
+    network.stop_training = False
+    calls.on_train_begin()
+    for epoch in range(epochs):
+        calls.on_epoch_begin(epoch)
+        losses["loss"].append(float(np.mean([step(tensors(batch)) for batch in train(rng)])))
+        if valid:
+            calls.on_test_begin()
+            found = [test(tensors(batch)) for batch in valid(np.random.default_rng(0))]
+            losses["val_loss"].append(float(np.mean(found)))
+            calls.on_test_end()
+        calls.on_epoch_end(epoch, {name: values[-1] for name, values in losses.items()})
+        if network.stop_training:
+            break
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    calls.on_train_end()
+    return losses
 
 
 def tensors(batch: Batch) -> Tensors:
@@ -89,18 +62,27 @@ def tensors(batch: Batch) -> Tensors:
     return {name: tf.convert_to_tensor(array) for name, array in batch.items()}
 
 
-class Network(TiedNetwork):
-    """The network of `NextItems`."""
+class Network(keras.Model):
+    """The network of `NextItems`: an LSTM over steps whose output is tied to the embedding of the items."""
 
     def __init__(self, settings: "NextItems", task: SequenceTask):
-        n_beside = task.known_ahead.shape[1] + settings.size * settings.profile
-        super().__init__(settings, task.n_items, task.context.shape[1], n_beside)
-        self.recurrent, self.profile, self.power = settings.units > 0, settings.profile, settings.weight_power
+        super().__init__()
+        units, size, seed = settings.units, settings.size, settings.seed
+        width = units + task.known_ahead.shape[1] + size * settings.profile
+        self.recurrent, self.profile, self.power = units > 0, settings.profile, settings.weight_power
+        normal = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
+        self.items = self.add_weight(shape=(task.n_items, size), initializer=normal, name="items")
+        self.bias = self.add_weight(shape=(task.n_items,), initializer="zeros", name="bias")
+        if units:
+            self.lstm = keras.layers.LSTM(units, return_sequences=True, seed=seed)
+            self.lstm.build((None, None, size + task.context.shape[1]))
+        self.out = keras.layers.Dense(size, kernel_initializer=keras.initializers.GlorotUniform(seed))
+        self.out.build((None, width))
+        self.drop = keras.layers.Dropout(settings.dropout, seed=seed)
         count = task.items["count"].to_numpy(float)
         self.bias.assign(np.log(np.maximum(count / count.sum(), 1e-9)))
         if settings.factors:
-            self.items.assign(first_vectors(task, settings.size, settings.seed))
-        width = settings.units + n_beside
+            self.items.assign(first_vectors(task, size, seed))
         self.habits = Gate(width, Purchases.CHANNELS, task.n_items, 0.5) if settings.own else None
         n_trends = len(settings.trend_days)
         start = 0.5 if settings.own else 1.5 / max(n_trends, 1)
@@ -153,6 +135,14 @@ class Network(TiedNetwork):
         """See `set_loss`."""
         logits = self.logits(self.states(batch, training), batch, training)
         return set_loss(batch["right"], logits, batch.get("log_pi"), self.power)
+
+    def train_step(self, batch: Tensors) -> tf.Tensor:
+        """One step of gradient descent; the loss before it."""
+        with tf.GradientTape() as tape:
+            loss = self.batch_loss(batch, training=True)
+        weights = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return loss
 
 
 class Gate(keras.layers.Layer):
@@ -255,7 +245,7 @@ class NextItems(Recommender):
             callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *callbacks]
         valid = self._epoch(task, "valid") if watch else None
         train = self._epoch(task, part)
-        self.history_ = network.learn(train, self.epochs, self.seed, callbacks, valid)
+        self.history_ = learn(network, train, self.epochs, self.seed, callbacks, valid)
         return self
 
     def _epoch(self, task: SequenceTask, part: str) -> Epoch:
