@@ -11,7 +11,7 @@ NEW_WEEKS, INACTIVE_WEEKS = 10, 4  # a new customer is known as long, one at ris
 def kinds(task: PurchaseTask, part: str = "test") -> np.ndarray:
     """Kind of customer of every row: "new" (known 10 weeks), "at risk" (4 inactive weeks), "regular"."""
     cutoffs = task.cutoffs(part)
-    trips = ewm_sum(task.channels["household"][..., 0], np.inf)
+    trips = ewm_sum(task.channels["shopped"][..., 0], np.inf)
     before = np.pad(trips, ((0, 0), (INACTIVE_WEEKS, 0)))[:, : trips.shape[1]]
     inactive, known = (trips == before)[:, cutoffs].T, task.panel.known[:, cutoffs].T
     kind = np.where(known <= NEW_WEEKS, "new", np.where(inactive, "at risk", "regular"))
