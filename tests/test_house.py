@@ -9,6 +9,8 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 from ecomlib import sales
 from tools.house import LESSONS, ROOT, USE_CASES, arrows, imports, modules, page, room
 
@@ -168,23 +170,75 @@ def test_every_public_parameter_has_a_type():
     assert bare == []
 
 
+def defaults(tree: ast.Module) -> list[tuple[str, ast.expr]]:
+    """Name and value of every default: of functions, of classes and of what a module sets."""
+    found: list[tuple[str, ast.expr | None]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            by_place = [*node.args.posonlyargs, *node.args.args]
+            given = [*node.args.defaults, *node.args.kw_defaults]
+            names = [*by_place[len(by_place) - len(node.args.defaults) :], *node.args.kwonlyargs]
+            found += [(name.arg, value) for name, value in zip(names, given, strict=True)]
+        if isinstance(node, (ast.Module, ast.ClassDef)):
+            sets = [n for n in node.body if isinstance(n, (ast.Assign, ast.AnnAssign))]
+            found += [
+                (ast.unparse(n.targets[0] if isinstance(n, ast.Assign) else n.target), n.value) for n in sets
+            ]
+    return [(name, value) for name, value in found if value]
+
+
+def of_the_running_shop(text: str) -> set[str]:
+    """What stands in a default and is true of the running shop only."""
+    found = set()
+    for name, value in defaults(ast.parse(text)):
+        for each in (n.value for n in ast.walk(value) if isinstance(n, ast.Constant)):
+            numbered = type(each) is int and (
+                each in range(2016, 2019) or (each in WEEKS and PLACE.search(name))
+            )
+            if numbered or (isinstance(each, str) and SHOPS_OWN.search(each)):
+                found.add(f"{name}: {each}")
+    return found
+
+
+FEASTS = (
+    "christmas|thanksgiving|easter|independence day|labor day|memorial day|new year|black friday|juneteenth"
+)
+SHOPS_OWN = re.compile(rf"(?i:(?!1970)\d{{4}}-\d\d|\b2017|^\d\d-\d\d$|{FEASTS})|\bUSA?\b|\bAmerica/")
+WEEKS, PLACE = (
+    range(29, 54),
+    re.compile(r"(?i)week|cutoff|\b(start|end|first|last|test|valid|closed|holidays)\b"),
+)
+
+
 def test_no_date_of_the_running_shop_is_a_default():
     for module, path in KNOWN.items():
         if module == "ecomlib.shop.complete_journey" or wing(module) in LESSONS:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-        values = [node for body in (tree, *classes) for node in body.body if isinstance(node, ast.Assign)]
-        values += [node for body in classes for node in body.body if isinstance(node, ast.AnnAssign)]
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.Lambda)):
-                values += [value for value in (*node.args.defaults, *node.args.kw_defaults) if value]
-        found = {str(n.value) for v in values for n in ast.walk(v) if isinstance(n, ast.Constant)}
-        assert not {value for value in found if re.match("2017", value)}, module
-        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        text = path.read_text(encoding="utf-8")
+        assert of_the_running_shop(text) == set(), module
+        used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
         assert not used & {"HOLIDAYS", "CLOSED", "FIRST_MONDAY", "STORE_ZONE"}, module
     given = inspect.signature(sales.task).parameters
     assert given["holidays"].default is None and given["closed"].default == ()
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "def task(shop, *, end='2017-12-24'): pass",
+        "def task(shop, country='US'): pass",
+        "class Split:\n    first_week: int = 45",
+        "class Task:\n    closed: tuple = field(default=('12-25',))",
+        "def task(shop, closed=('Christmas Day',)): pass",
+        "ask = lambda shop, cutoff=44: cutoff",
+        "def task(shop, end=pd.Timestamp(2017, 12, 24)): pass",
+    ],
+)
+def test_a_planted_default_of_the_running_shop_is_found(planted):
+    assert of_the_running_shop(planted)
+    assert not of_the_running_shop(
+        "def fit(units: int = 50, weeks: int = 8, name='use it', split='56D'): pass"
+    )
 
 
 def test_the_last_known_step_has_one_name():
