@@ -4,7 +4,8 @@
 measures time and memory (name: speed/gates, ...). Each has a function `rows(quick, log) -> list of dict`:
 the rows of its table, in order. This file runs it, shows progress, keeps finished fits, and writes
 `benchmarks/results/<name>.csv` (columns model, metric, value, low, high, seeds, then those that say where a
-row belongs) and, beside it, `<name>.json` with the versions and the date.
+row belongs) and, beside it, `<name>.json` with the versions and the date. speed/gates and speed/windows keep
+nothing: each takes less than a minute.
 """
 
 import ecomlib  # noqa: F401, I001  (before NumPy: small matrices on one thread, else 10 to 100 times slower)
@@ -62,8 +63,12 @@ class Log:
 @cache
 def code_sign() -> str:
     """Eight letters that change with any line of the package or of a benchmark."""
-    code = sorted([*(ROOT / "ecomlib").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
-    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:8]
+    return sign_of([*(ROOT / "ecomlib").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+
+
+def sign_of(paths: Iterable[Path]) -> str:
+    """Eight letters that change with any byte of some files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:8]
 
 
 def kept(name: str, jobs: dict[str, Callable[[], Any]], log: Log) -> dict[str, Any]:

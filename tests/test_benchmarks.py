@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import run
+from benchmarks.quality import mutation
 from ecomlib import results
 from ecomlib.runtime import ROOT
 
@@ -52,6 +53,41 @@ def test_a_finished_fit_is_kept_and_a_broken_run_goes_on(tmp_path, monkeypatch, 
     assert "2 of 3 fits are kept; left: third" in capsys.readouterr().out
     monkeypatch.setattr(run, "code_sign", lambda: "other")
     assert run.kept("invented", {"first": jobs["first"]}, run.Log()) == {"first": {"score": 5}}
+
+
+def test_a_mutation_run_goes_on_with_the_modules_that_are_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(mutation, "ROOT", tmp_path)
+    monkeypatch.setattr(mutation, "find_spec", lambda name: True)
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "tests").mkdir()
+    asked = []
+
+    def mutate(module, tests):
+        asked.append(module)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return {"one": 1, "two": 0}, ["a -> b"]
+
+    monkeypatch.setattr(mutation, "mutate", mutate)
+    with pytest.raises(KeyboardInterrupt):
+        mutation.rows(False, run.Log())
+    modules = [*mutation.TESTS]
+    table = mutation.rows(False, run.Log())
+    assert asked == [*modules[:3], *modules[2:]]
+    assert [row["model"] for row in table] == [*modules, "all"] and {row["value"] for row in table} == {0.5}
+    survivors = (tmp_path / "benchmarks" / "results" / "mutation_survivors.txt").read_text().splitlines()
+    assert survivors == [f"{module}: a -> b" for module in modules]
+    (tmp_path / "tests" / "test_new.py").write_text("assert True")  # may kill what survived
+    mutation.rows(True, run.Log())
+    assert asked[-1] == "split" and len(asked) == len(modules) + 2
+
+
+def test_every_benchmark_keeps_what_is_done_or_says_why_not():
+    for name in run.names():
+        kind, _, short = name.rpartition("/")
+        code = (ROOT / "benchmarks" / (kind or "quality") / f"{short}.py").read_text(encoding="utf-8")
+        assert "kept(" in code or name in run.__doc__, name
 
 
 def test_every_benchmark_can_be_asked_for_and_every_table_says_how_it_was_made():

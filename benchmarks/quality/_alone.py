@@ -34,4 +34,4 @@ def peak_gb() -> float:
     """Largest memory of this process so far; NaN where the system does not say it."""
     status = Path("/proc/self/status")
     peak = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
-    return int(peak[1]) / 1e6 if peak else float("nan")
+    return int(peak[1]) * 1024 / 1e9 if peak else float("nan")

@@ -24,9 +24,10 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 
-from benchmarks.run import Log, row
+from benchmarks.run import Log, kept, row, sign_of
 from ecomlib.runtime import ROOT
 
 TESTS = {
@@ -62,10 +63,10 @@ def rows(quick: bool, log: Log) -> list[dict]:
     if find_spec("mutmut") is None:
         raise SystemExit("mutmut is not installed: python course.py setup --group mutation")
     out, survivors, total, killed = [], [], 0, 0
-    for module, tests in TESTS.items():
-        if quick and module != "split":
-            continue
-        exit_codes, left = mutate(module, tests)
+    sign = sign_of((ROOT / "tests").glob("*.py"))  # what is kept was found by these tests
+    chosen = ["split"] if quick else [*TESTS]
+    jobs = {f"{module}, tests {sign}": partial(mutate, module, TESTS[module]) for module in chosen}
+    for module, (exit_codes, left) in zip(chosen, kept("mutation", jobs, log).values(), strict=True):
         n, dead = len(exit_codes), sum(code in KILLED for code in exit_codes.values())
         total, killed = total + n, killed + dead
         survivors += [f"{module}: {line}" for line in left]

@@ -25,7 +25,7 @@ import ecomlib  # isort: skip  (before Keras)
 import keras
 import numpy as np
 
-from benchmarks.quality._search import PATIENCE
+from benchmarks.quality._search import PATIENCE, in_words
 from benchmarks.run import Log, kept, row
 from ecomlib import purchases
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
@@ -57,7 +57,7 @@ COUPONS, COST, FACE, MARGIN = 2000, 0.05, 0.50, 0.25  # a week; dollars to send,
 MOST = 60  # epochs of the multi-hot LSTM
 ARMS = [  # its settings; each is trained until its validation loss stands still
     {"reads": reads, "dropout": dropout, "learning_rate": rate}
-    for reads, dropout, rate in itertools.product((FEW, tuple(GROUPS)), (0.0, 0.3), (1e-3, 3e-3, 1e-2))
+    for reads, dropout, rate in itertools.product((FEW, tuple(GROUPS)), (0, 0.3), (1e-3, 3e-3, 1e-2))
 ]
 Forecast = dict[str, np.ndarray]  # part -> (n_cutoffs, n, k)
 Tried = list[tuple[dict[str, Any], list[float]]]  # settings, and the validation loss after every epoch
@@ -194,9 +194,11 @@ def search_rows(tried: Tried) -> list[dict]:
     out = []
     for arm, losses in tried:
         inputs, epoch = "few" if arm["reads"] == FEW else "all", int(np.argmin(losses))
-        where = f"search: {inputs} inputs, dropout {arm['dropout']:g}, rate {arm['learning_rate']:g}"
+        said = in_words({"dropout": arm["dropout"], "rate": arm["learning_rate"]})
         for metric, value in {"validation log-loss": losses[epoch], "epoch": epoch + 1}.items():
-            out.append(row(MultiHotLSTM.name, metric, (value,) * 3, 1, where=where))
+            out.append(
+                row(MultiHotLSTM.name, metric, (value,) * 3, 1, where=f"search: {inputs} inputs, {said}")
+            )
     return out
 
 

@@ -6,11 +6,11 @@ import os
 import signal
 import socket
 import time
-from pathlib import Path
 
 import numpy as np
 
 import ecomlib
+from benchmarks.quality._alone import peak_gb
 from ecomlib import Split, scale
 from ecomlib.runtime import ROOT
 
@@ -18,24 +18,13 @@ FOLDER = ROOT / "build" / "scale"
 SETTINGS = [(rate, units) for units in (8, 16, 32) for rate in (3e-3, 6e-3, 1.2e-2, 2.4e-2)]
 
 
-def peak_mb() -> float:
-    """The most memory that this process has had, in MB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(text for text in status.read_text().splitlines() if text.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024 / 1e6
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-
-
 def spent(client=None) -> tuple[float, float]:
     """CPU seconds of this process and its workers together, and the largest worker's peak in MB."""
     mine = time.process_time()
     if client is None:
         return mine, 0.0
-    cpu, peak = client.run(time.process_time), client.run(peak_mb)
-    return mine + sum(cpu.values()), max(peak.values())
+    cpu, peak = client.run(time.process_time), client.run(peak_gb)
+    return mine + sum(cpu.values()), 1000 * max(peak.values())
 
 
 @functools.cache

@@ -6,11 +6,12 @@ not.
 """
 
 import time
+from functools import partial
 
 import numpy as np
 
 from benchmarks.quality import _networks as networks
-from benchmarks.run import Log, row
+from benchmarks.run import Log, kept, row
 
 LENGTHS, UNITS = (28, 91, 182, 364), (16, 32, 64, 128)
 AT = 91  # steps at which the units are varied
@@ -19,17 +20,17 @@ AT = 91  # steps at which the units are varied
 def rows(quick: bool, log: Log) -> list[dict]:
     """Quick: the shortest sequences, the smallest layer."""
     one_thread()
-    out = []
-    for kind, size in networks.SIZES.items():
-        for steps in LENGTHS[:1] if quick else LENGTHS:
-            spread = update_ms(kind, size, steps)
-            out.append(row(kind, "CPU ms an update", spread, 1, steps=steps, units=size))
-        log(f"{kind}: {spread[0]:.0f} ms at {steps} steps")
-    for kind in networks.CELLS:
-        for units in UNITS[:1] if quick else UNITS:
-            spread = update_ms(kind, units, AT)
-            out.append(row(f"{kind}, equal units", "CPU ms an update", spread, 1, steps=AT, units=units))
-    return out
+    lengths, units = (LENGTHS[:1], UNITS[:1]) if quick else (LENGTHS, UNITS)
+    places = [(kind, "", size, steps) for kind, size in networks.SIZES.items() for steps in lengths]
+    places += [(kind, ", equal units", size, AT) for kind in networks.CELLS for size in units]
+    jobs = {
+        f"{kind}{how}, {n} x {steps}": partial(update_ms, kind, n, steps) for kind, how, n, steps in places
+    }
+    spreads = kept("speed/cells", jobs, log).values()
+    return [
+        row(f"{kind}{how}", "CPU ms an update", spread, 1, steps=steps, units=size)
+        for (kind, how, size, steps), spread in zip(places, spreads, strict=True)
+    ]
 
 
 def one_thread() -> None:

@@ -1,18 +1,18 @@
 """Time and memory of `open_shop` on an invented export of half a million lines and more."""
 
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.quality._alone import peak_gb
-from benchmarks.run import Log, row
+from benchmarks.quality._alone import Found, alone
+from benchmarks.run import Log, kept, row
 
 SIZES = (0.5, 1.5, 3.0)  # million lines
+METRICS = ("lines that stay", "seconds", "CPU seconds", "GB")
 HEADER = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"]
 HEADER += ["Country"]
 
@@ -42,26 +42,31 @@ def invent(path: Path, n: int, seed: int = 0) -> None:
     pd.DataFrame(dict(zip(HEADER, columns, strict=True))).to_csv(path, index=False)
 
 
-def measure(path: Path) -> dict[str, float]:
-    """Open the file; what it took, and the peak of memory of this process."""
+def measure(path: Path) -> Found:
+    """Open the file; what it took."""
     begun = time.perf_counter()
     from ecomlib.own.opening import open_shop
 
     shop = open_shop(path)
     took, cpu = time.perf_counter() - begun, time.process_time()
-    return {"lines that stay": len(shop.orders), "seconds": took, "CPU seconds": cpu, "GB": peak_gb()}
+    return {"open_shop": [{"lines that stay": len(shop.orders), "seconds": took, "CPU seconds": cpu}]}
+
+
+def opened(millions: float) -> dict[str, float]:
+    """Invent a file of a size and open it in a process of its own; what it took, and the file's size."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "export.csv"
+        invent(path, int(millions * 1e6))
+        found = alone("pandas", measure, path)["open_shop"][0]
+        return found | {"GB": found["gb"], "MB": round(path.stat().st_size / 1e6)}
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
-    """Each size once, in a process of its own. Quick: the smallest only."""
-    out = []
-    for millions in SIZES[:1] if quick else SIZES:
-        with TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            path = Path(folder) / "export.csv"
-            invent(path, int(millions * 1e6))
-            place = {"millions": millions, "MB": round(path.stat().st_size / 1e6)}
-            found = pool.submit(measure, path).result()
-        for metric, value in found.items():
-            out.append(row("open_shop", metric, (value,) * 3, 1, **place))
-        log(f"{millions} million lines opened")
-    return out
+    """Each size once. Quick: the smallest only."""
+    sizes = {f"{millions} million lines": millions for millions in (SIZES[:1] if quick else SIZES)}
+    found = kept("speed/opening", {name: partial(opened, size) for name, size in sizes.items()}, log)
+    return [
+        row("open_shop", metric, (each[metric],) * 3, 1, millions=sizes[name], MB=each["MB"])
+        for name, each in found.items()
+        for metric in METRICS
+    ]

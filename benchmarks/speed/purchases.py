@@ -5,17 +5,15 @@ and customers) are repeated under new household numbers, then `purchases.task` i
 of the whole process, the repeated shop included.
 """
 
-import resource
-import subprocess
-import sys
 import time
+from functools import partial
 
 import pandas as pd
 
 import ecomlib
-from benchmarks.run import Log, row
+from benchmarks.quality._alone import Found, alone
+from benchmarks.run import Log, kept, row
 from ecomlib import purchases
-from ecomlib.runtime import ROOT
 
 SIZES = (1, 2, 4, 8)
 
@@ -33,28 +31,23 @@ def repeated(shop: ecomlib.Shop, times: int) -> ecomlib.Shop:
     return shop.with_tables(**{name: again(getattr(shop, name)) for name in names})
 
 
-def one(times: int) -> None:
-    """Print households, seconds and peak memory (GB) of one size."""
+def one(times: int) -> Found:
+    """Make the task of one size: its households, and the seconds."""
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
     shop = repeated(shop, times)
     start = time.perf_counter()
     task = purchases.task(shop, ecomlib.Split.last(test="56D", valid="28D", end="2017-12-24"))
-    seconds = time.perf_counter() - start
-    print(len(task.bought), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    return {"task": [{"households": len(task.bought), "seconds": time.perf_counter() - start}]}
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
     """Quick: the shop as it is."""
+    sizes = SIZES[:1] if quick else SIZES
+    jobs = {f"{times}x": partial(alone, "ecomlib", one, times) for times in sizes}
     out = []
-    for times in SIZES[:1] if quick else SIZES:
-        command = [sys.executable, "-m", "benchmarks.speed.purchases", str(times)]
-        found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout.split()
-        households, seconds, peak = (float(value) for value in found)
-        for metric, value in (("seconds", seconds), ("peak GB", peak)):
-            out.append(row("purchases.task", metric, (value,) * 3, 1, items=int(households)))
-        log(f"{times}x  {households:6,.0f} households  {seconds:5.1f} s  {peak:4.1f} GB")
+    for size, found in kept("speed/purchases", jobs, log).items():
+        made = found["task"][0]
+        for metric, value in (("seconds", made["seconds"]), ("peak GB", made["gb"])):
+            out.append(row("purchases.task", metric, (value,) * 3, 1, items=made["households"]))
+        log(f"{size}  {made['households']:6,} households  {made['seconds']:5.1f} s  {made['gb']:4.1f} GB")
     return out
-
-
-if __name__ == "__main__":
-    one(int(sys.argv[1]))

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.quality._alone import peak_gb
 from benchmarks.run import kept, row
-from benchmarks.speed._workers import FOLDER, SETTINGS, peak_mb, search, spent, training
+from benchmarks.speed._workers import FOLDER, SETTINGS, search, spent, training
 from ecomlib import Split, purchases, scale
 from ecomlib.runtime import ROOT
 
@@ -103,7 +104,12 @@ def sums(engine: str, size: str) -> dict:
     seconds = time.perf_counter() - started
     revenue = found if isinstance(found, pd.Series) else found["revenue"]
     total, worker = float(np.sum(np.asarray(revenue))), spent(client)
-    about = {"seconds": seconds, "CPU seconds": worker[0] - cpu, "peak MB": peak_mb(), "rows": len(found)}
+    about = {
+        "seconds": seconds,
+        "CPU seconds": worker[0] - cpu,
+        "peak MB": 1000 * peak_gb(),
+        "rows": len(found),
+    }
     if client:
         about |= {"peak MB, a worker": worker[1], "seconds to start": started - begun}
         client.close()
@@ -126,7 +132,7 @@ def purchase_on_dask(size: str) -> dict:
         cpu, worker = spent(client)
     (FOLDER / "fingerprints.json").write_text(json.dumps(found))
     about = {"seconds to start": started - begun, "seconds to open": opened - started}
-    about |= {"seconds": seconds - opened, "CPU seconds": cpu, "peak MB": peak_mb()}
+    about |= {"seconds": seconds - opened, "CPU seconds": cpu, "peak MB": 1000 * peak_gb()}
     return about | {"peak MB, a worker": worker, "customers": sum(len(ids) for ids, _ in found)}
 
 
@@ -146,7 +152,7 @@ def purchase_in_one(size: str) -> dict:
         for ids, sign in parts
     ]
     about = {"seconds to open": opened - begun, "seconds": seconds, "CPU seconds": time.process_time()}
-    about |= {"peak MB": peak_mb(), "parts with equal arrays": sum(equal), "parts": len(equal)}
+    about |= {"peak MB": 1000 * peak_gb(), "parts with equal arrays": sum(equal), "parts": len(equal)}
     return about | {"GB of the arrays": task.channels.values.nbytes / 1e9}
 
 

@@ -8,13 +8,11 @@ after one more coordinate has made all vectors equally long. Its trees were trie
 they visit nearly every point, so they are slower than the plain product.
 """
 
-import json
-import subprocess
-import sys
 import time
+from functools import partial
 
-from benchmarks.run import Log, row
-from ecomlib.runtime import ROOT
+from benchmarks.quality._alone import Found, alone
+from benchmarks.run import Log, kept, row
 
 N_CUSTOMERS, SIZE, K = 2469, 64, 20
 CATALOGUES = (92_331, 923_310)
@@ -25,12 +23,11 @@ KINDS = {
     "nearest neighbours (brute force), one customer": 1,
     "nearest neighbours (ball tree), one customer": 1,
 }
+PATIENT = "nearest neighbours (brute force), one customer"  # the only such search of the large catalogue
 
 
-def measure(kind: str, n_items: int) -> dict:
-    """Seconds (3 repeats, but for the longest), CPU seconds of one, and the peak of memory in MB."""
-    import resource
-
+def measure(kind: str, n_items: int) -> Found:
+    """Seconds (3 repeats, but for the longest) and CPU seconds of one."""
     import numpy as np
 
     from ecomlib.lessons.serving import best_items
@@ -62,29 +59,22 @@ def measure(kind: str, n_items: int) -> dict:
     work = (time.process_time() - begun_all) / len(seconds)
     best = np.sort(np.argsort(-(vectors @ states[0]))[:K])
     assert len(np.intersect1d(lists[0], best)) >= K - 1  # but for ties in the last digit
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": sorted(seconds), "CPU seconds": work, "peak MB": memory}
+    return {kind: [{"seconds": sorted(seconds), "CPU seconds": work}]}
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
     """Median, fastest and slowest of the repeats. Quick: the smaller catalogue."""
+    asked = [(kind, n_items) for n_items in CATALOGUES[: 1 if quick else None] for kind in KINDS]
+    asked = [(kind, n) for kind, n in asked if n < 100_000 or kind.startswith("matrix") or kind == PATIENT]
+    jobs = {f"{kind}, {n}": partial(alone, "numpy", measure, kind, n) for kind, n in asked}
     table = []
-    for n_items in CATALOGUES[:1] if quick else CATALOGUES:
-        for kind, n_customers in KINDS.items():
-            if kind.startswith("nearest") and n_items > 100_000 and ("tree" in kind or n_customers > 1):
-                continue
-            command = [sys.executable, "-m", "benchmarks.speed.serving", kind, str(n_items)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-            found = json.loads(done.stdout)
-            seconds, name = found["seconds"], kind.split(",")[0]
-            spread = (seconds[len(seconds) // 2], seconds[0], seconds[-1])
-            place = {"items": n_items, "customers": n_customers}
-            table.append(row(name, "seconds", spread, len(seconds), **place))
-            for metric in ("CPU seconds", "peak MB"):
-                table.append(row(name, metric, (found[metric],) * 3, len(seconds), **place))
-            log(f"{kind:50s} {n_items:8,} items  {spread[0]:8.3f} s  {found['CPU seconds']:8.3f} s of work")
+    for (kind, n_items), each in zip(asked, kept("speed/serving", jobs, log).values(), strict=True):
+        found, name = each[kind][0], kind.split(",")[0]
+        found["peak MB"] = 1000 * found["gb"]
+        seconds, place = found["seconds"], {"items": n_items, "customers": KINDS[kind]}
+        spread = (seconds[len(seconds) // 2], seconds[0], seconds[-1])
+        table.append(row(name, "seconds", spread, len(seconds), **place))
+        for metric in ("CPU seconds", "peak MB"):
+            table.append(row(name, metric, (found[metric],) * 3, len(seconds), **place))
+        log(f"{kind:50s} {n_items:8,} items  {spread[0]:8.3f} s  {found['CPU seconds']:8.3f} s of work")
     return table
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))

@@ -15,13 +15,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.run import Log, row
+from benchmarks.run import Log, kept, row
 from ecomlib import clean, load_complete_journey
 from ecomlib.gates import lstm_forward
 from ecomlib.runtime import ROOT
@@ -266,10 +267,13 @@ def kills(table: pd.DataFrame, rows: list[Trip], quick: bool, log: Log) -> list[
 
 
 def rows(quick: bool, log: Log) -> list[dict]:
-    """All rows of the table."""
+    """All rows of the table; each part is kept when it is done."""
     table = trips(clean(load_complete_journey())[0])
     sent = [Trip(*each) for each in table[list(Trip._fields)].itertuples(index=False)]
-    made = answers(quick)
-    log("answers done")
-    made += load(sent[: 4000 if quick else 60_000], log)
-    return made + kills(table, sent, quick, log)
+    parts = {
+        "answers": partial(answers, quick),
+        "load": partial(load, sent[: 4000 if quick else 60_000], log),
+        "kills": partial(kills, table, sent, quick, log),
+    }
+    jobs = {f"{name}{', quick' * quick}": part for name, part in parts.items()}
+    return [each for made in kept("speed/stream", jobs, log).values() for each in made]
