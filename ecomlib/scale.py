@@ -8,6 +8,7 @@ import copyreg
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,9 @@ def open_shop(folder: str | Path, client: Client, **options: Any) -> Parts:
     first, *more = lines
     opened = [client.submit(_open, [first, *others.values()], options, pure=False)]
     opened += client.map(_open, [[path, others["products"]] for path in more], options=options, pure=False)
-    tables = client.submit(_item, opened[0], at=1, pure=False)
+    tables = client.submit(itemgetter(1), opened[0], pure=False)
     shops = client.map(_shop, opened, others=tables, pure=False)
-    ids, steps = zip(*client.gather(client.map(_item, opened, at=2, pure=False)), strict=True)
+    ids, steps = zip(*client.gather(client.map(itemgetter(2), opened, pure=False)), strict=True)
     if len({each.dtype.kind for each in ids}) > 1:
         raise BadValue(f"{folder}: customer_id holds numbers in one part and texts in another.")
     counts = pd.Series(np.concatenate(ids)).value_counts()
@@ -186,10 +187,6 @@ def _open(paths: list[Path], options: dict) -> tuple:
     others = {name: table for name in TABLES[1:] if (table := getattr(shop, name)) is not None}
     steps = shop.report.steps[["step", "lines", "left_out", "revenue"]]
     return shop.orders, others, (shop.orders["customer_id"].unique(), steps)
-
-
-def _item(values: tuple, at: int) -> Any:
-    return values[at]
 
 
 def _shop(opened: tuple, others: dict) -> Shop:

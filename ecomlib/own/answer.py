@@ -31,12 +31,23 @@ LSTM, JOINED = "LSTM", "joined"
 
 @dataclass
 class Answer:
-    """What one of the three functions found; `print` shows the verdict, `table` is the answer.
+    """What one of the three functions found; `print` shows the verdict.
 
-    `question` has its plan: settings, dates, names. `scores` has columns model, metric, value, low, high on
-    the test part, from simple to complex; `paired` metric, first, second, ratio, low, high and the verdict of
-    the first: "better", "level", "worse". `advice` is one sentence, `notes` what to know of data and answer;
-    `chosen` names the model that made `table`, for what comes after the last day; `model` knows all days.
+    Attributes
+    ----------
+    question : Sales, Purchases or Recommend
+        Its `plan` has settings, dates and names.
+    scores, paired : DataFrame
+        Of the test part: model, metric, value, low, high, from simple to complex; and metric, first, second,
+        ratio, low, high and the verdict of the first: "better", "level", "worse".
+    advice, chosen : str
+        What to use, in one sentence; the name of the model that made `table`.
+    notes : list of str
+        What to know of data and answer.
+    model : a fitted model
+        It knows all days.
+    table : DataFrame
+        The answer, for what comes after the last day.
     """
 
     question: Any
@@ -209,7 +220,9 @@ def compare(question: Any, task: Any, fits: int) -> tuple[pd.DataFrame, pd.DataF
         lambda: (first.fit(known), second.fit(known)),
         lambda: [_fit(question, known, f"LSTM, fit {i + 1} of {fits}", n) for i, n in enumerate(networks)],
     )
-    both = [joined, *(_with_network(joined, each) for each in networks[1:])]
+    both = [joined, *(copy(joined) for _ in networks[1:])]
+    for each, fitted in zip(both, networks, strict=True):
+        each.models = [fitted, *joined.models[1:]]
     models = {rule: [first], rival: [second], LSTM: networks, JOINED: both}
     forecasts = {name: [question.forecast(task, model, "test") for model in m] for name, m in models.items()}
     with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to a recall of 0 excludes no tie
@@ -236,13 +249,6 @@ def too_small(question: Any, n_customers: int) -> str:
         f" In the course's shop, cut to fewer customers, joined was better from {row['n_customers']:,.0f} of "
         f"them in {row['weeks']:.0f} weeks on ({spread}, own_limits.csv); here are {n_customers:,}."
     )
-
-
-def _with_network(joined: Any, network: Any) -> Any:
-    """The same joined model with another fit of the network."""
-    other = copy(joined)
-    other.models = [network, *joined.models[1:]]
-    return other
 
 
 def _fit(question: Any, task: Any, name: str, model: Any) -> Any:

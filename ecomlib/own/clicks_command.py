@@ -47,8 +47,7 @@ def _train(options: argparse.Namespace) -> int:
 
     split = Split.last(test=f"{options.test_days}D", valid=f"{options.valid_days}D")
     events = open_clicks(options.files, dict(text.partition("=")[::2] for text in options.columns))
-    left_out = events.attrs["left_out"]
-    without = "".join(f", {n:,} {why} left out" for why, n in left_out.items())
+    without = "".join(f", {n:,} {why} left out" for why, n in events.attrs["left_out"].items())
     stage(f"read {len(events):,} clicks in {events['session'].nunique():,} sessions{without}")
     task = clicks.task(events, split, options.min_count)
     n = {part: f"{len(task.cutoffs(part)):,}" for part in ("train", "valid", "test")}
