@@ -190,6 +190,12 @@ def test_the_lift_is_that_of_the_best_tenth():
     assert found["lift top 10 %"][0] == pytest.approx((2 / 4) / (2 / 20))
 
 
+def test_a_ranking_without_an_order_has_the_lift_of_chance():
+    label = np.tile([1, 0, 0, 0], 10)
+    found = ranking_draws(np.ones(40), label, Draws.of(np.arange(40), n=0))
+    assert (found["AUC"][0], found["lift top 10 %"][0]) == pytest.approx((0.5, 1.0))
+
+
 LOSSES = {
     "rule": {"loss": np.array([2.0, 2.1, 1.9, 2.0])},
     "trees": {"loss": np.array([1.01, 1.2, 0.9, 1.02])},
