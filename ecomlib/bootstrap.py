@@ -58,13 +58,8 @@ class Draws:
 
     def counts(self, n: int | None = None) -> Iterator[np.ndarray]:
         """How often each cell counts, (n_cells,): in the data, then in the first n samples (default: all)."""
-        samples = slice(None if n is None else 1 + n)
-        for unit, week in zip(self.units[samples].astype(float), self.weeks[samples], strict=True):
-            yield np.outer(unit, week).ravel()
-
-    def weights(self, n: int | None = None) -> Iterator[np.ndarray]:
-        """How often each row counts, (n_rows,): in the data, then in the first n samples (default: all)."""
-        return (count[self.cells] for count in self.counts(n))
+        for i in range(len(self.units[: None if n is None else 1 + n])):
+            yield np.outer(self.units[i].astype(float), self.weeks[i]).ravel()
 
 
 def mean_of_fits(fits: Sequence[Mapping[str, np.ndarray]], stream: int = 0) -> dict[str, np.ndarray]:

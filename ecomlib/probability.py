@@ -49,9 +49,7 @@ def ranking_draws(
 ) -> dict[str, np.ndarray]:
     """How well scores put the positive rows first, on the data and on the first n samples (default: all).
 
-    Equal to scikit-learn's `roc_auc_score` and `average_precision_score` with sample weights (a test
-    compares them). 1,000 draws of 600,000 rows take three seconds: the rows are sorted once for all draws,
-    and summed by customer and week, since a draw counts all rows of a customer and a week alike.
+    Equal to scikit-learn's weighted scores (a test compares them); 1,000 draws of 600,000 rows take 3 s.
 
     Arrays (1 + n,): "AUC", the chance that a positive row scores higher than a negative one, a tie counts
     half; "average precision"; "lift top 10 %", positives in the best tenth over those in a random tenth.
@@ -67,19 +65,15 @@ def ranking_draws(
     tie = np.cumsum(np.r_[False, np.diff(score[order]) != 0])  # tied rows stand or fall together
     no_hit = (np.bincount(tie, label) == 0)[tie]  # and so may neighbours of which none is positive
     starts = np.flatnonzero(np.r_[True, (np.diff(tie) > 0) & ~(no_hit[1:] & no_hit[:-1])])
-    steps, n_cells = np.r_[starts, len(cell)], draws.units.shape[1] * draws.weeks.shape[1]
-    hits, rows = (
-        sparse.csr_matrix((values, cell, steps), (len(starts), n_cells)) for values in (label, label >= 0)
-    )
+    shape, steps = (len(starts), draws.units.shape[1] * draws.weeks.shape[1]), np.r_[starts, len(cell)]
+    hits, rows = (sparse.csr_matrix((each, cell, steps), shape) for each in (label, label >= 0))
     hits.eliminate_zeros()
     found = np.array([_ranked(hits @ count, rows @ count) for count in draws.counts(n)])
     return dict(zip(("AUC", "average precision", "lift top 10 %"), found.T, strict=True))
 
 
 def _ranked(new_hits: np.ndarray, new_rows: np.ndarray) -> tuple[float, float, float]:
-    """Scores of a ranking from the positives and the rows of each step, from the best step to the worst."""
     hits, rows = new_hits.cumsum(), new_rows.cumsum()
     auc = ((new_rows - new_hits) * (hits - new_hits / 2)).sum() / (hits[-1] * (rows[-1] - hits[-1]))
     precision = (new_hits * hits / np.maximum(rows, 1e-9)).sum() / hits[-1]
-    tenth = np.interp(rows[-1] / 10, np.r_[0, rows], np.r_[0, hits])
-    return auc, precision, 10 * tenth / hits[-1]
+    return auc, precision, 10 * np.interp(rows[-1] / 10, np.r_[0, rows], np.r_[0, hits]) / hits[-1]
