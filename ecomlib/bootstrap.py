@@ -42,21 +42,24 @@ class Draws:
         rng = np.random.default_rng(seed)
         return cls(at, when, draw_units(len(names), n, rng), draw_units(len(labels), n, rng))
 
+    @property
+    def cells(self) -> np.ndarray:
+        """Each row's cell of the table unit by week, (n_rows,)."""
+        return self.unit * self.weeks.shape[1] + self.week
+
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Sum of the rows' values in the data (entry 0) and in each sample; (1 + n,)."""
-        cells = self.unit * self.weeks.shape[1] + self.week
-        table = np.bincount(cells, values, self.units.shape[1] * self.weeks.shape[1])
+        table = np.bincount(self.cells, values, self.units.shape[1] * self.weeks.shape[1])
         return (self.units @ table.reshape(-1, self.weeks.shape[1]) * self.weeks).sum(axis=1)
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Mean of the rows' values in the data (entry 0) and in each sample; (1 + n,)."""
         return self.sums(values) / self.sums(np.ones(len(self.unit)))
 
-    def weights(self, n: int | None = None) -> Iterator[np.ndarray]:
-        """How often each row counts, (n_rows,): in the data, then in the first n samples (default: all)."""
-        samples = slice(None if n is None else 1 + n)
-        for unit, week in zip(self.units[samples], self.weeks[samples], strict=True):
-            yield unit[self.unit].astype(float) * week[self.week]
+    def counts(self, n: int | None = None) -> Iterator[np.ndarray]:
+        """How often each cell counts, (n_cells,): in the data, then in the first n samples (default: all)."""
+        for i in range(len(self.units[: None if n is None else 1 + n])):
+            yield np.outer(self.units[i].astype(float), self.weeks[i]).ravel()
 
 
 def mean_of_fits(fits: Sequence[Mapping[str, np.ndarray]], stream: int = 0) -> dict[str, np.ndarray]:

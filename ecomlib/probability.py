@@ -1,6 +1,7 @@
 """How good is a probability? Log-loss, Brier score, ranking and calibration, over draws of customers."""
 
 import numpy as np
+from scipy import sparse
 
 from ecomlib.bootstrap import Draws
 
@@ -48,8 +49,7 @@ def ranking_draws(
 ) -> dict[str, np.ndarray]:
     """How well scores put the positive rows first, on the data and on the first n samples (default: all).
 
-    Equal to scikit-learn's `roc_auc_score` and `average_precision_score` with sample weights (a test
-    compares them), in a fifth of the time at 300,000 rows: the rows are sorted once for all draws.
+    Equal to scikit-learn's weighted scores (a test compares them); 1,000 draws of 600,000 rows take 3 s.
 
     Arrays (1 + n,): "AUC", the chance that a positive row scores higher than a negative one, a tie counts
     half; "average precision"; "lift top 10 %", positives in the best tenth over those in a random tenth.
@@ -61,18 +61,19 @@ def ranking_draws(
     array([0.875])
     """
     order = np.argsort(-score)
-    label = np.asarray(label, float)[order]
-    ends = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])  # tied rows stand or fall together
-    found = np.array([_ranked(label, weight[order], ends) for weight in draws.weights(n)])
+    label, cell = np.asarray(label, float)[order], draws.cells[order]
+    tie = np.cumsum(np.r_[False, np.diff(score[order]) != 0])  # tied rows stand or fall together
+    no_hit = (np.bincount(tie, label) == 0)[tie]  # and so may neighbours of which none is positive
+    starts = np.flatnonzero(np.r_[True, (np.diff(tie) > 0) & ~(no_hit[1:] & no_hit[:-1])])
+    shape, steps = (len(starts), draws.units.shape[1] * draws.weeks.shape[1]), np.r_[starts, len(cell)]
+    hits, rows = (sparse.csr_matrix((each, cell, steps), shape) for each in (label, label >= 0))
+    hits.eliminate_zeros()
+    found = np.array([_ranked(hits @ count, rows @ count) for count in draws.counts(n)])
     return dict(zip(("AUC", "average precision", "lift top 10 %"), found.T, strict=True))
 
 
-def _ranked(label: np.ndarray, weight: np.ndarray, ends: np.ndarray) -> tuple[float, float, float]:
-    hits, rows = (label * weight).cumsum()[ends], weight.cumsum()[ends]
-    new_hits = np.diff(hits, prepend=0)
-    new_misses = np.diff(rows - hits, prepend=0)
-    positives, negatives = hits[-1], rows[-1] - hits[-1]
-    auc = (new_misses * (hits - new_hits / 2)).sum() / (positives * negatives)
-    precision = (new_hits * hits / np.maximum(rows, 1e-9)).sum() / positives
-    tenth = np.interp(rows[-1] / 10, rows, hits)
-    return auc, precision, 10 * tenth / positives
+def _ranked(new_hits: np.ndarray, new_rows: np.ndarray) -> tuple[float, float, float]:
+    hits, rows = new_hits.cumsum(), new_rows.cumsum()
+    auc = ((new_rows - new_hits) * (hits - new_hits / 2)).sum() / (hits[-1] * (rows[-1] - hits[-1]))
+    precision = (new_hits * hits / np.maximum(rows, 1e-9)).sum() / hits[-1]
+    return auc, precision, 10 * np.interp(rows[-1] / 10, np.r_[0, rows], np.r_[0, hits]) / hits[-1]

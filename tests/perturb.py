@@ -132,17 +132,24 @@ def plant(monkeypatch: Any, owner: Any, name: str, old: str, new: str) -> None:
             monkeypatch.setattr(other, name, made[name])
 
 
-def assert_identical(a, b, path: str = "") -> None:
-    """Assert that two (nested) results are equal bit for bit."""
+def assert_identical(a, b, path: str = "", near: float = 0.0) -> None:
+    """Assert that two (nested) results are equal bit for bit.
+
+    `near`: fractions may differ by so much of their mean size.
+    """
     if isinstance(a, dict):
         assert a.keys() == b.keys(), path
         for key in a:
-            assert_identical(a[key], b[key], f"{path}/{key}")
+            assert_identical(a[key], b[key], f"{path}/{key}", near)
     elif isinstance(a, list | tuple):
         assert len(a) == len(b), path
         for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_identical(x, y, f"{path}/{i}")
+            assert_identical(x, y, f"{path}/{i}", near)
     else:
         x, y = np.asarray(a), np.asarray(b)
         assert x.shape == y.shape and x.dtype == y.dtype, f"{path}: {x.shape} {x.dtype}, {y.shape} {y.dtype}"
-        assert np.array_equal(x, y, equal_nan=x.dtype.kind == "f"), f"{path}: values differ"
+        fractions = x.dtype.kind == "f"
+        same = np.array_equal(x, y, equal_nan=fractions)
+        if near and fractions and not same:
+            same = np.allclose(x, y, rtol=0, atol=near * np.nanmean(abs(x)), equal_nan=True)
+        assert same, f"{path}: values differ"

@@ -40,7 +40,7 @@ def test_the_draws_of_rows_and_of_fits_can_be_drawn_again():
         np.testing.assert_array_equal(
             getattr(Draws.of(unit, week), name), getattr(Draws.of(unit, week, 1000, 0), name)
         )
-    assert len(list(first.weights())) == 21 and len(list(first.weights(5))) == 6
+    assert len(list(first.counts())) == 21 and len(list(first.counts(5))) == 6
     fits = [{"WAPE": RNG.random(21)} for _ in range(3)]
     stream = [mean_of_fits(fits, at)["WAPE"] for at in (0, 0, 1)]
     np.testing.assert_array_equal(stream[0], stream[1])
@@ -68,8 +68,8 @@ def test_units_and_weeks_are_drawn_and_multiply():
     draws = Draws(unit, week, np.array([[1, 1], [0, 2]]), np.array([[1, 1], [1, 3]]))
     np.testing.assert_allclose(draws.sums(values), [15, 2 * 4 + 6 * 8])
     np.testing.assert_allclose(draws.means(values), [15 / 4, (2 * 4 + 6 * 8) / 8])
-    np.testing.assert_allclose(list(draws.weights()), [[1, 1, 1, 1], [0, 0, 2, 6]])
-    assert len(list(draws.weights(0))) == 1
+    np.testing.assert_allclose(list(draws.counts()), [[1, 1, 1, 1], [0, 0, 2, 6]])
+    assert list(draws.cells) == [0, 1, 2, 3] and len(list(draws.counts(0))) == 1
 
 
 def test_names_of_units_and_weeks_become_numbers():
@@ -176,7 +176,7 @@ def test_ranking_equals_scikit_learn_with_ties_and_weights():
     score, label = RNG.integers(0, 12, 300) / 12, RNG.integers(0, 2, 300)
     draws = Draws.of(RNG.integers(0, 40, 300), RNG.integers(0, 8, 300), n=20)
     found = ranking_draws(score, label, draws)
-    for i, weight in enumerate(draws.weights()):
+    for i, weight in enumerate(count[draws.cells] for count in draws.counts()):
         assert found["AUC"][i] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
         expected = average_precision_score(label, score, sample_weight=weight)
         assert found["average precision"][i] == pytest.approx(expected)
@@ -188,6 +188,12 @@ def test_the_lift_is_that_of_the_best_tenth():
     label[[0, 1, 3, 19]] = 1
     found = ranking_draws(-np.arange(20.0), label, Draws.of(np.arange(20), n=0))
     assert found["lift top 10 %"][0] == pytest.approx((2 / 4) / (2 / 20))
+
+
+def test_a_ranking_without_an_order_has_the_lift_of_chance():
+    label = np.tile([1, 0, 0, 0], 10)
+    found = ranking_draws(np.ones(40), label, Draws.of(np.arange(40), n=0))
+    assert (found["AUC"][0], found["lift top 10 %"][0]) == pytest.approx((0.5, 1.0))
 
 
 LOSSES = {

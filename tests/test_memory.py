@@ -1,5 +1,6 @@
 """The memory tasks say the truth, held gates stay held, the loop of lesson 12 is the package's."""
 
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.quality import memory
+from benchmarks.quality import ablation, memory
 from ecomlib import gates
 from ecomlib.lessons import memory_tasks
 
@@ -122,6 +123,21 @@ def test_a_search_gives_the_best_two_rates_every_seed_and_two_lucky_seeds_do_not
     assert [row["seeds"] for row in rows[2:]] == [5, 5, 5, 5, 2, 2, 5, 5]
 
 
+@pytest.mark.parametrize(("best", "asked"), [(0.001, (0.001, 0.0003)), (0.003, ())])
+def test_an_arm_that_is_best_at_the_smallest_rate_with_the_most_updates_is_searched_on(best, asked):
+    def one(rate, seed, updates=memory.UPDATES):
+        later = len(updates) > 2
+        wider.update([rate] * later)
+        return np.array([[0.5 + 0.1 * (rate == best) + k / 100, k] for k in range(len(updates))])
+
+    wider = Counter()
+    found = ablation.wider_search(one, range(5), memory.RATES)
+    assert wider == dict.fromkeys(asked, 5)
+    chosen = memory.best_setting(found, 5)
+    assert chosen == ((best, 4800) if asked else (best, 1200))
+    assert len(found) == (14 if asked else 8)
+
+
 def test_what_is_chosen_and_what_is_tested_are_other_households(monkeypatch):
     """Training sees the first part; the accuracies are of the second and of the third part, in this order."""
     parts, seen = tuple(np.full((4, 40), k) for k in range(3)), []
@@ -134,9 +150,8 @@ def test_what_is_chosen_and_what_is_tested_are_other_households(monkeypatch):
         return 1.0 if x[0, 0, 0] == 1 else 0.7
 
     monkeypatch.setattr(memory_tasks, "unseen_accuracy", right_at_once)
-    monkeypatch.setattr(memory, "UPDATES", (2, 4))
     weights = gates.init_weights("lstm", 1, 4, seed=0)
-    found = memory.accuracies(parts, draw, 6, 0, kind="lstm", weights=weights, rate=0.01)
+    found = memory.accuracies(parts, draw, 6, 0, (2, 4), kind="lstm", weights=weights, rate=0.01)
     assert found.tolist() == [[1.0, 0.7]] * 2
     assert seen == [(1, 6), (2, 6), (0, 64), (0, 64)]  # right after two updates: no third
 

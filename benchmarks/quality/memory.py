@@ -34,9 +34,14 @@ def households() -> tuple[np.ndarray, ...]:
 
 
 def accuracies(
-    spend: tuple[np.ndarray, ...], draw: Callable[..., memory_tasks.Batch], n: int, seed: int, **training: Any
+    spend: tuple[np.ndarray, ...],
+    draw: Callable[..., memory_tasks.Batch],
+    n: int,
+    seed: int,
+    updates: tuple[int, ...] = UPDATES,
+    **training: Any,
 ) -> np.ndarray:
-    """Train a cell and score it on n sequences of other households, after each of UPDATES.
+    """Train a cell and score it on n sequences of other households, after each of `updates`.
 
     Once the households to choose on are answered right, training stops and the score stands for the rest.
 
@@ -46,11 +51,12 @@ def accuracies(
         From `households`.
     draw : function (spend, n, generator) -> x, y
     n, seed : int
+    updates : numbers, from small to large
     training : kind, weights, rate, learn, as in `memory_tasks.train_cell`
 
     Returns
     -------
-    array (len(UPDATES), 2)
+    array (len(updates), 2)
         Balanced accuracy on the households to choose on, and on those to test on.
     """
     starts = 2_000_000 + seed, 1_000_000 + seed
@@ -59,28 +65,34 @@ def accuracies(
     found: list[list[float]] = []
 
     def look(done: int, head: np.ndarray) -> bool:
-        if done not in UPDATES:
+        if done not in updates:
             return False
         found.append([memory_tasks.unseen_accuracy(kind, x, y, weights, head) for x, y in asked])
         return found[-1][0] > RIGHT
 
-    training |= {"draw": partial(draw, spend[0]), "updates": UPDATES[-1], "seed": seed}
+    training |= {"draw": partial(draw, spend[0]), "updates": updates[-1], "seed": seed}
     memory_tasks.train_cell(**training, look=look)
-    return np.array(found + found[-1:] * (len(UPDATES) - len(found)))
+    return np.array(found + found[-1:] * (len(updates) - len(found)))
 
 
 def search(
-    fit: Callable[[float, int], np.ndarray], seeds: range, rates: tuple[float, ...], right: float = RIGHT
+    fit: Callable[[float, int], np.ndarray],
+    seeds: range,
+    rates: tuple[float, ...],
+    right: float = RIGHT,
+    updates: tuple[int, ...] = UPDATES,
 ) -> Found:
     """Try each learning rate with two seeds, then the best two with all, until one is right with all.
 
     Parameters
     ----------
-    fit : function (rate, seed) -> array (len(UPDATES), 2)
+    fit : function (rate, seed) -> array (len(updates), 2)
         Accuracy on the households to choose on, and on those to test on. Only the first is looked at here.
     seeds, rates : numbers, in the order of trying
     right : float
         A mean accuracy that ends the search.
+    updates : numbers
+        After which `fit` looks.
 
     Returns
     -------
@@ -101,16 +113,19 @@ def search(
         for rate in sorted(rates, key=best, reverse=True)[:2]:
             train(rate, len(seeds))
     return {
-        (rate, updates): np.array(tried)[:, k]
-        for rate, tried in found.items()
-        for k, updates in enumerate(UPDATES)
+        (rate, done): np.array(tried)[:, k] for rate, tried in found.items() for k, done in enumerate(updates)
     }
+
+
+def best_setting(found: Found, n: int) -> tuple[float, int]:
+    """The setting that is best on the households to choose on, of those with n seeds."""
+    complete = [setting for setting, scores in found.items() if len(scores) == n]
+    return max(complete, key=lambda setting: found[setting][:, 0].mean())
 
 
 def search_rows(model: str, found: Found, n: int, **place: object) -> list[dict]:
     """Test figures of the setting that is best on the households to choose on (with n seeds); the search."""
-    complete = [setting for setting, scores in found.items() if len(scores) == n]
-    chosen = max(complete, key=lambda setting: found[setting][:, 0].mean())
+    chosen = best_setting(found, n)
     test = found[chosen][:, 1]
     wins = int((test > 0.95).sum())
     success = (wins / n, *proportion_confint(wins, n, method="wilson"))

@@ -116,15 +116,10 @@ def sales_rows(task: SalesTask, found: Found) -> list[dict]:
     """Scores with calibrated bands, what a fit costs, and the course's network over each peer."""
     if set(CLASSICAL) <= set(found):
         found = found | {ENSEMBLE: [ensemble([found[name][0] for name in CLASSICAL])]}
-    valid, test = task.cutoffs("valid"), task.cutoffs("test")
+    test = task.cutoffs("test")
     actual, is_open = task.actual(test), task.is_open(test)
     scale = naive_scale(task.panel.values[:, : task.test_start])
-
-    def calibrated(fit: dict) -> np.ndarray:
-        factors = calibrate_band(task.actual(valid), fit["valid"], task.is_open(valid))
-        return conformal_band(fit["test"], factors)
-
-    bands, out = {name: np.stack([calibrated(fit) for fit in fits]) for name, fits in found.items()}, []
+    bands, out = {name: calibrated(task, fits) for name, fits in found.items()}, []
     for name, fits in found.items():
         place = {"task": "sales", "library": fits[0]["library"]}
         scores = score_forecast(actual, bands[name], scale, is_open)
@@ -134,6 +129,15 @@ def sales_rows(task: SalesTask, found: Found) -> list[dict]:
             ratio = compare_forecasts(actual, bands[OURS], bands[name], is_open, metric)
             out.append(row(f"{OURS} / {name}", metric, ratio, len(found[OURS]), **place))
     return out
+
+
+def calibrated(task: SalesTask, fits: list[dict]) -> np.ndarray:
+    """Test forecasts of all fits; each one's band is calibrated on its own forecasts of the validation."""
+    valid = task.cutoffs("valid")
+    actual, is_open = task.actual(valid), task.is_open(valid)
+    return np.stack(
+        [conformal_band(fit["test"], calibrate_band(actual, fit["valid"], is_open)) for fit in fits]
+    )
 
 
 def ensemble(fits: list[dict]) -> dict:

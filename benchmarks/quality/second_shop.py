@@ -281,10 +281,7 @@ def purchase_rows(shop: Shop, quick: bool, log: Log) -> list[dict]:
     joins = [purchases_bench.joined(task, ours, found["LightGBM"]) for ours in forecasts[LSTM]]
     log(f"LightGBM: {found['LightGBM']['settings']}; weights of the LSTM beside it: {[w for _, w in joins]}")
     forecasts[JOINED] = [p for p, _ in joins]
-    fits = {
-        name: [purchases.draws(task, p["test"], n_ranked=purchases_bench.RANKED) for p in each]
-        for name, each in forecasts.items()
-    }
+    fits = {name: [purchases.draws(task, p["test"]) for p in each] for name, each in forecasts.items()}
     return scored("purchases", "every fifth customer", fits)
 
 

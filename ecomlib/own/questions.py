@@ -205,7 +205,7 @@ class Purchases(Question):
     def draws(
         task: purchases.PurchaseTask, forecast: np.ndarray, part: str = "test", n: int = 1000
     ) -> dict[str, np.ndarray]:
-        """See `purchases.draws`; the scores of ranking, which take minutes, are left out."""
+        """See `purchases.draws`; the scores of ranking, which no answer shows, are left out."""
         found = purchases.draws(task, forecast, part, n, n_ranked=0)
         return {metric: values for metric, values in found.items() if len(values) == 1 + n}
 
