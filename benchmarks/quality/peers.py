@@ -11,9 +11,9 @@ once on both. Four or five settings of each network were tried on validation: sc
 Recommendation: discovery, product types, weeks 45 to 52, as in `benchmarks/quality/recommend.py`. "+ trend"
 adds what sells in the shop at present, which the course's LSTM reads, too. Settings, days and weight are
 chosen on validation, with one seed; 8 settings of ALS, 10 of item-kNN and 13 of BPR were tried there before.
-RecBole's GRU4Rec and SASRec predict what is new on a later trip from what the household bought before it.
-Few settings of each were tried on validation, one fit each: of GRU4Rec all purchases or only first ones, 100
-or 200 of them, and two rates; of SASRec all or only first ones. Passes stop when validation gets worse.
+RecBole's GRU4Rec and SASRec predict what is new on a later trip from what the household bought before it. Two
+settings of each were tried on validation, one fit each, fewer than of the others: GRU4Rec read the last 100
+first purchases or the last 200 of all, SASRec the last 100 of either. Passes stop when validation gets worse.
 CDNOW: lifetimes' customer-base models, 39 weeks seen and 39 to predict.
 
 "LSTM" is the course's own network, fitted here again. Rows "LSTM / X" (and "LSTM minus X") are paired: series
@@ -22,12 +22,12 @@ forecasts, recommendation the fit without its search, CDNOW fit and forecast. "p
 of the process that did it, libraries included (recommendation: TensorFlow, too, and the search). The
 committed table has rows of several machines and days: `peers.json` says which.
 
-Left out. Of RecBole 1.2.1, its reader of settings and its data sets (the reader stops at NumPy 2: "`np.float_`
-was removed") and its search (it asks for ray <= 2.6.3): `_peer_recbole.py` needs neither. Its loss BPR and
-larger networks were not tried. cornac 3.0.1 has both networks, too; on the households' first purchases six and
-two settings, up to 43 CPU seconds each, reached a recall@10 of .042 and .048 on validation, where ALS alone
-has .087. TFT was not run: three steps and a forecast took six times as long as five of DeepAR's. NHITS is as
-good as the others on validation and loses the holiday weeks of the test.
+Left out. Of RecBole 1.2.1, its reader of settings ("`np.float_` was removed in the NumPy 2.0 release"), its
+data sets and its search (it asks for ray <= 2.6.3): `_peer_recbole.py` needs none of them. The loss BPR and
+larger networks were not tried. cornac 3.0.1 has both networks, too; on the households' first purchases six
+and two settings, up to 43 CPU seconds each, reached a recall@10 of .042 and .048 on validation, where ALS
+alone has .087. TFT was not run: three steps and a forecast took six times as long as five of DeepAR's. NHITS
+is as good as the others on validation and loses the holiday weeks of the test.
 """
 
 import time
