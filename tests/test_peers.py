@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.quality import _alone as alone
 from benchmarks.quality import _peer_forecasters as forecasters
+from benchmarks.quality import _peer_recbole as recbole
 from benchmarks.quality import _peer_recommenders as recommenders
 from benchmarks.quality import peers
 from ecomlib.panels import Panel
@@ -52,7 +53,7 @@ def test_the_committed_table_is_whole_and_no_peer_was_left_untuned():
         f"{name}{more}" for name in peers.grids(False) for more in ("", " + trend")
     }
     assert models["CDNOW"] >= {"BG/NBD", "Pareto/NBD"}
-    assert table["library"].nunique() == 5
+    assert table["library"].nunique() == 6
     seeds = table.loc["sales", "seeds"].groupby(level="model").first()
     assert (seeds[["LSTM", *peers.NETWORKS]] == 3).all() and (seeds[[*peers.CLASSICAL]] == 1).all()
     # what others had reached with the same libraries, on the same rows
@@ -191,6 +192,26 @@ def test_a_recommender_is_scored_alone_and_with_the_trend_once_for_each_seed():
     assert all({"rows", "coverage", "minutes", "chosen"} == set(fit) for fit in found["fixed"])
 
 
+def test_recbole_reads_what_was_bought_before_the_row():
+    task = trips()  # households 1 and 2: ab, ac, b, d; household 3: abcd
+    first, every = (recbole.Purchases.of(task, repeats) for repeats in (False, True))
+    assert (len(first.step), len(every.step)) == (12, 16)
+    seen, n = first.before(task, np.array([0, 2, 3, 7]), 4)
+    assert n.tolist() == [1, 3, 3, 3] and (seen > 0).sum(axis=1).tolist() == [0, 3, 3, 3]
+    assert set(seen[1, :2]) == {1, 2} and seen[1, 2] == 3, "c is new on the second trip"
+    seen, n = every.before(task, np.array([3]), 2)
+    assert n.tolist() == [2] and seen[0, 1] == 2, "the latest two, b last"
+
+
+def test_recbole_learns_what_is_new_on_a_later_trip_from_what_came_before():
+    task, net = trips(), recbole.RecBole(length=4)
+    net.read_ = recbole.Purchases.of(task, repeats=False)
+    ((seen, row, place, item, other),) = net._batches(task, "train", np.random.default_rng(0))
+    assert sorted(row) == [0, 1] and item.tolist() == [3, 3], "c, for both households"
+    assert place.tolist() == [1, 1] and all(set(seen[r, :2]) == {1, 2} for r in row)
+    assert ((other >= 1) & (other <= task.n_items)).all()
+
+
 @pytest.mark.slow
 def test_a_process_of_its_own_says_what_it_cost():
     found = alone.alone("json", echo, 3)
@@ -207,7 +228,7 @@ def test_quick_asks_for_fewer_and_shorter_fits(monkeypatch):
     def one(found):
         return [name for name, (library, grid, seeds) in found.items() if len(grid) > 1 or len(seeds) > 1]
 
-    assert one(peers.grids(True)) == [] and len(one(peers.grids(False))) == 3
+    assert one(peers.grids(True)) == [] and len(one(peers.grids(False))) == 5
     jobs = {quick: peers.sales_jobs(sales_task(), quick) for quick in (True, False)}
     assert set(jobs[True]) < set(jobs[False])
     assert {

@@ -169,7 +169,7 @@ TABLES = [
     ),
     Table("Sales, against other libraries", "peers", {"task": "sales"}, "WAPE", lesson="23"),
     Table(
-        "Recommendation, against another library", "peers", {"task": "discovery"}, "recall@10", lesson="43"
+        "Recommendation, against other libraries", "peers", {"task": "discovery"}, "recall@10", lesson="43"
     ),
     Table("Purchases: how many, against another library", "peers", {"task": "CDNOW"}, "MAE", MUSIC, "33"),
     Table(

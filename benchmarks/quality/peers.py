@@ -11,20 +11,23 @@ once on both. Four or five settings of each network were tried on validation: sc
 Recommendation: discovery, product types, weeks 45 to 52, as in `benchmarks/quality/recommend.py`. "+ trend"
 adds what sells in the shop at present, which the course's LSTM reads, too. Settings, days and weight are
 chosen on validation, with one seed; 8 settings of ALS, 10 of item-kNN and 13 of BPR were tried there before.
+RecBole's GRU4Rec and SASRec predict what is new on a later trip from what the household bought before it. Two
+settings of each were tried on validation, one fit each, fewer than of the others: GRU4Rec read the last 100
+first purchases or the last 200 of all, SASRec the last 100 of either. Passes stop when validation gets worse.
 CDNOW: lifetimes' customer-base models, 39 weeks seen and 39 to predict.
 
-"LSTM" is the course's own network, fitted here again (in the committed table its fits are those of the other
-benchmarks, read instead of made again, so that what they cost is not known). Rows "LSTM / X" (and "LSTM
-minus X") are paired: series or households, weeks and fits are drawn. "CPU minutes" is what one fit costs:
-sales both fits and all forecasts, recommendation the fit without its search, CDNOW fit and forecast. "peak
-GB" is the largest memory of the process that did it, libraries included (recommendation: TensorFlow, too,
-and the search).
+"LSTM" is the course's own network, fitted here again. Rows "LSTM / X" (and "LSTM minus X") are paired: series
+or households, weeks and fits are drawn. "CPU minutes" is what one fit costs: sales both fits and all
+forecasts, recommendation the fit without its search, CDNOW fit and forecast. "peak GB" is the largest memory
+of the process that did it, libraries included (recommendation: TensorFlow, too, and the search). The
+committed table has rows of several machines and days: `peers.json` says which.
 
-Left out. RecBole 1.2.1 asks for ray <= 2.6.3, whose import fails beside a current setuptools ("No module
-named 'pkg_resources'"). cornac 3.0.1 has GRU4Rec and SASRec and installs; on the households' first purchases
-six and two settings, up to 43 CPU seconds each, reached a recall@10 of .042 and .048 on validation, where ALS
-alone has .087: no tuned rival. TFT was not run: three steps and a forecast took six times as long as five of
-DeepAR's. NHITS is as good as the others on validation and loses the holiday weeks of the test.
+Left out. Of RecBole 1.2.1, its reader of settings ("`np.float_` was removed in the NumPy 2.0 release"), its
+data sets and its search (it asks for ray <= 2.6.3): `_peer_recbole.py` needs none of them. The loss BPR and
+larger networks were not tried. cornac 3.0.1 has both networks, too; on the households' first purchases six
+and two settings, up to 43 CPU seconds each, reached a recall@10 of .042 and .048 on validation, where ALS
+alone has .087. TFT was not run: three steps and a forecast took six times as long as five of DeepAR's. NHITS
+is as good as the others on validation and loses the holiday weeks of the test.
 """
 
 import time
@@ -41,6 +44,7 @@ import ecomlib
 from benchmarks.quality import recommend as own
 from benchmarks.quality._alone import Found, alone
 from benchmarks.quality._peer_forecasters import classical, customer_base, network
+from benchmarks.quality._peer_recbole import RecBole
 from benchmarks.quality._peer_recommenders import ImplicitALS, ImplicitBPR, ImplicitKNN, Peer
 from benchmarks.run import Log, kept, row
 from ecomlib import Split, recommend, sales
@@ -52,7 +56,7 @@ from ecomlib.sales.evaluate import score_forecast
 from ecomlib.shop.complete_journey import CLOSED, HOLIDAYS
 
 SEEDS = (0, 1, 2)
-PACKAGES = ("statsforecast", "neuralforecast", "torch", "implicit", "lifetimes")
+PACKAGES = ("statsforecast", "neuralforecast", "torch", "implicit", "recbole", "lifetimes")
 CLASSICAL = ("AutoETS", "AutoARIMA", "MSTL", "Theta")
 ENSEMBLE = "median of the four"
 OURS = "LSTM"
@@ -61,6 +65,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "TiDE": {"max_steps": 400, "hidden_size": 128},
     "NHITS": {"max_steps": 400, "mlp_units": 3 * [[128, 128]], "dropout_prob_theta": 0.2},
     "DeepAR": {"max_steps": 200, "learning_rate": 3e-3, "lstm_hidden_size": 64, "lstm_n_layers": 1},
+}
+SEQUENTIAL: dict[str, dict[str, Any]] = {
+    "GRU4Rec": {"rate": 5e-3, "length": 200, "repeats": True},
+    "SASRec": {"rate": 2e-3, "dropout": 0.2},
 }
 
 
@@ -107,6 +115,10 @@ def sales_jobs(task: SalesTask, quick: bool) -> dict[str, Callable[[], Found]]:
 
 def own_sales(task: SalesTask, seed: int, quick: bool) -> Found:
     """The course's network."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)  # as in `benchmarks/quality/sales.py`:
+    tf.config.threading.set_inter_op_parallelism_threads(1)  # several threads round otherwise
     net = sales.SalesLSTM(seed, **({"epochs": 1} if quick else {}))
     valid = net.fit(task, "train").predict(task, task.cutoffs("valid"))
     return {OURS: [{"valid": valid, "test": net.fit(task, "refit").predict(task, task.cutoffs("test"))}]}
@@ -165,11 +177,14 @@ def grids(quick: bool) -> dict[str, tuple[str, list[Peer], tuple[int, ...]]]:
     als = [ImplicitALS(*each) for each in ((32, 30, 2), (32, 30, 0.5), (64, 30, 2), (16, 30, 2))]
     knn = [ImplicitKNN(*each) for each in (("BM25", 300), ("BM25", 955), ("Cosine", 955))]
     bpr = [ImplicitBPR(32, *each) for each in ((0.01, 0.01, 30), (0.01, 0.05, 50), (0.02, 0.1, 100))]
-    found = {
+    found: dict[str, tuple[str, list[Peer], tuple[int, ...]]] = {
         "ALS": ("implicit", als[:few], seeds),
         "item-kNN": ("implicit", knn[:few], SEEDS[:1]),
         "BPR": ("implicit", bpr[:few], seeds),
     }
+    for kind, settings in SEQUENTIAL.items():
+        chosen = settings | {"epochs": 1} if quick else settings
+        found[kind] = ("recbole", [RecBole(kind, **chosen)], seeds)
     return found
 
 
