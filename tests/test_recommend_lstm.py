@@ -11,6 +11,7 @@ from benchmarks.quality.recommend import Changed, of_like_length
 from ecomlib import recommend
 from ecomlib.recommend import NextItems, cut_windows, set_loss
 from ecomlib.recommend.history import history
+from ecomlib.recommend.model import Network
 from ecomlib.recommend.task import SequenceTask, with_today
 
 SIZES = {"units": 8, "size": 6, "dropout": 0.0}
@@ -195,3 +196,66 @@ def test_sorted_windows_are_the_same_targets_with_less_padding(task):
         cells[kind] = sum(int(np.prod(batch["shape"])) for batch in batches)
     np.testing.assert_allclose(seen[True], seen[False], rtol=1e-6)
     assert cells[True] < cells[False]
+
+
+class Rates(keras.callbacks.Callback):
+    """The learning rate of every epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.found.append(float(self.model.optimizer.learning_rate.numpy()))
+
+
+@pytest.mark.usefixtures("eager")
+def test_the_falling_rate_falls_in_equal_steps(task):
+    seen = Rates()
+    Changed(**SIZES, epochs=4, batch_size=32, falling_rate=True, learning_rate=0.01).fit(
+        task, "valid", [seen]
+    )
+    assert seen.found == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
+
+
+@pytest.mark.usefixtures("eager")
+def test_flat_gates_learn_a_weight_per_item_and_none_from_the_state(task):
+    found = {}
+    for flat in (True, False):
+        model = Changed(**SIZES, **KINDS["whole"], epochs=1, batch_size=32, flat_gates=flat).fit(
+            task, "valid"
+        )
+        gates = (model.network_.habits, model.network_.trends)
+        found[flat] = [np.abs(gate.dense.kernel.numpy()).max() for gate in gates]
+        assert all(np.abs(gate.item.numpy()).max() > 0 for gate in gates)
+    assert found[True] == [0, 0] and min(found[False]) > 0
+
+
+def test_ease_beside_the_network_has_not_seen_the_household_that_it_trains(task):
+    task = task.ask("discovery")
+    model = Changed(**SIZES, **KINDS["discovery"], batch_size=8, ease=5.0).build(task)
+    rows = task.rows("train")
+    bought = np.zeros((len(task.names), task.n_items))
+    np.add.at(bought, task.who[rows], task.baskets[rows].toarray())
+    batch = next(model._epoch(task, "train")(np.random.default_rng(0)))
+    states = model.network_.states(batch)
+    plain = Network.logits(model.network_, states, batch)
+    has = np.zeros(plain.shape)
+    has[tuple(batch["owned"].T)] = 1
+    scores = []
+    for half in (0, 1):  # by hand: ridge regressions on the households of the other half
+        seen = np.sign(bought[np.arange(len(bought)) % 2 != half])
+        inverse = np.linalg.inv(seen.T @ seen + 5 * np.eye(task.n_items))
+        weights = -inverse / np.diag(inverse)
+        np.fill_diagonal(weights, 0)
+        scores.append(has @ weights)
+    assert set(batch["half"]) == {0, 1}
+    for expected, read in (
+        (np.where(batch["half"][:, None] == 0, *scores), batch),
+        (np.mean(scores, axis=0), {name: each for name, each in batch.items() if name != "half"}),
+    ):
+        expected = expected - expected.mean(1, keepdims=True)
+        expected = expected / np.maximum(expected.std(1, keepdims=True), 1e-9)  # 0 without history
+        found = model.network_.logits(states, read) - plain
+        asked = has == 0
+        np.testing.assert_allclose(found.numpy()[asked], 0.5 * expected[asked], atol=2e-3)

@@ -13,8 +13,9 @@ Categories and single products: the last window only, one fit of the network wit
 types. At products the network learns from drawn negatives, and blends are tuned on every fourth validation
 trip: to rank 4,632 items takes five times as long.
 
-What each ingredient of the network brings: the same network with one thing changed (`CHANGED`), fitted once,
-at product types in the last window.
+What each ingredient of the network brings: the same network with one thing changed (`CHANGED`), at product
+types in the last window; those of `AGAIN` have as many fits as the network, the others one. One network reads
+one thing more, the scores of EASE.
 
 Rows whose model reads "A / B" are ratios by the same draws; "window" is a window, "all three" or one week.
 """
@@ -28,6 +29,7 @@ from typing import Self
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 import ecomlib
 from benchmarks.run import Log, kept, row
@@ -50,13 +52,14 @@ from ecomlib.recommend import (
     tune_blend,
 )
 from ecomlib.recommend.batches import Batch, Batches, chunks, cut_windows
-from ecomlib.recommend.model import Callbacks, Epoch
+from ecomlib.recommend.model import Callbacks, Epoch, Gate, Network, Tensors
 from ecomlib.recommend.task import HISTORY
 
 WINDOWS = {"45-52": "2017-12-24", "37-44": "2017-10-29", "29-36": "2017-09-03"}
 LEVELS = {"product_type": 100, "category": 50, "product_id": 50}  # level: least number of training trips
 LAST = "45-52"
-FITS, OTHER_FITS = 3, 1  # of the network: at product types, and elsewhere
+FITS, OTHER_FITS = 3, 1  # of the network and of `AGAIN`: at product types, and elsewhere
+AGAIN = ("LSTM, sorted windows", "LSTM, falling rate", "LSTM, gates without state", "LSTM with EASE")
 METRICS = ["recall@10", "recall@20", "ndcg@10", "mrr@20"]
 SIMPLE = {
     "popularity": [Popularity()],
@@ -83,6 +86,8 @@ TRAINED = {
     "LSTM, all trips weigh the same": {"weight_power": 0.0},
     "LSTM, 3 epochs": {"epochs": 3},
     "LSTM, last weights": {"last_weights": True},
+    "LSTM, falling rate": {"falling_rate": True, "last_weights": True},
+    "LSTM, gates without state": {"flat_gates": True},
     "LSTM, sorted windows": {"sorted_windows": True},
 }
 CHANGED: dict[str, dict[str, dict]] = {
@@ -91,6 +96,7 @@ CHANGED: dict[str, dict[str, dict]] = {
         "LSTM without profile": {"profile": False},
         "LSTM with one trend": {"trend_days": (14,)},
         **TRAINED,
+        "LSTM with EASE": {"ease": 500.0},
     },
     "whole": {
         "LSTM without recurrence": {"units": 0},
@@ -220,14 +226,16 @@ def net_jobs(
     net = DISCOVERY if task.question == "discovery" else WHOLE
     best = rivals[BEST[task.question][-1]]
     net = replace(net, n_sampled=1024 * (level == "product_id"), **({"epochs": 1} if quick else {}))
-    kinds = {"LSTM": net}
+    kinds, changed = {"LSTM": net}, CHANGED[task.question]
     if level == "product_type" and window == LAST:
-        kinds |= {name: Changed(**vars(net) | change) for name, change in CHANGED[task.question].items()}
+        kinds |= {name: Changed(**vars(net) | change) for name, change in changed.items()}
     jobs = {}
     for name, kind in kinds.items():
-        several = name == "LSTM" and level == "product_type" and not quick
+        several = name in ("LSTM", *AGAIN) and level == "product_type" and not quick
         for seed in range(FITS if several else OTHER_FITS):
-            one, rival = replace(kind, seed=seed), None if name in CHANGED[task.question] else best
+            one, rival = replace(kind, seed=seed), None if name in changed else best
+            if name == "LSTM with EASE":
+                rival = rivals["ALS + trend"]
             jobs[f"{name}, seed {seed}"] = lambda name=name, one=one, rival=rival: trained(
                 task, name, one, rival
             )
@@ -236,14 +244,28 @@ def net_jobs(
 
 @dataclass
 class Changed(NextItems):
-    """The network, with two changes of its training that are no settings of it.
+    """The network, with changes that are no settings of it.
 
-    `last_weights`: those after the last step, not their mean over the last hundred. `sorted_windows`: batches
-    of windows of like length, see `of_like_length`.
+    `last_weights`: those after the last step, not their mean over the last hundred. `falling_rate`: see
+    `FallingRate`. `sorted_windows`: batches of windows of like length, see `of_like_length`. `flat_gates`: a
+    habit or a trend counts by the item only, not by the state. `ease`: see `WithEase`; 0: without.
     """
 
     last_weights: bool = False
+    falling_rate: bool = False
     sorted_windows: bool = False
+    flat_gates: bool = False
+    ease: float = 0.0
+
+    def build(self, task: recommend.SequenceTask) -> Self:
+        """See `NextItems.build`."""
+        network = super().build(task).network_
+        if self.ease:
+            self.network_ = WithEase(self, task)
+        for gate in (network.habits, network.trends) if self.flat_gates else ():
+            if gate is not None:
+                gate.dense.kernel.trainable = False  # it is zero
+        return self
 
     def fit(
         self,
@@ -253,18 +275,22 @@ class Changed(NextItems):
         watch: bool = False,
     ) -> Self:
         """See `NextItems.fit`."""
-        own = [LastWeights()] * self.last_weights
+        own = [LastWeights()] * self.last_weights + [FallingRate(self)] * self.falling_rate
         return super().fit(task, part, [*callbacks, *own], watch)
 
     def _epoch(self, task: recommend.SequenceTask, part: str) -> Epoch:
-        if not self.sorted_windows:
-            return super()._epoch(task, part)
         cut, batches = cut_windows(task, task.targets(part)), Batches(task, self, self.n_sampled)
 
+        def groups(rng: np.random.Generator) -> Iterator[np.ndarray]:
+            if self.sorted_windows:
+                return of_like_length(cut.length, self.batch_size, rng)
+            return chunks(rng.permutation(len(cut.first)), self.batch_size)
+
         def epoch(rng: np.random.Generator) -> Iterator[Batch]:
-            for group in of_like_length(cut.length, self.batch_size, rng):
+            for group in groups(rng):
                 rows, batch = batches.inputs(cut, group)
-                yield batch | batches.outputs(rows, rng)
+                half = {"half": (task.who[rows] % 2).astype(np.int32)} if self.ease else {}
+                yield batch | batches.outputs(rows, rng) | half
 
         return epoch
 
@@ -275,6 +301,44 @@ class LastWeights(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Before the first step."""
         self.model.optimizer.finalize_variable_values = lambda weights: None
+
+
+class FallingRate(keras.callbacks.Callback):
+    """The learning rate falls from epoch to epoch, in equal steps, towards 0."""
+
+    def __init__(self, net: NextItems):
+        super().__init__()
+        self.net = net
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Before an epoch."""
+        self.model.optimizer.learning_rate = self.net.learning_rate * (1 - epoch / self.net.epochs)
+
+
+class WithEase(Network):
+    """The network with another model's opinion: the scores of EASE, standardised, weigh in like a trend.
+
+    EASE is learned twice, each time from half of the households. In training a household reads the scores of
+    the EASE that has not seen it, else their mean: scores that know the answer would be trusted too much.
+    """
+
+    def __init__(self, settings: Changed, task: recommend.SequenceTask):
+        super().__init__(settings, task)
+        parts = [np.where(task.who % 2 == half, HISTORY, task.part) for half in (0, 1)]
+        weights = [EASE(settings.ease).fit(replace(task, part=part)).weights_ for part in parts]
+        self.ease = tf.constant(np.stack(weights), tf.float32)
+        self.opinion = Gate(self.out.kernel.shape[0], 1, task.n_items, 0.5)
+
+    def logits(self, state: tf.Tensor, batch: Tensors | Batch, training: bool = False) -> tf.Tensor:
+        """See `Network.logits`."""
+        shape = [tf.shape(state)[0], self.ease.shape[1]]
+        bought = tf.scatter_nd(batch["owned"], tf.ones_like(batch["owned_weight"]), shape)
+        share = tf.one_hot(batch["half"], 2) if "half" in batch else tf.fill([shape[0], 2], 0.5)
+        scores = tf.einsum("ni,hij,nh->nj", bought, self.ease, share)
+        mean, variance = tf.nn.moments(scores, 1, keepdims=True)
+        scores = (scores - mean) / tf.sqrt(variance + 1e-9)
+        weight = self.opinion(state) + self.opinion.item[:, 0]
+        return super().logits(state, batch, training) + weight * scores
 
 
 def of_like_length(length: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -328,7 +392,7 @@ def scored(models: Found, question: str) -> list[dict]:
 
 def ratios(draws: dict[str, list[dict[str, np.ndarray]]], question: str) -> list[dict]:
     """The network, alone and joined, over its rivals, and over itself with one thing changed."""
-    ours = [name for name in ("LSTM", "LSTM, joined") if name in draws]
+    ours = [name for name in ("LSTM", "LSTM, joined", "LSTM with EASE, joined") if name in draws]
     pairs = [(name, other) for name in ours for other in (*BEST[question], "LSTM") if other != name]
     pairs += [(ours[0], other) for other in draws if (ours[0], other) not in pairs and other not in ours]
     table = []
