@@ -110,16 +110,21 @@ def sales_jobs(task: SalesTask, quick: bool) -> dict[str, Callable[[], Found]]:
         for seed in SEEDS[: 1 if quick else 3]:
             jobs[f"{name}, seed {seed}"] = partial(alone, "neuralforecast", network, task, name, seed, chosen)
     for seed in SEEDS[: 1 if quick else 3]:
-        jobs[f"LSTM, sales, seed {seed}"] = partial(alone, "keras", own_sales, task, seed, quick)
+        jobs[f"LSTM, sales, seed {seed}"] = partial(alone, "keras", one_thread, task, seed, quick)
     return jobs
+
+
+def one_thread(task: SalesTask, seed: int, quick: bool) -> Found:
+    """The course's network in a new process, as in `benchmarks/quality/sales.py`: more threads round else."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return own_sales(task, seed, quick)
 
 
 def own_sales(task: SalesTask, seed: int, quick: bool) -> Found:
     """The course's network."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)  # as in `benchmarks/quality/sales.py`:
-    tf.config.threading.set_inter_op_parallelism_threads(1)  # several threads round otherwise
     net = sales.SalesLSTM(seed, **({"epochs": 1} if quick else {}))
     valid = net.fit(task, "train").predict(task, task.cutoffs("valid"))
     return {OURS: [{"valid": valid, "test": net.fit(task, "refit").predict(task, task.cutoffs("test"))}]}
