@@ -30,6 +30,14 @@ def _measured(library: str, work: Callable[..., Found], arguments: tuple) -> Fou
     return {name: [cost | each for each in fits] for name, fits in found.items()}
 
 
+def one_thread() -> None:
+    """Ask TensorFlow for one thread; a RuntimeError where this process has used it already."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def peak_gb() -> float:
     """Largest memory of this process so far; NaN where the system does not say it."""
     status = Path("/proc/self/status")

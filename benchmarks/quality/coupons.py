@@ -231,8 +231,8 @@ def scores(y: np.ndarray, p: np.ndarray, campaign: np.ndarray, draws: Draws) -> 
     for one in np.unique(campaign):
         at = order[campaign[order] == one]
         fifth[at[: round(len(at) / 5)]] = 1
-    mailed = []
-    for weight in (count[draws.cells] for count in draws.counts()):
+    mailed, cells = [], draws.cells
+    for weight in (count[cells] for count in draws.counts()):
         hits = (weight * y)[order].cumsum()
         mailed.append(weight[order].cumsum()[np.searchsorted(hits, 0.8 * hits[-1])] / weight.sum())
     ranked = ranking_draws(p, y, draws)

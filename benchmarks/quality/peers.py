@@ -42,7 +42,7 @@ import pandas as pd
 
 import ecomlib
 from benchmarks.quality import recommend as own
-from benchmarks.quality._alone import Found, alone
+from benchmarks.quality._alone import Found, alone, one_thread
 from benchmarks.quality._peer_forecasters import classical, customer_base, network
 from benchmarks.quality._peer_recbole import RecBole
 from benchmarks.quality._peer_recommenders import ImplicitALS, ImplicitBPR, ImplicitKNN, Peer
@@ -110,16 +110,13 @@ def sales_jobs(task: SalesTask, quick: bool) -> dict[str, Callable[[], Found]]:
         for seed in SEEDS[: 1 if quick else 3]:
             jobs[f"{name}, seed {seed}"] = partial(alone, "neuralforecast", network, task, name, seed, chosen)
     for seed in SEEDS[: 1 if quick else 3]:
-        jobs[f"LSTM, sales, seed {seed}"] = partial(alone, "keras", one_thread, task, seed, quick)
+        jobs[f"LSTM, sales, seed {seed}"] = partial(alone, "keras", sales_alone, task, seed, quick)
     return jobs
 
 
-def one_thread(task: SalesTask, seed: int, quick: bool) -> Found:
+def sales_alone(task: SalesTask, seed: int, quick: bool) -> Found:
     """The course's network in a new process, as in `benchmarks/quality/sales.py`: more threads round else."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    one_thread()
     return own_sales(task, seed, quick)
 
 

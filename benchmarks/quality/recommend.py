@@ -22,7 +22,7 @@ Rows whose model reads "A / B" are ratios by the same draws; "window" is a windo
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from typing import Self
 
@@ -51,7 +51,7 @@ from ecomlib.recommend import (
     TwoStage,
     tune_blend,
 )
-from ecomlib.recommend.batches import Batch, Batches, chunks, cut_windows
+from ecomlib.recommend.batches import Batch, Batches, Windows, chunks, cut_windows
 from ecomlib.recommend.model import Callbacks, Epoch, Gate, Network, Tensors
 from ecomlib.recommend.task import HISTORY
 
@@ -226,16 +226,15 @@ def net_jobs(
     net = DISCOVERY if task.question == "discovery" else WHOLE
     best = rivals[BEST[task.question][-1]]
     net = replace(net, n_sampled=1024 * (level == "product_id"), **({"epochs": 1} if quick else {}))
-    kinds, changed = {"LSTM": net}, CHANGED[task.question]
+    kinds = {"LSTM": net}
     if level == "product_type" and window == LAST:
-        kinds |= {name: Changed(**vars(net) | change) for name, change in changed.items()}
+        kinds |= {name: Changed(**vars(net) | change) for name, change in CHANGED[task.question].items()}
+    partners = {"LSTM": best, "LSTM with EASE": rivals.get("ALS + trend")}  # each joined with its own
     jobs = {}
     for name, kind in kinds.items():
         several = name in ("LSTM", *AGAIN) and level == "product_type" and not quick
         for seed in range(FITS if several else OTHER_FITS):
-            one, rival = replace(kind, seed=seed), None if name in changed else best
-            if name == "LSTM with EASE":
-                rival = rivals["ALS + trend"]
+            one, rival = replace(kind, seed=seed), partners.get(name)
             jobs[f"{name}, seed {seed}"] = lambda name=name, one=one, rival=rival: trained(
                 task, name, one, rival
             )
@@ -259,10 +258,10 @@ class Changed(NextItems):
 
     def build(self, task: recommend.SequenceTask) -> Self:
         """See `NextItems.build`."""
-        network = super().build(task).network_
+        super().build(task)
         if self.ease:
             self.network_ = WithEase(self, task)
-        for gate in (network.habits, network.trends) if self.flat_gates else ():
+        for gate in (self.network_.habits, self.network_.trends) if self.flat_gates else ():
             if gate is not None:
                 gate.dense.kernel.trainable = False  # it is zero
         return self
@@ -279,20 +278,25 @@ class Changed(NextItems):
         return super().fit(task, part, [*callbacks, *own], watch)
 
     def _epoch(self, task: recommend.SequenceTask, part: str) -> Epoch:
-        cut, batches = cut_windows(task, task.targets(part)), Batches(task, self, self.n_sampled)
+        batches, cut = ChangedBatches(task, self, self.n_sampled), cut_windows(task, task.targets(part))
+        return partial(batches.epoch, cut, self.batch_size)
 
-        def groups(rng: np.random.Generator) -> Iterator[np.ndarray]:
-            if self.sorted_windows:
-                return of_like_length(cut.length, self.batch_size, rng)
-            return chunks(rng.permutation(len(cut.first)), self.batch_size)
 
-        def epoch(rng: np.random.Generator) -> Iterator[Batch]:
-            for group in groups(rng):
-                rows, batch = batches.inputs(cut, group)
-                half = {"half": (task.who[rows] % 2).astype(np.int32)} if self.ease else {}
-                yield batch | batches.outputs(rows, rng) | half
+class ChangedBatches(Batches):
+    """Batches for a `Changed`; for one with EASE they say which half of the households a target is of."""
 
-        return epoch
+    def groups(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """See `Batches.groups`."""
+        if self.settings.sorted_windows:
+            return of_like_length(cut.length, size, rng)
+        return super().groups(cut, size, rng)
+
+    def outputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
+        """See `Batches.outputs`; "half" (n_targets,) is there in training only."""
+        batch = super().outputs(rows, rng)
+        if rng is not None and self.settings.ease:
+            batch["half"] = (self.task.who[rows] % 2).astype(np.int32)
+        return batch
 
 
 class LastWeights(keras.callbacks.Callback):

@@ -26,6 +26,7 @@ import joblib
 import numpy as np
 
 import ecomlib
+from benchmarks.quality._alone import one_thread
 from benchmarks.run import Log, kept, row
 from ecomlib import Split, sales
 from ecomlib.bootstrap import Draws, interval, mean_of_fits
@@ -152,10 +153,7 @@ def table(studies: list["Study"]) -> list[dict]:
 
 def _study_alone(place: dict, quick: bool, log: Log) -> "Study":
     """A place in a process of its own, on one core: two small networks side by side beat one on two cores."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    one_thread()
     shop, _ = ecomlib.clean(ecomlib.load_complete_journey())
     return study(shop, place, quick, log)
 

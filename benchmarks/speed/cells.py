@@ -6,11 +6,13 @@ not.
 """
 
 import time
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
 from benchmarks.quality import _networks as networks
+from benchmarks.quality._alone import one_thread
 from benchmarks.run import Log, kept, row
 
 LENGTHS, UNITS = (28, 91, 182, 364), (16, 32, 64, 128)
@@ -19,7 +21,8 @@ AT = 91  # steps at which the units are varied
 
 def rows(quick: bool, log: Log) -> list[dict]:
     """Quick: the shortest sequences, the smallest layer."""
-    one_thread()
+    with suppress(RuntimeError):  # TensorFlow runs already
+        one_thread()
     lengths, units = (LENGTHS[:1], UNITS[:1]) if quick else (LENGTHS, UNITS)
     places = [(kind, "", size, steps) for kind, size in networks.SIZES.items() for steps in lengths]
     places += [(kind, ", equal units", size, AT) for kind in networks.CELLS for size in units]
@@ -31,17 +34,6 @@ def rows(quick: bool, log: Log) -> list[dict]:
         row(f"{kind}{how}", "CPU ms an update", spread, 1, steps=steps, units=size)
         for (kind, how, size, steps), spread in zip(places, spreads, strict=True)
     ]
-
-
-def one_thread() -> None:
-    """Ask TensorFlow for one thread, unless it runs already."""
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        pass
 
 
 def update_ms(kind: str, size: int, steps: int, n: int = 7, batch: int = 64) -> tuple[float, float, float]:

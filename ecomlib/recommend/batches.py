@@ -62,9 +62,13 @@ class Batches:
 
     def epoch(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """Batches of `size` windows to learn from, in random order."""
-        for group in chunks(rng.permutation(len(cut.first)), size):
+        for group in self.groups(cut, size, rng):
             rows, batch = self.inputs(cut, group)
             yield batch | self.outputs(rows, rng)
+
+    def groups(self, cut: Windows, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """The windows of each batch of an epoch."""
+        return chunks(rng.permutation(len(cut.first)), size)
 
     def inputs(self, cut: Windows, group: np.ndarray) -> tuple[np.ndarray, Batch]:
         """The targets of some windows, (n_targets,) rows, and what the state before them is made of."""
