@@ -92,11 +92,13 @@ def test_the_mean_of_fits_draws_the_fits():
 
 
 def test_a_list_of_forecasts_is_scored_fit_by_fit():
+    fits = [np.ones(2), 3 * np.ones(2)]
     found = score_fits(
-        lambda p: {"loss": np.full(201, p.mean())}, {"rule": np.ones(2), "net": [np.ones(2), 3 * np.ones(2)]}
+        lambda p: {"loss": np.full(201, p.mean())}, {"rule": np.ones(2), "net": fits, "other": fits}
     )
     assert set(found["rule"]["loss"]) == {1.0}
     assert found["net"]["loss"][0] == 2 and set(found["net"]["loss"][1:]) == {1.0, 2.0, 3.0}
+    assert (found["net"]["loss"] != found["other"]["loss"]).any()  # two models' fits are drawn apart
 
 
 def test_the_interval_holds_95_percent():

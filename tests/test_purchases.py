@@ -433,6 +433,13 @@ def test_scores_by_hand():
     assert scores["lift top 10 %"][0] == pytest.approx(5)
 
 
+@pytest.mark.parametrize("value", [0, 1])
+def test_rows_that_are_all_alike_cannot_be_ranked(value):
+    task = small_task(np.full((5, 8, 1), value))
+    with pytest.raises(BadValue, match="test: a ranking needs rows with and rows without a purchase"):
+        purchases.draws(task, forecast_of(task, np.full(10, 0.5)), n=1)
+
+
 def test_the_lift_is_of_the_best_tenth_not_of_the_best_fifth():
     bought = np.zeros((10, 8, 1))
     bought[:2, [6, 7]] = 1  # 4 of 20 rows; the best 2 rows hold 2 of them, the best 4 all

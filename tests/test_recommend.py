@@ -257,6 +257,13 @@ def test_each_list_has_its_own_metrics_and_weeks_are_drawn_beside_households(tas
     assert low == pytest.approx(np.quantile(found["recall@10"][1:], 0.025))
 
 
+def test_days_0_to_6_are_a_week():
+    """The only household is hit on days 6 and 7, not on day 8, which is in the week of day 7."""
+    task = trips((1, 0, "ab", TRAIN), (1, 6, "a", TEST), (1, 7, "a", TEST), (1, 8, "b", TEST))
+    recall = recommend.draws(task, np.zeros((3, 1), int), n=200)["recall@10"]
+    assert recall[0] == pytest.approx(2 / 3) and set(recall[1:].round(3)) == {0.5, 0.667, 1.0}
+
+
 def test_draws_are_of_whole_households():
     """Household 1 is hit on both of its trips, household 2 on none of its two."""
     steps = [

@@ -55,6 +55,17 @@ def test_a_closed_day_enters_no_score():
     assert draws(task, forecast, n=10)["coverage"][0] == 0
 
 
+def test_a_weekly_task_is_scaled_by_the_week_before():
+    values = np.arange(10.0) ** 2  # from week to week 1, 3, 5, ...; over seven weeks 49 and more
+    weeks = pd.date_range(DAYS[0], periods=10, freq="7D")
+    panel = Panel(values[None].astype(np.float32), ["series"], weeks)
+    task = SalesTask(panel, np.zeros((1, 11, 1), np.float32), ["nothing"], 8, 9, 10, 2, 1)
+    truth = task.actual(task.cutoffs("test"))
+    found = draws(task, band(truth, -1.0, 4.0, 5.0), n=10)
+    assert found["MASE"][0] == pytest.approx(4 / np.diff(values[:9]).mean())
+    assert found["RMSSE"][0] == pytest.approx(4 / np.sqrt((np.diff(values[:9]) ** 2).mean()))
+
+
 def test_intervals_hold_95_of_100_draws():
     rng = np.random.default_rng(0)
     task = task_of(rng.gamma(2, 10, (6, 42)))
