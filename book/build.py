@@ -29,6 +29,8 @@ PAGES = {
     "recommend": "Recommendation",
     "clicks": "Clicks",
     "own": "Your own shop",
+    "stream": "As it happens",
+    "scale": "More than one machine",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 EXTRA = ROOT / "build" / "book-extra"  # forms and slides: into the book as they are
@@ -111,7 +113,7 @@ def adapt(path: Path) -> str:
 
 
 def package_pages() -> dict[str, str]:
-    """Return a page for the core, each use case and `own`: the docstrings of its rooms."""
+    """Return a page for the core, each use case and what serves them: the docstrings of its rooms."""
     rooms: dict[str, list[str]] = {name: [] for name in PAGES}
     for module in modules():
         if module != "ecomlib" and room(module) not in LESSONS and not module.split(".")[-1].startswith("_"):

@@ -83,6 +83,19 @@ def test_a_mutation_run_goes_on_with_the_modules_that_are_left(tmp_path, monkeyp
     assert asked[-1] == "split" and len(asked) == len(modules) + 2
 
 
+def test_every_surviving_mutant_is_one_of_todays_code():
+    lines = (RESULTS / "mutation_survivors.txt").read_text(encoding="utf-8").splitlines()
+    table = results.read_benchmark("mutation").set_index("model")
+    assert len(lines) == round((1 - table.loc["all", "value"]) * table.loc["all", "mutants"]) > 0
+    source = {
+        module: " ".join((ROOT / "ecomlib" / f"{module}.py").read_text(encoding="utf-8").split())
+        for module in mutation.TESTS
+    }
+    for line in lines:
+        module, _, rest = line.split(": ", 2)
+        assert " ".join(rest.split(" -> ")[0].split()) in source[module], line
+
+
 def test_every_benchmark_keeps_what_is_done_or_says_why_not():
     for name in run.names():
         kind, _, short = name.rpartition("/")

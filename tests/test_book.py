@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.house import LESSONS, USE_CASES, modules, room
+from tools.house import LESSONS, SERVING, USE_CASES, modules, room
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "build" / "book"
@@ -89,11 +89,11 @@ def test_pictures_have_the_alt_text_of_their_cell(book):
 
 
 @pytest.mark.book
-@pytest.mark.parametrize("name", ["core", *USE_CASES, "own"])
+@pytest.mark.parametrize("name", ["core", *USE_CASES, *SERVING])
 def test_every_public_name_of_the_package_is_on_its_page(name, book):
     html = (book / "package" / f"{name}.html").read_text(encoding="utf-8")
     for module, path in modules().items():
-        place = room(module) if room(module) in (*USE_CASES, "own") else "core"
+        place = room(module) if room(module) in (*USE_CASES, *SERVING) else "core"
         hidden = module == "ecomlib" or room(module) in LESSONS or module.split(".")[-1].startswith("_")
         if place == name and not hidden:
             for node in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -174,9 +174,11 @@ def test_a_sure_and_wrong_forecast_costs_much_but_not_everything():
     assert log_loss(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(-np.log(1e-6), rel=1e-5)
 
 
-def test_ranking_equals_scikit_learn_with_ties_and_weights():
-    score, label = RNG.integers(0, 12, 300) / 12, RNG.integers(0, 2, 300)
-    draws = Draws.of(RNG.integers(0, 40, 300), RNG.integers(0, 8, 300), n=20)
+@pytest.mark.parametrize("levels", [12, 300, 100_000], ids=["all tied", "some tied", "none tied"])
+def test_ranking_equals_scikit_learn_with_ties_and_weights(levels):
+    rng = np.random.default_rng(levels)
+    score, label = rng.integers(0, levels, 300) / levels, rng.integers(0, 3, 300) == 0
+    draws = Draws.of(rng.integers(0, 40, 300), rng.integers(0, 8, 300), n=20)
     found = ranking_draws(score, label, draws)
     for i, weight in enumerate(count[draws.cells] for count in draws.counts()):
         assert found["AUC"][i] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))

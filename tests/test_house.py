@@ -151,25 +151,6 @@ def test_no_class_or_function_is_too_long():
 # ----------------------------------------------------------------------------------------------- the words
 
 
-def test_every_public_parameter_has_a_type():
-    bare = []
-    for module, path in KNOWN.items():
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-        inner = [n for c in body if isinstance(c, ast.ClassDef) and c.name[0] != "_" for n in c.body]
-        for node in [*body, *inner]:
-            if isinstance(node, ast.FunctionDef) and (node.name == "__init__" or node.name[0] != "_"):
-                known = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                known += [a for a in (node.args.vararg, node.args.kwarg) if a]
-                bare += [
-                    f"{module}:{node.name}({a.arg})"
-                    for a in known
-                    if a.annotation is None and a.arg not in ("self", "cls")
-                ]
-                if node.returns is None and node.name != "__init__":
-                    bare.append(f"{module}:{node.name} -> ?")
-    assert bare == []
-
-
 def defaults(tree: ast.Module) -> list[tuple[str, ast.expr]]:
     """Name and value of every default: of functions, of classes and of what a module sets."""
     found: list[tuple[str, ast.expr | None]] = []

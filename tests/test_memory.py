@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.quality import ablation, memory
+from benchmarks.quality import memory
 from ecomlib import gates
 from ecomlib.lessons import memory_tasks
 
@@ -123,19 +123,23 @@ def test_a_search_gives_the_best_two_rates_every_seed_and_two_lucky_seeds_do_not
     assert [row["seeds"] for row in rows[2:]] == [5, 5, 5, 5, 2, 2, 5, 5]
 
 
-@pytest.mark.parametrize(("best", "asked"), [(0.001, (0.001, 0.0003)), (0.003, ())])
-def test_an_arm_that_is_best_at_the_smallest_rate_with_the_most_updates_is_searched_on(best, asked):
+@pytest.mark.parametrize(
+    ("best", "top", "asked"),
+    [(0.001, 0.6, (0.001, 0.0003)), (0.03, 0.6, (0.03, 0.1)), (0.003, 0.6, ()), (0.03, 1, ())],
+    ids=["smallest rate", "largest rate", "between", "right"],
+)
+def test_an_arm_that_is_best_at_the_edge_of_the_rates_and_not_right_is_searched_on(best, top, asked):
     def one(rate, seed, updates=memory.UPDATES):
         later = len(updates) > 2
         wider.update([rate] * later)
-        return np.array([[0.5 + 0.1 * (rate == best) + k / 100, k] for k in range(len(updates))])
+        return np.array([[(top if rate == best else 0.5) + k / 100, k] for k in range(len(updates))])
 
     wider = Counter()
-    found = ablation.wider_search(one, range(5), memory.RATES)
+    found = memory.wider_search(one, range(5), memory.RATES)
     assert wider == dict.fromkeys(asked, 5)
     chosen = memory.best_setting(found, 5)
     assert chosen == ((best, 4800) if asked else (best, 1200))
-    assert len(found) == (14 if asked else 8)
+    assert len(found) == (14 if asked else 6 if top == 1 else 8)
 
 
 def test_what_is_chosen_and_what_is_tested_are_other_households(monkeypatch):

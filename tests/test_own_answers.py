@@ -433,7 +433,7 @@ def test_a_shop_without_products_or_categories_is_asked_what_it_can_answer():
     np.testing.assert_array_equal(task.bought[:, :, 0], week)  # who buys at all
     rule = next(iter(question.models(task)[0].values())).fit(task)
     question.plan["models"] = ["rule", "rule"]
-    assert "no categories: asked is who buys at all" in question.prepare(task, rule, rule)
+    assert "no categories: the question is who buys at all" in question.prepare(task, rule, rule)
 
 
 def test_too_many_customers_for_the_memory_get_fewer_categories_or_a_sentence(monkeypatch):

@@ -245,3 +245,8 @@ def test_what_lessons_23_33_and_43_say_of_the_peers():
     assert level["low"] < level["value"] < 1 < level["high"]
     assert (discovery.drop("LSTM / ALS + trend")["low"] > 1).all()
     assert (pairs.loc[("CDNOW", "MAE"), "low"] > 0).all()
+    errors = ["MAE", "MSE"]
+    theirs = table[table["library"] == "lifetimes"].set_index(["model", "metric"])["value"]
+    ours = read_benchmark("purchases").query("where == 'CDNOW'").set_index(["model", "metric"])["value"]
+    for model in ("BG/NBD", "Pareto/NBD"):
+        np.testing.assert_allclose(theirs[model][errors], ours[model][errors], rtol=1e-3)

@@ -1,4 +1,4 @@
-"""Broken shops: each gets one clear sentence with the place and the mend, and nothing is written."""
+"""Broken shops: each gets one clear sentence with the place and the fix, and nothing is written."""
 
 import re
 import shutil

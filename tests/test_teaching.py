@@ -21,7 +21,6 @@ import pytest
 from ecomlib import gates
 from tools import classroom
 from tools.form import find_lessons
-from tools.form.anywhere import ODD
 from tools.form.lesson import ROOT, figures_of
 from tools.teaching import blocks, book, figures, hints, kit, measure, notes, server, slides, timetable
 from tools.teaching.blocks import TEACHING, Block, Question
@@ -392,15 +391,6 @@ def test_links_lead_somewhere_and_nothing_comes_from_outside(path):
         file = (target[0] or target[1]).partition("#")[0]
         if file and not re.match(r"https?:|mailto:", file) and path.suffix != ".js":
             assert (path.parent / file).exists(), file
-
-
-WRITTEN = [path for path in TEXTS if path.parent != notes.NOTES]  # notes quote what the lessons say
-
-
-@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.relative_to(TEACHING).as_posix())
-def test_plain_words(path):
-    found = ODD.search(path.read_text(encoding="utf-8"))
-    assert not found, found[0]
 
 
 def test_the_book_links_forms_and_decks_as_they_are():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tools.form import find_lessons
+from tools.form.anywhere import ODD
 from tools.form.lesson import NOTEBOOKS, ROOT
 from tools.form.terms import EVERYDAY, WORDS, replaced, terms_of
 
@@ -136,6 +137,15 @@ def test_no_page_and_no_line_of_code_has_an_old_name():
     assert len(pages()) > 250
     assert [hit for where, text in pages().items() for hit in found(where, text)] == []
     assert sum(EVERYDAY in old for old, *_ in NAMES) <= MOST_STAYING
+
+
+def test_no_page_and_no_table_has_an_odd_turn():
+    tables = {path.name: path.read_text("utf-8") for path in (ROOT / "benchmarks").rglob("*.csv")}
+    texts = (pages() | tables).items()
+    assert [f"{where}: {odd[0]}" for where, text in texts for odd in ODD.finditer(text)] == []
+    assert ODD.search("LSTM,seconds an epoch,3")
+    assert ODD.search("it costs $2 a day")
+    assert not ODD.search("trips a day later")
 
 
 def test_no_table_of_results_names_a_model_by_an_old_name():

@@ -48,7 +48,7 @@ THREE = [
         4,
         "linear mix",
         "which kinds of product will a household buy for the first time?",
-        "a linear mix of popularity, habits and neighbours",
+        "a linear mix of ALS, EASE and two trends",
     ),
     (
         6,

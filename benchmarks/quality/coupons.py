@@ -26,7 +26,7 @@ ARRIVALS = ("2011-06-25", "2011-08-20")  # of the second shop: one round, then t
 SEEDS, DROP = 3, 0.5
 RATES = {1e-3: 50, 2e-3: 36, 4e-3: 24}  # learning rate -> most epochs: a small one needs more
 # With 75 and 55 epochs it without coupons ends at .3062 (here .3073), without basket at .3061 (.3090)
-ARRIVAL_RATES = {1e-3: 40, 2e-3: 26, 4e-3: 16}  # the second shop has more rows, so more updates an epoch
+ARRIVAL_RATES = {1e-3: 40, 2e-3: 26, 4e-3: 16}  # the second shop has more rows, so more updates per epoch
 C = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 ALL = "all families"
 RIVALS = ("logistic regression", "LightGBM")

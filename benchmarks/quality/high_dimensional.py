@@ -253,7 +253,7 @@ def costs(found: dict[str, list[Fit]], where: str) -> list[dict]:
     """What each arm costs and what was chosen for it; over its fits: mean, least, most."""
     names = {
         "V": "inputs", "weights": "weights", "megabytes": "megabytes of input", "made": "seconds to make it",
-        "seconds": "seconds an epoch", "epochs": "epochs", "rate": "learning rate", "dropout": "dropout",
+        "seconds": "seconds per epoch", "epochs": "epochs", "rate": "learning rate", "dropout": "dropout",
         "gb": "peak GB",
     }  # fmt: skip
     out = []

@@ -14,8 +14,8 @@ types. At products the network learns from drawn negatives, and blends are tuned
 trip: to rank 4,632 items takes five times as long.
 
 What each ingredient of the network brings: the same network with one thing changed (`CHANGED`), at product
-types in the last window; those of `AGAIN` have as many fits as the network, the others one. One network reads
-one thing more, the scores of EASE.
+types in the last window, each with as many fits as the network. One network reads one thing more, the scores
+of EASE.
 
 Rows whose model reads "A / B" are ratios by the same draws; "window" is a window, "all three" or one week.
 """
@@ -58,8 +58,7 @@ from ecomlib.recommend.task import HISTORY
 WINDOWS = {"45-52": "2017-12-24", "37-44": "2017-10-29", "29-36": "2017-09-03"}
 LEVELS = {"product_type": 100, "category": 50, "product_id": 50}  # level: least number of training trips
 LAST = "45-52"
-FITS, OTHER_FITS = 3, 1  # of the network and of `AGAIN`: at product types, and elsewhere
-AGAIN = ("LSTM, sorted windows", "LSTM, falling rate", "LSTM, gates without state", "LSTM with EASE")
+FITS, OTHER_FITS = 3, 1  # of every network: at product types, and elsewhere
 METRICS = ["recall@10", "recall@20", "ndcg@10", "mrr@20"]
 SIMPLE = {
     "popularity": [Popularity()],
@@ -230,10 +229,9 @@ def net_jobs(
     if level == "product_type" and window == LAST:
         kinds |= {name: Changed(**vars(net) | change) for name, change in CHANGED[task.question].items()}
     partners = {"LSTM": best, "LSTM with EASE": rivals.get("ALS + trend")}  # each joined with its own
-    jobs = {}
+    jobs, fits = {}, FITS if level == "product_type" and not quick else OTHER_FITS
     for name, kind in kinds.items():
-        several = name in ("LSTM", *AGAIN) and level == "product_type" and not quick
-        for seed in range(FITS if several else OTHER_FITS):
+        for seed in range(fits):
             one, rival = replace(kind, seed=seed), partners.get(name)
             jobs[f"{name}, seed {seed}"] = lambda name=name, one=one, rival=rival: trained(
                 task, name, one, rival

@@ -114,7 +114,7 @@ def train(
 ) -> tuple[list[float], np.ndarray, float, float]:
     """Train one network on all workers together: losses, weights, seconds, of them seconds of the loop.
 
-    `addresses` holds one address a worker; `rank` is this worker's place. "fit" tries Keras' own way.
+    `addresses` holds one address per worker; `rank` is this worker's place. "fit" tries Keras' own way.
     """
     cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
     if len(addresses) > 1:

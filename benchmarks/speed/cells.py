@@ -31,7 +31,7 @@ def rows(quick: bool, log: Log) -> list[dict]:
     }
     spreads = kept("speed/cells", jobs, log).values()
     return [
-        row(f"{kind}{how}", "CPU ms an update", spread, 1, steps=steps, units=size)
+        row(f"{kind}{how}", "CPU ms per update", spread, 1, steps=steps, units=size)
         for (kind, how, size, steps), spread in zip(places, spreads, strict=True)
     ]
 

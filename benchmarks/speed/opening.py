@@ -18,7 +18,7 @@ HEADER += ["Country"]
 
 
 def invent(path: Path, n: int, seed: int = 0) -> None:
-    """Write n lines in the layout of Online Retail: 12 lines an order, a fifth of guests, some returns."""
+    """Write n lines in the layout of Online Retail: 12 lines per order, a fifth of guests, some returns."""
     rng = np.random.default_rng(seed)
     order = np.sort(rng.integers(0, n // 12, n))
     when = pd.Timestamp("2022-01-03 08:00") + pd.to_timedelta(

@@ -215,7 +215,7 @@ def pays(found: dict[str, dict]) -> list[dict]:
     out.append(row("training", "ms of a step, one process", (1e3 * one,) * 3, 1))
     out.append(row("training", "ms of the exchange in a step", (1e3 * exchange,) * 3, 1))
     windows = 256 * 2 * exchange / one
-    return [*out, row("training", "windows a batch from which two workers pay", (windows,) * 3, 1)]
+    return [*out, row("training", "windows per batch from which two workers pay", (windows,) * 3, 1)]
 
 
 def rows(quick, log):

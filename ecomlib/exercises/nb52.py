@@ -27,7 +27,7 @@ SPARSE_MB = CUSTOMERS * WEEKS * LINES * 8 / 1e6
     right=lambda: (WEIGHTS, DENSE_GB, SPARSE_MB),
 )
 def sizes(answer: Any) -> str | None:
-    """Four gates; four bytes a number; in a sparse row a number and its place."""
+    """Four gates; four bytes per number; in a sparse row a number and its place."""
     if ... in tuple(answer):
         return "replace the three dots with your answers."
     weights, gb, mb = map(float, answer)

@@ -215,7 +215,7 @@ class Purchases(Question):
         y, use = task.target(cutoffs), task.use(cutoffs)
         both = (self.forecast(task, each, "valid") for each in (model, rule))
         ours, theirs = (log_loss(p.ravel(), y.ravel()).reshape(y.shape).mean(axis=2)[use] for p in both)
-        notes = ["no categories: asked is who buys at all"] * self.plan["whole"]
+        notes = ["no categories: the question is who buys at all"] * self.plan["whole"]
         known = task.panel.known[:, cutoffs].T[use]
         notes += self.with_rule(known, ours - theirs, model, rule, "weeks known")
         p = task.flat(self.forecast(task, model, "test"), "test")

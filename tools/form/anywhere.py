@@ -40,7 +40,9 @@ ODD = re.compile(
     r"|\bspeaks? of eight\b|\bsources of luck\b|\blike is against like\b|\banecdote\b|\busual fraud\b"
     r"|\btiniest\b|(?<=[.:!?] )(New|Kept|Asked|Wanted|Left) (is|are)\b"
     r"|\b(numbers?|bytes|updates) an? (code|customer|trip|number|file|part|worker|epoch|machine)\b"
-    r"|\b(one|dollars|numbers) (\w+ )?an? (day|week|window|household|product|quantile|step|category)\b",
+    r"|\b(one|dollars|numbers) ((?!after|of)\w+ )?an? (day|week|window|household|product|quantile|step)\b"
+    r"|(\b(page|seconds|ms|types|trips|hits|weights|windows|lines|sales|cost|address)|[$}\d]) an? "
+    r"(epoch|update|trip|household|gate|batch|order|lesson|worker|day|week)\b(?! (later|apart|earlier))",
     re.IGNORECASE,
 )
 DRAWS = re.compile(r"\b(axes|axs?|fig|figure|plt|sns)\b[\[.]|\bax=|\bsubplots\(")

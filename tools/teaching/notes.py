@@ -1,4 +1,4 @@
-"""Notes for the teacher, one page a lesson, made from the lesson, its exercises and what was measured."""
+"""Notes for the teacher, one page per lesson, made from the lesson, its exercises and what was measured."""
 
 import math
 import re
@@ -181,7 +181,7 @@ def pages() -> dict[str, str]:
         minutes = " | ".join(f"{says[name]} min" for name in ("read", "run", "exercises"))
         rows.append(f"| [{says['title']}]({lesson.path.stem}.md) | {minutes} |")
     intro = (
-        "One page a lesson: minutes of each block, cells that train and how long, questions with answers, "
+        "One page per lesson: minutes of each block, cells that train and how long, questions with answers, "
         "what learners get wrong. The pages are made from the lessons by `python -m tools.teaching`."
     )
     made["index.md"] = f"# Notes for the teacher\n\n{intro}\n\n" + "\n".join(rows) + "\n"
