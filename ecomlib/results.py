@@ -74,10 +74,7 @@ def advice(table: pd.DataFrame) -> str:
 
 
 def read_benchmark(name: str) -> pd.DataFrame:
-    """Read a committed full comparison, `benchmarks/results/<name>.csv`.
-
-    Its columns are model, metric, value, low, high, seeds, and those that tell where the row belongs.
-    """
+    """Read a committed comparison, `benchmarks/results/<name>.csv`: COLUMNS, seeds, and what a row is of."""
     path = ROOT / "benchmarks" / "results" / f"{name}.csv"
     if not path.exists():
         where = path.relative_to(ROOT).as_posix()

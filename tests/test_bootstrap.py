@@ -92,10 +92,12 @@ def test_the_mean_of_fits_draws_the_fits():
 
 
 def test_a_list_of_forecasts_is_scored_fit_by_fit():
+    def score(p):
+        assert p.shape == (2,)  # a fit, not a list of them and not one of its rows
+        return {"loss": np.full(201, p.mean())}
+
     fits = [np.ones(2), 3 * np.ones(2)]
-    found = score_fits(
-        lambda p: {"loss": np.full(201, p.mean())}, {"rule": np.ones(2), "net": fits, "other": fits}
-    )
+    found = score_fits(score, {"rule": np.ones(2), "net": fits, "other": fits})
     assert set(found["rule"]["loss"]) == {1.0}
     assert found["net"]["loss"][0] == 2 and set(found["net"]["loss"][1:]) == {1.0, 2.0, 3.0}
     assert (found["net"]["loss"] != found["other"]["loss"]).any()  # two models' fits are drawn apart
@@ -184,6 +186,8 @@ def test_ranking_equals_scikit_learn_with_ties_and_weights(levels):
         assert found["AUC"][i] == pytest.approx(roc_auc_score(label, score, sample_weight=weight))
         expected = average_precision_score(label, score, sample_weight=weight)
         assert found["average precision"][i] == pytest.approx(expected)
+    few = ranking_draws(score, label, draws, 5)
+    assert few["AUC"].tolist() == found["AUC"][:6].tolist()
 
 
 def test_the_lift_is_that_of_the_best_tenth():
@@ -214,6 +218,11 @@ def test_the_table_holds_every_metric_and_the_paired_ratio_to_the_best():
     assert tuple(ratio.loc["network", ["value", "low", "high"]]) == (1, 1, 1)
     expected = interval(LOSSES["trees"]["loss"] / LOSSES["network"]["loss"])
     assert tuple(ratio.loc["trees", ["value", "low", "high"]]) == pytest.approx(expected)
+
+
+def test_a_single_model_is_the_advice():
+    table = score_table({"rule": LOSSES["rule"]}, "loss")
+    assert advice(table) == "Use rule: loss 2, and no simpler model is level with it."
 
 
 def test_advice_is_the_simplest_model_that_is_level_with_the_best():

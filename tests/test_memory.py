@@ -125,10 +125,10 @@ def test_a_search_gives_the_best_two_rates_every_seed_and_two_lucky_seeds_do_not
 
 @pytest.mark.parametrize(
     ("best", "top", "asked"),
-    [(0.001, 0.6, (0.001, 0.0003)), (0.03, 0.6, (0.03, 0.1)), (0.003, 0.6, ()), (0.03, 1, ())],
-    ids=["smallest rate", "largest rate", "between", "right"],
+    [(0.001, 0.6, (0.001, 0.0003)), (0.03, 0.6, (0.03, 0.1)), (0.003, 0.6, (0.003,)), (0.03, 1, ())],
+    ids=["smallest rate", "largest rate", "most updates", "right"],
 )
-def test_an_arm_that_is_best_at_the_edge_of_the_rates_and_not_right_is_searched_on(best, top, asked):
+def test_an_arm_that_is_best_at_an_edge_of_its_search_and_not_right_is_searched_on(best, top, asked):
     def one(rate, seed, updates=memory.UPDATES):
         later = len(updates) > 2
         wider.update([rate] * later)
@@ -139,7 +139,26 @@ def test_an_arm_that_is_best_at_the_edge_of_the_rates_and_not_right_is_searched_
     assert wider == dict.fromkeys(asked, 5)
     chosen = memory.best_setting(found, 5)
     assert chosen == ((best, 4800) if asked else (best, 1200))
-    assert len(found) == (14 if asked else 6 if top == 1 else 8)
+    assert len(found) == {2: 14, 1: 10, 0: 6}[len(asked)]
+
+
+def test_a_wider_search_loses_no_seed():
+    """At the largest rate the first two seeds of five fail; a second look at it ends after them."""
+
+    def one(rate, seed, updates=memory.UPDATES):
+        score = 1.0 if rate == 0.1 or seed > 1 else 0.5
+        return np.array([[score * (rate >= 0.03), 0]] * len(updates))
+
+    found = memory.wider_search(one, range(5), memory.RATES)
+    assert len(found[0.03, 600]) == len(found[0.1, 600]) == 5
+    assert memory.best_setting(found, 5) == (0.1, 600)
+
+
+def test_an_arm_that_is_best_inside_its_search_is_not_searched_on():
+    def one(rate, seed, updates=memory.UPDATES):
+        return np.array([[0.6 * (rate == 0.003) - k / 100, k] for k in range(len(updates))])
+
+    assert len(memory.wider_search(one, range(5), memory.RATES)) == 8
 
 
 def test_what_is_chosen_and_what_is_tested_are_other_households(monkeypatch):

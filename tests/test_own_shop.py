@@ -153,7 +153,7 @@ def test_woocommerce_with_all_items_of_an_order_in_one_cell(written):
         assert shop.orders["product_id"].tolist() == [501, 502, 501]
         assert shop.products["name"].tolist() == ["Tea, black; loose", "Cup"]
         assert (steps(shop)["cancelled order"], steps(shop)["without product"]) == ((2, 2), (1, 1))
-        assert any("one row an item" in note for note in shop.report.notes)
+        assert any("one row per item" in note for note in shop.report.notes)
     net = open_shop(written(together), returns="net").orders["revenue"]
     assert net.tolist() == [4.5, 4.0, 5.0]
     with pytest.raises(MissingColumn, match="no column is known to hold the product_id"):

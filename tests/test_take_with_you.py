@@ -278,6 +278,46 @@ REFUSES = {
 }
 
 
+BAND, SALES = np.tile([85.0, 100, 115], (60, 1)), np.random.default_rng(0).normal(100, 20, 60)
+DAILY = pd.Series(np.arange(140.0) % 7 + 1, pd.date_range("2024-01-01", periods=140))
+ONES = np.ones((3, 9))
+WRONG: dict[str, tuple[str, tuple, str]] = {
+    "a day is missing": ("21", (DAILY.where(DAILY.index != "2024-03-01"),), "a number is missing"),
+    "weekly totals": ("21", (DAILY.resample("W").sum(),), "give daily sales of 16 weeks or more"),
+    "a band with a gap": ("22", (np.where(BAND == 85, np.nan, BAND), BAND, SALES), "a number is missing"),
+    "an old band with a gap": ("22", (BAND, BAND + [np.nan, 0, 0], SALES), "a number is missing"),
+    "sales with a gap": ("22", (BAND, BAND, np.r_[np.nan, SALES[1:]]), "a number is missing"),
+    "a band without width": ("22", (BAND, BAND * 0, SALES), "the band has no width"),
+    "no costs": ("23", (BAND, 0, 0), "give two costs above 0"),
+    "two negative costs": ("23", (BAND, -0.5, -0.5), "give two costs above 0"),
+    "an order outside the band": ("23", (BAND, 0.98, 0.02), "no order at the 98% quantile of this band"),
+    "counts": ("31", (2 * ONES, ONES), "give 0 and 1, not counts"),
+    "other customers": ("31", (ONES, ONES[:2]), "give arrays of one shape"),
+    "nobody is known": ("31", (ONES, 0 * ONES), "with weeks that are known"),
+}
+FUNCTIONS = {
+    "21": "weekday_mean_wape",
+    "22": "conformal",
+    "23": "order_quantity",
+    "31": "smoothed_frequency",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_input_gets_a_sentence(name):
+    number, given, said = WRONG[name]
+    with pytest.raises((ValueError, AssertionError), match=re.escape(said)):
+        taken(number)[FUNCTIONS[number]](*given)
+
+
+def test_order_lines_with_times_and_dates_as_text_count_as_their_days():
+    wape = taken("21")["weekday_mean_wape"]
+    halves = pd.concat([DAILY / 2, DAILY.set_axis(DAILY.index + pd.Timedelta("17h")) / 2]).iloc[::-1]
+    for same in (halves, DAILY.set_axis(DAILY.index.strftime("%Y-%m-%d"))):
+        assert wape(same) == pytest.approx(wape(DAILY)) == 0
+    assert wape(DAILY.where(DAILY.index < "2024-05-13", 2 * DAILY)) > 0
+
+
 @cache
 def tables_of(name: str) -> Tables:
     return Tables.of(SHOPS[name]())

@@ -156,7 +156,7 @@ def tuned(task: visits.VisitsTask, arm: str, share: int, seeds: Sequence[int], q
     Returns
     -------
     dict
-        "setting", "epochs"; "test": probabilities (n_rows, n_classes) a seed; "train": log-loss a seed on
+        "setting", "epochs"; "test": probabilities (n_rows, n_classes) per seed; "train": log-loss per seed on
         the training rows of the share; "search": setting -> mean validation loss by epoch.
     """
     fit, ladder, first = fitter(task, arm, share, quick)
@@ -400,7 +400,7 @@ def sales_rows(task: sales.SalesTask, quick: bool, log: Log) -> list[dict]:
 
 
 def exchanged(task: sales.SalesTask, cell: str, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
-    """One cell in the place of both LSTMs: its rate by validation, its forecasts of the test a seed."""
+    """One cell in the place of both LSTMs: its rate by validation, its forecasts of the test per seed."""
     import keras
 
     def fit(rate: float, seed: int) -> sales.SalesLSTM:

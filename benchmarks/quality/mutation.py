@@ -13,7 +13,8 @@ stand, each with its line, in `benchmarks/results/mutation_survivors.txt`. What 
 - speed and memory only: `optimize`, the size of a batch or a block
 - the looks of a picture: caps and colours of error bars
 - the words of a message, of which a test reads a part
-- the number of draws and the seed of recommendation and clicks, which their tests always give
+- the number of draws and the seed of recommendation and clicks, which their tests always give; the seed with
+  which fits are drawn
 - a limit that the data of the tests do not come near: a weekday open in a third of the weeks in place of
   half, a mean absolute error of 1 in place of 0, a band exactly as wide as the widest
 """

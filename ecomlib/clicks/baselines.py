@@ -1,7 +1,7 @@
 """What needs no network: popular items, a Markov chain, and similar sessions (the rival at its best)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -64,6 +64,6 @@ GRID = tuple(SessionKNN(k, decay) for k in (100, 500) for decay in (1.0, 0.7))
 def tune_knn(task: SequenceTask, grid: Sequence[SessionKNN] = GRID, n: int = 3000) -> SessionKNN:
     """Choose the neighbours' settings on the last `n` cutoffs of validation; returns the fitted model."""
     cutoffs = task.cutoffs("valid")[-n:]
-    lists = [model.fit(task).predict(task, cutoffs) for model in grid]
-    recall = [np.isfinite(places(task, found, cutoffs)).mean() for found in lists]
-    return grid[int(np.argmax(recall))]
+    models = [replace(model).fit(task) for model in grid]
+    recall = [np.isfinite(places(task, model.predict(task, cutoffs), cutoffs)).mean() for model in models]
+    return models[int(np.argmax(recall))]

@@ -94,7 +94,7 @@ def _events(reading: Reading, reader: Reader) -> pd.DataFrame:
 
 
 def _flat_ga4(table: Table) -> Table:
-    """Lay out GA4's nested events flat: one row an item."""
+    """Lay out GA4's nested events flat: one row per item."""
     if not {"eventname", "items", "eventtimestamp"} <= set(table.where):
         return table
     frame = table.whole()

@@ -217,7 +217,7 @@ def one_row_an_item(table: Table) -> Table:
     facts = [dict(re.findall(r"(?:^|\|)(\w+):([^|]*)", item)) for item in items]
     frame = pd.DataFrame(facts, items.index.get_level_values(0), dtype="str").add_prefix("item_")
     whole = table_of(table.name, orders.drop(columns=cells).join(frame.replace("", None)))
-    return replace(whole, notes=[*table.notes, "items that share a cell are parted: one row an item"])
+    return replace(whole, notes=[*table.notes, "items that share a cell are parted: one row per item"])
 
 
 def join_olist(tables: list[Table]) -> list[Table]:

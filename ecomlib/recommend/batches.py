@@ -43,11 +43,12 @@ class Batches:
 
     A batch is a dict of arrays. "shape" (2,): n_windows, n_steps of the grid; cell = window * n_steps + step.
     "ids", "cell" (n_held,): every item read and where it lies. "context" (n_windows, n_steps, 9). "target"
-    (n_targets,): the cell before each target, "known_ahead" (n_targets, 8). "pair" (n_pairs, 2): target and
-    item of everything bought before, "weight" (n_pairs,) its weight in the profile, "habits" (n_pairs, 9) see
-    `Purchases.habits`. "trend" (n_days, n_spans, n_items) and "day" (n_targets,): see `trend`. In training
-    "right" (n_right, 2): target and item of every right item, and where negatives are drawn "columns",
-    "log_pi" (n_columns,), of which "pair" and "right" then hold the places.
+    (n_targets,): the cell before each target, "known_ahead" (n_targets, 8). With a profile "owned" (n_owned,
+    2): target and item of everything bought before, "owned_weight" (n_owned,); at discovery and with own
+    habits "pair" (n_pairs, 2), the same, and with these "habits" (n_pairs, 9): `Purchases.habits`. With
+    trends "trend" (n_days, n_spans, n_items) and "day" (n_targets,): see `trend`. In training "right"
+    (n_right, 2): target and item of every right item, and where negatives are drawn "columns", "log_pi"
+    (n_columns,), of which "pair" and "right" then hold the places.
     """
 
     task: SequenceTask

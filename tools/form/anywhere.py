@@ -41,8 +41,9 @@ ODD = re.compile(
     r"|\btiniest\b|(?<=[.:!?] )(New|Kept|Asked|Wanted|Left) (is|are)\b"
     r"|\b(numbers?|bytes|updates) an? (code|customer|trip|number|file|part|worker|epoch|machine)\b"
     r"|\b(one|dollars|numbers) ((?!after|of)\w+ )?an? (day|week|window|household|product|quantile|step)\b"
-    r"|(\b(page|seconds|ms|types|trips|hits|weights|windows|lines|sales|cost|address)|[$}\d]) an? "
-    r"(epoch|update|trip|household|gate|batch|order|lesson|worker|day|week)\b(?! (later|apart|earlier))",
+    r"|(\b(page|rows?|seconds|ms|types|trips|hits|weights|windows|lines|sales|cost|loss|address)|[$}\d]) an? "
+    r"(epoch|update|trip|household|gate|batch|order|item|seed|lesson|worker|day|week)\b"
+    r"(?! (later|apart|earlier))",
     re.IGNORECASE,
 )
 DRAWS = re.compile(r"\b(axes|axs?|fig|figure|plt|sns)\b[\[.]|\bax=|\bsubplots\(")
