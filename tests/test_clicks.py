@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -436,8 +437,11 @@ def test_neighbours_find_the_planted_structure(task):
 
 
 def test_settings_are_chosen_on_validation_alone(task):
+    @dataclass
     class Knows(clicks.SessionKNN):
         """Right on one part, wrong on the others."""
+
+        part: str = "test"
 
         def _learn(self, task, part):
             self.known = set(task.targets(self.part))
@@ -448,9 +452,9 @@ def test_settings_are_chosen_on_validation_alone(task):
             scores[right, task.baskets.indices[rows[right]]] = 1
             return scores
 
-    grid = [Knows(), Knows()]
-    grid[0].part, grid[1].part = "test", "valid"
-    assert clicks.tune_knn(task, grid) is grid[1]
+    grid = [Knows(part="test"), Knows(part="valid")]
+    assert clicks.tune_knn(task, grid).part == "valid"
+    assert not any(hasattr(model, "known") for model in grid)  # a grid holds settings, nothing learned
 
 
 def test_the_live_end_of_a_session_can_be_served(task):
