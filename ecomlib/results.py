@@ -74,7 +74,7 @@ def advice(table: pd.DataFrame) -> str:
 
 
 def read_benchmark(name: str) -> pd.DataFrame:
-    """Read a committed comparison, `benchmarks/results/<name>.csv`: COLUMNS, seeds, and what a row is of."""
+    """Read a committed comparison, `benchmarks/results/<name>.csv`: COLUMNS, seeds, a row's place."""
     path = ROOT / "benchmarks" / "results" / f"{name}.csv"
     if not path.exists():
         where = path.relative_to(ROOT).as_posix()

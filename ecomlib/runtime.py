@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # One colour for one thing in all lessons; seaborn's colour-blind safe palette.
 MODEL_COLORS = {"LSTM": "#0173b2", "LightGBM": "#de8f05", "logistic regression": "#ca9161", "ETS": "#029e73"}
 MODEL_COLORS |= {"Theta": "#cc78bc", "kNN": "#56b4e9", "factors": "#d55e00", "baseline": "#949494"}
-# Cells of lesson 51; they meet none of the models whose colours they have.
+# Networks of lessons 12 and 51: they meet none of the models whose colours they have.
 MODEL_COLORS |= {"GRU": "#029e73", "simple RNN": "#cc78bc", "attention": "#56b4e9", "convolution": "#d55e00"}
 GATE_COLORS = {"forget": "#d55e00", "input": "#029e73", "candidate": "#56b4e9", "output": "#cc78bc"}
 GATE_COLORS |= {"cell": "#de8f05", "hidden": "#0173b2"}

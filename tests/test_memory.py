@@ -142,6 +142,19 @@ def test_an_arm_that_is_best_at_an_edge_of_its_search_and_not_right_is_searched_
     assert len(found) == {2: 14, 1: 10, 0: 6}[len(asked)]
 
 
+@pytest.mark.parametrize(("top", "n"), [(0.55, 2), (0.8, 5)], ids=["all is chance", "one rate is more"])
+def test_where_all_is_chance_every_rate_gets_more_updates(top, n):
+    """Two seeds look at each rate, and all of them at the best ones if one is more than chance."""
+
+    def one(rate, seed, updates=memory.UPDATES):
+        return np.array([[top if rate == 0.1 and k > 2 else 0.5, k] for k in range(len(updates))])
+
+    found = memory.wider_search(one, range(5), memory.RATES)
+    assert {rate for rate, done in found if done == 4800} == {*memory.RATES, 0.0003, 0.1}
+    assert len(found[0.1, 4800]) == n and len(found[0.0003, 4800]) == 2
+    assert memory.best_setting(found, 5) == ((0.1, 4800) if n == 5 else (0.01, 600))
+
+
 def test_a_wider_search_loses_no_seed():
     """At the largest rate the first two seeds of five fail; a second look at it ends after them."""
 

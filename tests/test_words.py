@@ -141,6 +141,8 @@ def test_no_page_and_no_line_of_code_has_an_old_name():
 
 def test_no_page_and_no_table_has_an_odd_turn():
     tables = {path.name: path.read_text("utf-8") for path in (ROOT / "benchmarks").rglob("*.csv")}
+    others = [*(ROOT / "docs").rglob("*.js"), *(ROOT / "book").glob("*.md"), ROOT / "CONTRIBUTING.md"]
+    tables |= {path.name: path.read_text("utf-8") for path in others}
     texts = (pages() | tables).items()
     assert [f"{where}: {odd[0]}" for where, text in texts for odd in ODD.finditer(text)] == []
     assert ODD.search("LSTM,seconds an epoch,3")

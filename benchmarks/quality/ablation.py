@@ -1,7 +1,7 @@
 """What is each gate for? Each held fixed, on three tasks, with and without recurrent weights (lesson 13).
 
 Every cell of the table has its own search of learning rate and updates; metrics and search as in `memory.py`,
-but 99 % on the households to choose on ends a search. Half an hour on one core.
+but 99 % on the households to choose on ends a search. An hour and a half on one core.
 """
 
 from functools import partial

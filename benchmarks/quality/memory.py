@@ -2,11 +2,11 @@
 
 Every start has its own search at every lag: four learning rates, 600 and 1,200 updates, chosen on households
 that neither train nor judge it. Where the best is not right and has the most updates, or the smallest or the
-largest rate, up to 4,800 updates are tried and one rate beyond; where all is chance, at every rate. A start
-that no setting brings above chance at 50 days is not tried at longer lags. Accuracy is on the households to
-test on; its low and high are the worst and the best seed. The success rate counts the seeds above 95 %; its
-low and high are a 95 % Wilson interval. "accuracy, choosing" is the search itself, on the households to
-choose on. About two hours on one core.
+largest rate, up to 4,800 updates are tried, and beyond such a rate one more; where all is chance, every rate
+gets them, with two seeds. A start that no setting brings above chance at 50 days is not tried at longer
+lags. Accuracy is on the households to test on; its low and high are the worst and the best seed. The success
+rate counts the seeds above 95 %; its low and high are a 95 % Wilson interval. "accuracy, choosing" is the
+search itself, on the households to choose on. About two and a half hours on one core.
 """
 
 from collections.abc import Callable

@@ -207,7 +207,7 @@ def _with_money(frame: pd.DataFrame, reader: Reader) -> pd.DataFrame:
     return frame
 
 
-def one_row_an_item(table: Table) -> Table:
+def one_row_per_item(table: Table) -> Table:
     """Part the cells in which WooCommerce writes an order's items: `name:Tea|quantity:2|total:6;name:...`."""
     cells = [name for name in table.header if re.fullmatch(r"lineitems|lineitem\d+", plain(name))]
     if not cells:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ecomlib.own.cells import Reader, as_amounts, as_ids, as_text, as_times, without_people
-from ecomlib.own.exports import SALES, join_olist, one_row_an_item, read_lines, recognise
+from ecomlib.own.exports import SALES, join_olist, one_row_per_item, read_lines, recognise
 from ecomlib.own.facts import SIGNS, STEPS, Facts, clean_lines
 from ecomlib.own.files import Table, plain, read_tables
 from ecomlib.shop.checks import check_columns, check_table
@@ -132,7 +132,7 @@ def _open(
         if value not in SWITCHES.get(key, ()):
             raise BadValue(f"{key}={value!r}: the switches are {SWITCHES}.")
     switches = {key: values[0] for key, values in SWITCHES.items()} | given | {"currency": currency}
-    tables = join_olist([one_row_an_item(table) for table in read_tables(paths, SALES.headers)])
+    tables = join_olist([one_row_per_item(table) for table in read_tables(paths, SALES.headers)])
     others, sales = _by_role(tables)
     if not sales:
         raise BadValue(f"{paths}: no table of orders is among {', '.join(t.name for t in tables)}; add it.")

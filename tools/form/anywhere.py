@@ -40,7 +40,8 @@ ODD = re.compile(
     r"|\bspeaks? of eight\b|\bsources of luck\b|\blike is against like\b|\banecdote\b|\busual fraud\b"
     r"|\btiniest\b|(?<=[.:!?] )(New|Kept|Asked|Wanted|Left) (is|are)\b"
     r"|\b(numbers?|bytes|updates) an? (code|customer|trip|number|file|part|worker|epoch|machine)\b"
-    r"|\b(one|dollars|numbers) ((?!after|of)\w+ )?an? (day|week|window|household|product|quantile|step)\b"
+    r"|\b(one|dollars|numbers) ((?!after|of)\w+ )?an? "
+    r"(day|week|window|household|product|quantile|step|category)\b"
     r"|(\b(page|rows?|seconds|ms|types|trips|hits|weights|windows|lines|sales|cost|loss|address)|[$}\d]) an? "
     r"(epoch|update|trip|household|gate|batch|order|item|seed|lesson|worker|day|week)\b"
     r"(?! (later|apart|earlier))",
