@@ -140,10 +140,9 @@ def test_no_page_and_no_line_of_code_has_an_old_name():
 
 
 def test_no_page_and_no_table_has_an_odd_turn():
-    tables = {path.name: path.read_text("utf-8") for path in (ROOT / "benchmarks").rglob("*.csv")}
-    others = [*(ROOT / "docs").rglob("*.js"), *(ROOT / "book").glob("*.md"), ROOT / "CONTRIBUTING.md"]
-    tables |= {path.name: path.read_text("utf-8") for path in others}
-    texts = (pages() | tables).items()
+    others = {"benchmarks": "csv", "docs": "js", "book": "md"}
+    paths = [path for folder, end in others.items() for path in (ROOT / folder).rglob(f"*.{end}")]
+    texts = [*pages().items(), *((path, path.read_text(encoding="utf-8")) for path in paths)]
     assert [f"{where}: {odd[0]}" for where, text in texts for odd in ODD.finditer(text)] == []
     assert ODD.search("LSTM,seconds an epoch,3")
     assert ODD.search("it costs $2 a day")
