@@ -67,7 +67,8 @@ def picture(root: Path = ROOT) -> str:
         lines.append(f'  subgraph {wing.replace(" ", "_")}_["{wing}"]')
         for name in names:
             inner = sorted(m.split(".")[2] for m in known if m.startswith(f"ecomlib.{name}."))
-            text = ", ".join(inner) if len(inner) < 11 else f"{len(inner)} modules"
+            listed = name in USE_CASES or len(inner) < 10
+            text = ", ".join(inner) if listed else f"{len(inner)} modules"
             lines.append(f'    {name}["{name}{"<br/>" + text if text else ""}"]')
         lines.append("  end")
     for name in sorted(found):

@@ -138,8 +138,8 @@ def wider_search(
         if max(scores[:, 0].mean() for scores in more.values()) >= CHANCE:
             more = search(longer, seeds, tried, right, MORE_UPDATES)
     elif level <= right and (rate in FURTHER or done == UPDATES[-1]):
-        edge = sorted((rate, FURTHER[rate]), reverse=True) if rate in FURTHER else (rate,)
-        more = search(longer, seeds, tuple(edge), right, MORE_UPDATES)
+        edge = tuple(sorted({rate, FURTHER.get(rate, rate)}, reverse=True))
+        more = search(longer, seeds, edge, right, MORE_UPDATES)
     return found | more | found
 
 
